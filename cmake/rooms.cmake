@@ -1,5 +1,6 @@
 # The rooms and what each may link and include: the one table (docs/architecture.md shows it as a picture).
-# torc_room(NAME DIRS dir... ROOMS room... LIBS lib...) makes the static library torc_NAME of src/<dir>/*.c.
+# A room is the static library torc_<room> made of every .c file under its directory (src/<room> unless
+# TORC_DIR_<room> says otherwise). scripts/check_includes.py reads the TORC_ lines of this file.
 #
 # base      <- nothing
 # wire      <- base
@@ -7,35 +8,50 @@
 # bootstrap <- base wire
 # io        <- base wire overlay bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets
 # authority <- base wire io + OpenSSL libxml2
-set(TORC_ROOM_LIST base wire overlay bootstrap io authority)
+# sim       <- base wire overlay bootstrap
+set(TORC_ROOM_LIST base wire overlay bootstrap io authority sim)
 set(TORC_ROOM_base "")
 set(TORC_ROOM_wire base)
 set(TORC_ROOM_overlay base wire)
 set(TORC_ROOM_bootstrap base wire)
 set(TORC_ROOM_io base wire overlay bootstrap)
 set(TORC_ROOM_authority base wire io)
+set(TORC_ROOM_sim base wire overlay bootstrap)
+
+# Rooms that may include headers of the operating system and of third parties.
+set(TORC_ROOMS_WITH_OS io authority sim)
+
+# Inside overlay, sub-room by sub-room: what each may include besides itself and the files directly in src/overlay.
+set(TORC_SUBROOM_overlay_usage "")
+set(TORC_SUBROOM_overlay_storage usage)
+set(TORC_SUBROOM_overlay_topology usage)
+set(TORC_SUBROOM_overlay_node topology storage usage)
+
+set(TORC_DIR_sim sim)
 
 set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::XML2 PkgConfig::JANSSON PkgConfig::INIH
                  PkgConfig::LWS Threads::Threads)
 set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2)
+set(TORC_LIBS_sim PkgConfig::SSL)
 
 function(torc_rooms)
   foreach(room IN LISTS TORC_ROOM_LIST)
-    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${room}/*.c)
+    set(dir src/${room})
+    if(TORC_DIR_${room})
+      set(dir ${TORC_DIR_${room}})
+    endif()
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${dir}/*.c)
     if(sources)
       add_library(torc_${room} STATIC ${sources})
-      target_include_directories(torc_${room} PUBLIC ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
-      set_property(TARGET torc_${room} PROPERTY POSITION_INDEPENDENT_CODE ON)
-      foreach(dep IN LISTS TORC_ROOM_${room})
-        target_link_libraries(torc_${room} PUBLIC torc_${dep})
-      endforeach()
-      target_link_libraries(torc_${room} PUBLIC ${TORC_LIBS_${room}})
+      set(scope PUBLIC)
     else()
       add_library(torc_${room} INTERFACE)
-      target_include_directories(torc_${room} INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
-      foreach(dep IN LISTS TORC_ROOM_${room})
-        target_link_libraries(torc_${room} INTERFACE torc_${dep})
-      endforeach()
+      set(scope INTERFACE)
     endif()
+    target_include_directories(torc_${room} ${scope} ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+    foreach(dep IN LISTS TORC_ROOM_${room})
+      target_link_libraries(torc_${room} ${scope} torc_${dep})
+    endforeach()
+    target_link_libraries(torc_${room} ${scope} ${TORC_LIBS_${room}})
   endforeach()
 endfunction()
