@@ -1,1 +1,81 @@
-# libtorc (shared and static, of all rooms but authority and sim) and `make install`.
+# libtorc (shared and static, of every room an embedding program needs) and `make install`.
+set(TORC_LIBRARY_ROOMS base wire overlay bootstrap io)
+file(GLOB TORC_PUBLIC_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/torc/*.h)
+
+# The shared library exports what the public headers declare, nothing else.
+set(map ${CMAKE_BINARY_DIR}/libtorc.map)
+add_custom_command(OUTPUT ${map}
+                   COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/scripts/symbol_map.py ${TORC_PUBLIC_HEADERS} > ${map}
+                   DEPENDS ${TORC_PUBLIC_HEADERS} ${CMAKE_SOURCE_DIR}/scripts/symbol_map.py VERBATIM)
+add_custom_target(torc_map DEPENDS ${map})
+
+set(objects "")
+foreach(room IN LISTS TORC_LIBRARY_ROOMS)
+  get_target_property(type torc_${room} TYPE)
+  if(type STREQUAL "STATIC_LIBRARY")
+    list(APPEND objects $<TARGET_OBJECTS:torc_${room}>)
+  endif()
+endforeach()
+set(TORC_LIBRARY_LIBS PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::XML2 PkgConfig::JANSSON PkgConfig::INIH
+                      PkgConfig::LWS Threads::Threads)
+if(objects)
+  add_library(torc_shared SHARED ${objects})
+  set_target_properties(torc_shared PROPERTIES OUTPUT_NAME torc VERSION ${PROJECT_VERSION} SOVERSION 0
+                        LINK_DEPENDS ${map} LINKER_LANGUAGE C)
+  target_link_options(torc_shared PRIVATE -Wl,--version-script=${map} -Wl,--as-needed)
+  if(NOT TORC_SANITIZE)
+    target_link_options(torc_shared PRIVATE -Wl,-z,defs)
+  endif()
+  target_link_libraries(torc_shared PRIVATE ${TORC_LIBRARY_LIBS})
+  add_dependencies(torc_shared torc_map)
+  add_library(torc_static STATIC ${objects})
+  set_target_properties(torc_static PROPERTIES OUTPUT_NAME torc LINKER_LANGUAGE C)
+  install(TARGETS torc_shared torc_static LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+          ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+install(FILES ${TORC_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/torc)
+configure_file(cmake/torc.pc.in ${CMAKE_BINARY_DIR}/torc.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/torc.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+foreach(cmd torc torcd torc-authority)
+  get_target_property(type ${cmd} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    install(TARGETS ${cmd} DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
+
+# Manual pages by section, completion by shell, units with the path of the installed programs in place of
+# /usr/bin, example configuration.
+foreach(section 1 5 7 8)
+  file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/man/*.${section})
+  if(pages)
+    install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+  endif()
+endforeach()
+file(GLOB bash_completions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/completion/*.bash)
+foreach(completion IN LISTS bash_completions)
+  get_filename_component(name ${completion} NAME_WE)
+  install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${name})
+endforeach()
+file(GLOB zsh_completions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/completion/_*)
+if(zsh_completions)
+  install(FILES ${zsh_completions} DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+endif()
+file(GLOB units CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/systemd/*.service)
+install(CODE "
+  foreach(unit ${units})
+    file(READ \"\${unit}\" text)
+    string(REPLACE \"/usr/bin/\" \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/\" text \"\${text}\")
+    get_filename_component(name \"\${unit}\" NAME)
+    set(to \"\${CMAKE_INSTALL_PREFIX}/lib/systemd/system/\${name}\")
+    message(STATUS \"Installing: \$ENV{DESTDIR}\${to}\")
+    file(WRITE \"\$ENV{DESTDIR}\${to}\" \"\${text}\")
+  endforeach()")
+file(GLOB examples CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/*.conf ${CMAKE_SOURCE_DIR}/packaging/etc/*.conf)
+if(examples)
+  install(FILES ${examples} DESTINATION ${CMAKE_INSTALL_DATADIR}/torc)
+endif()
+file(GLOB programs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/examples/*.c)
+if(programs)
+  install(FILES ${programs} DESTINATION ${CMAKE_INSTALL_DATADIR}/torc/examples)
+endif()
