@@ -27,7 +27,8 @@ torc_id torc_id_prev(const torc_id *a);
 torc_id torc_id_add_pow2(const torc_id *a, unsigned bit);
 /* Clockwise distance from `a` to `b`: (b - a) mod 2^128. */
 torc_id torc_id_distance(const torc_id *a, const torc_id *b);
-/* True iff x lies in (a, b] going clockwise; when a == b the interval is the whole ring [CHD-04]. */
+/* True iff x lies in (a, b] going clockwise; when a == b the interval is the whole ring [CHD-04].
+ */
 bool torc_id_in_open_closed(const torc_id *x, const torc_id *a, const torc_id *b);
 /* True iff x lies strictly inside (a, b); when a == b: everything but a. */
 bool torc_id_in_open(const torc_id *x, const torc_id *a, const torc_id *b);

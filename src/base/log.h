@@ -14,15 +14,14 @@
 #define TORC_F_ERR(k, x) ((torc_field){.key = (k), .kind = TORC_FIELD_ERR, .v.err = (x)})
 
 /* The level is tested before any field is evaluated. `log` may be NULL. At least one field. */
-#define TORC_LOG(log, lvl, name, ...)                                                       \
-  do {                                                                                      \
-    const torc_log *torc_log_sink = (log);                                                  \
-    if (torc_log_sink != NULL && torc_log_sink->event != NULL &&                            \
-        (lvl) <= torc_log_sink->level) {                                                    \
-      const torc_field torc_log_fields[] = {__VA_ARGS__};                                   \
-      torc_log_sink->event(torc_log_sink->ctx, (lvl), (name), torc_log_fields,              \
-                           TORC_ARRAY_LEN(torc_log_fields));                                \
-    }                                                                                       \
+#define TORC_LOG(log, lvl, name, ...)                                                             \
+  do {                                                                                            \
+    const torc_log *torc_log_sink = (log);                                                        \
+    if (torc_log_sink != NULL && torc_log_sink->event != NULL && (lvl) <= torc_log_sink->level) { \
+      const torc_field torc_log_fields[] = {__VA_ARGS__};                                         \
+      torc_log_sink->event(torc_log_sink->ctx, (lvl), (name), torc_log_fields,                    \
+                           TORC_ARRAY_LEN(torc_log_fields));                                      \
+    }                                                                                             \
   } while (0)
 
 /* Writes one event as a line of JSON, with "t_us", "level" and "event" first, and a final newline;

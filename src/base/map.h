@@ -33,7 +33,7 @@ void torc_list_init(torc_list *head);
 bool torc_list_empty(const torc_list *head);
 void torc_list_push_back(torc_list *head, torc_list *node);
 void torc_list_push_front(torc_list *head, torc_list *node);
-void torc_list_remove(torc_list *node); /* harmless on an initialised, unlinked node */
+void torc_list_remove(torc_list *node);          /* harmless on an initialised, unlinked node */
 torc_list *torc_list_pop_front(torc_list *head); /* NULL if empty */
 
 #endif

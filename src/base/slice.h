@@ -5,7 +5,8 @@
 
 #include "torc/types.h"
 
-#define TORC_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define TORC_CONTAINER_OF(ptr, type, member) \
+  ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define TORC_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 torc_slice torc_slice_of(const void *p, size_t len);
@@ -21,7 +22,8 @@ bool torc_utf8_valid(torc_slice s);
 bool torc_ct_equal(const void *a, const void *b, size_t len);
 /* Overwrites memory in a way the compiler keeps. */
 void torc_wipe(void *p, size_t len);
-/* Copies into memory of `mem`; *out is set only on success. An empty slice gives NULL and success. */
+/* Copies into memory of `mem`; *out is set only on success. An empty slice gives NULL and success.
+ */
 int torc_slice_dup(const torc_mem *mem, torc_slice s, uint8_t **out) TORC_MUST_CHECK;
 
 #endif

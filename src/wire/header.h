@@ -13,15 +13,17 @@
 #define TORC_LISTS_MAX_BYTES 8160u        /* two full lists */
 #define TORC_ROUTE_LOG_MAX_BYTES 65002u   /* with its own length field [LOG-04] */
 #define TORC_BODY_MAX 131072u             /* contents and signature [GAP-42] */
-#define TORC_MESSAGE_MAX (TORC_HEADER_FIXED + TORC_LISTS_MAX_BYTES + TORC_ROUTE_LOG_MAX_BYTES + TORC_BODY_MAX) /* 204262 */
-#define TORC_VERSION_1 1u                 /* [HDR-14] */
-#define TORC_TTL_INITIAL 100u             /* [GAP-13] [D-22] */
-#define TORC_FLAG_ROUTE_LOG 0x0001u       /* [HDR-19] */
+#define TORC_MESSAGE_MAX                                                 \
+  (TORC_HEADER_FIXED + TORC_LISTS_MAX_BYTES + TORC_ROUTE_LOG_MAX_BYTES + \
+   TORC_BODY_MAX)                   /* 204262 */
+#define TORC_VERSION_1 1u           /* [HDR-14] */
+#define TORC_TTL_INITIAL 100u       /* [GAP-13] [D-22] */
+#define TORC_FLAG_ROUTE_LOG 0x0001u /* [HDR-19] */
 
 enum { /* Routing field [HDR-08] */
-  TORC_ROUTING_UNSPECIFIED = 0x00,
-  TORC_ROUTING_RECURSIVE = 0x01,
-  TORC_ROUTING_ITERATIVE = 0x02
+       TORC_ROUTING_UNSPECIFIED = 0x00,
+       TORC_ROUTING_RECURSIVE = 0x01,
+       TORC_ROUTING_ITERATIVE = 0x02
 };
 
 typedef struct torc_header {
@@ -42,18 +44,23 @@ typedef struct torc_header {
   size_t header_len;       /* decode only: bytes up to the contents */
 } torc_header;
 
-/* What the first 16 bytes of a stream say; used for framing. TORC_ERR_SHORT: fewer than 16 bytes yet.
- * TORC_ERR_FORMAT: no RELOAD message. TORC_ERR_LIMIT: Length below 28 or above TORC_MESSAGE_MAX [R-10].
- * TORC_ERR_INVALID: magic of a later version [R-19]. *length is written on success. [GAP-48] */
+/* What the first 16 bytes of a stream say; used for framing. TORC_ERR_SHORT: fewer than 16 bytes
+ * yet. TORC_ERR_FORMAT: no RELOAD message. TORC_ERR_LIMIT: Length below 28 or above
+ * TORC_MESSAGE_MAX [R-10]. TORC_ERR_INVALID: magic of a later version [R-19]. *length is written on
+ * success. [GAP-48] */
 int torc_frame_peek(torc_slice bytes, uint32_t *length) TORC_MUST_CHECK;
 
-/* Decodes the header of one whole message; Length must equal msg.len. Ids of value 0 in either list and the
- * wildcard in the via list are TORC_ERR_FORMAT [GAP-37] [R-46]. TORC_ERR_SHORT: lists or route log end after
- * the message. Version, EXP, overlay, TTL and Routing are not judged. Slices borrow from `msg`. */
+/* Decodes the header of one whole message; Length must equal msg.len. Ids of value 0 in either list
+ * and the wildcard in the via list are TORC_ERR_FORMAT [GAP-37] [R-46]. TORC_ERR_SHORT: lists or
+ * route log end after the message. TORC_ERR_INVALID: magic of a later version. Version, EXP,
+ * overlay, TTL and Routing are not judged; LFRG and offset are kept as received, and mean something
+ * only if is_fragment [GAP-44]. Slices borrow from `msg`. */
 int torc_header_decode(torc_header *out, torc_slice msg) TORC_MUST_CHECK;
 
-/* Writes the header. `length` as given is written unless `body_len` is not SIZE_MAX: then Length is the
- * header's size + body_len. header_len is ignored. TORC_ERR_LIMIT: lists too long, body or log too large. */
+/* Writes the header. `length` as given is written unless `body_len` is not SIZE_MAX: then Length is
+ * the header's size + body_len. The route log is written iff the flag is set; header_len is
+ * ignored. TORC_ERR_LIMIT: lists too long, body or log too large. TORC_ERR_INVALID: a list that is
+ * no multiple of 16 bytes, an offset above 14 bits, a version above 7. */
 int torc_header_put(torc_wr *wr, const torc_header *h, size_t body_len) TORC_MUST_CHECK;
 /* Size of the header that torc_header_put would write. */
 size_t torc_header_size(const torc_header *h);

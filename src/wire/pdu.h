@@ -15,7 +15,11 @@ int torc_addr_get(torc_rd *rd, torc_addr *out) TORC_MUST_CHECK;
 int torc_addr_put(torc_wr *wr, const torc_addr *a) TORC_MUST_CHECK;
 
 /* PING [PNG-03..09] [GAP-65]. */
-enum { TORC_PING_RESPONSIBLE_SET = 0x01, TORC_PING_NUM_RESOURCES = 0x02, TORC_PING_PRIVATE_FIRST = 0xf0 };
+enum {
+  TORC_PING_RESPONSIBLE_SET = 0x01,
+  TORC_PING_NUM_RESOURCES = 0x02,
+  TORC_PING_PRIVATE_FIRST = 0xf0
+};
 int torc_ping_request_decode(torc_slice *codes, torc_slice payload) TORC_MUST_CHECK;
 int torc_ping_request_put(torc_wr *wr, torc_slice codes) TORC_MUST_CHECK;
 typedef struct torc_ping_info {
@@ -69,13 +73,14 @@ typedef struct torc_candidate {
   uint16_t component;
   torc_cand_transport transport;
   uint32_t priority;
-  torc_addr addr;    /* family 0: the address is a name, see `host` */
-  torc_slice host;   /* address text as written, borrowed */
+  torc_addr addr;  /* family 0: the address is a name, see `host` */
+  torc_slice host; /* address text as written, borrowed */
   torc_cand_type type;
-  torc_addr raddr;   /* family 0: none */
+  torc_addr raddr; /* family 0: none */
   torc_cand_tcptype tcptype;
 } torc_candidate;
-/* TORC_ERR_FORMAT: unparseable; the caller skips it [GAP-71]. Tolerates "a=" and tcp-act, tcp-pass, tcp-so. */
+/* TORC_ERR_FORMAT: unparseable; the caller skips it [GAP-71]. Tolerates "a=" and tcp-act, tcp-pass,
+ * tcp-so. */
 int torc_candidate_parse(torc_slice text, torc_candidate *out) TORC_MUST_CHECK;
 /* Writes "candidate:..." without "a=", CRLF or NUL [GAP-71]. */
 int torc_candidate_format(torc_wr *wr, const torc_candidate *c) TORC_MUST_CHECK;
@@ -94,7 +99,8 @@ typedef struct torc_tunnel_data {
 int torc_tunnel_decode(torc_tunnel_data *out, torc_slice payload) TORC_MUST_CHECK;
 int torc_tunnel_put(torc_wr *wr, const torc_tunnel_data *t) TORC_MUST_CHECK;
 
-/* JOIN [JOI-05] and LEAVE [LEA-02]: a peer-id and DHT-specific bytes to the end of the payload [GAP-03]. */
+/* JOIN [JOI-05] and LEAVE [LEA-02]: a peer-id and DHT-specific bytes to the end of the payload
+ * [GAP-03]. */
 typedef struct torc_peer_notice {
   torc_id peer; /* desired_peer_id or leaving_peer_id */
   torc_slice dht_specific;
@@ -102,7 +108,8 @@ typedef struct torc_peer_notice {
 int torc_peer_notice_decode(torc_peer_notice *out, torc_slice payload) TORC_MUST_CHECK;
 int torc_peer_notice_put(torc_wr *wr, const torc_peer_notice *n) TORC_MUST_CHECK;
 
-/* chord_update [CHD-20] [GAP-113]: at most 15 ids a list, nearest first. 0 and all ones: malformed. */
+/* chord_update [CHD-20] [GAP-113]: at most 15 ids a list, nearest first. 0 and all ones: malformed
+ * [R-46]. */
 #define TORC_CHORD_LIST_MAX 15
 typedef struct torc_chord_update {
   torc_id predecessors[TORC_CHORD_LIST_MAX];
@@ -112,13 +119,18 @@ typedef struct torc_chord_update {
 int torc_chord_update_decode(torc_chord_update *out, torc_slice payload) TORC_MUST_CHECK;
 int torc_chord_update_put(torc_wr *wr, const torc_chord_update *u) TORC_MUST_CHECK;
 
-/* full-mesh UPDATE, private (docs/spec/extensions.md): peer_id peers<65000>, every peer the sender is linked to.
- * `peers` borrows a multiple of 16 bytes. */
+/* full-mesh UPDATE, private (docs/spec/extensions.md): peer_id peers<65000>, every peer the sender
+ * is linked to. `peers` borrows a multiple of 16 bytes. */
 int torc_mesh_update_decode(torc_slice *peers, torc_slice payload) TORC_MUST_CHECK;
 int torc_mesh_update_put(torc_wr *wr, torc_slice peers) TORC_MUST_CHECK;
 
 /* route_log_entry [LOG-05] [LOG-06]. */
-enum { TORC_TRANSPORT_TLS = 1, TORC_TRANSPORT_DTLS = 2, TORC_TRANSPORT_WS = 3, TORC_TRANSPORT_DC = 4 }; /* [D-22] */
+enum {
+  TORC_TRANSPORT_TLS = 1,
+  TORC_TRANSPORT_DTLS = 2,
+  TORC_TRANSPORT_WS = 3,
+  TORC_TRANSPORT_DC = 4
+}; /* [D-22] */
 typedef struct torc_route_log_entry {
   torc_slice version; /* textual */
   uint8_t transport;
@@ -132,10 +144,10 @@ int torc_route_log_entry_put(torc_wr *wr, const torc_route_log_entry *e) TORC_MU
 
 /* sip_registration [SIP-12] [SIP-13] [GAP-145]. */
 typedef struct torc_sip_registration {
-  uint8_t kind;            /* 1: URI, 2: route */
-  torc_slice uri;          /* kind 1, UTF-8 */
+  uint8_t kind;             /* 1: URI, 2: route */
+  torc_slice uri;           /* kind 1, UTF-8 */
   torc_slice contact_prefs; /* kind 2, UTF-8 */
-  torc_slice route_list;   /* kind 2, a multiple of 16 bytes */
+  torc_slice route_list;    /* kind 2, a multiple of 16 bytes */
 } torc_sip_registration;
 int torc_sip_registration_decode(torc_sip_registration *out, torc_slice value) TORC_MUST_CHECK;
 int torc_sip_registration_put(torc_wr *wr, const torc_sip_registration *r) TORC_MUST_CHECK;

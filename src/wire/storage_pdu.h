@@ -8,9 +8,9 @@
 typedef uint32_t torc_type_id; /* 24 bits on the wire [ENC-04] */
 
 typedef enum torc_model { /* data models [STO-02]; not on the wire */
-  TORC_MODEL_SINGLE = 1,
-  TORC_MODEL_ARRAY = 2,
-  TORC_MODEL_DICTIONARY = 3
+                          TORC_MODEL_SINGLE = 1,
+                          TORC_MODEL_ARRAY = 2,
+                          TORC_MODEL_DICTIONARY = 3
 } torc_model;
 
 /* Tells the data model of a type; returns false if the type is unknown [GAP-89]. */
@@ -41,15 +41,16 @@ typedef struct torc_stored_data {
 int torc_stored_data_get(torc_rd *rd, torc_model model, torc_stored_data *out) TORC_MUST_CHECK;
 /* Writes `v`, integers big-endian; v->bytes and v->entry_bytes are ignored. Implements [STO-08]. */
 int torc_stored_data_put(torc_wr *wr, const torc_stored_data *v) TORC_MUST_CHECK;
-/* Writes a nonexistent value: times 0, index or key of `e`, empty value, no signature [GAP-87] [FET-15]. */
+/* Writes a nonexistent value: times 0, index or key of `e`, empty value, no signature [GAP-87]
+ * [FET-15]. */
 int torc_stored_data_put_absent(torc_wr *wr, const torc_entry *e) TORC_MUST_CHECK;
 bool torc_stored_data_is_absent(const torc_stored_data *v);
 /* Upper bound of the encoded size. */
 size_t torc_stored_data_size(const torc_stored_data *v);
 
-/* Data signature input [SIG-07] [GAP-55]: resource ++ type ++ storage_time ++ lifetime ++ data-value, where an
- * array's index counts as 0 [GAP-56]. Writes everything but the value's bytes and returns them apart so that a
- * large value need not be copied: input = wr ++ v->entry.value. */
+/* Data signature input [SIG-07] [GAP-55]: resource ++ type ++ storage_time ++ lifetime ++
+ * data-value, where an array's index counts as 0 [GAP-56]. Writes everything but the value's bytes
+ * and returns them apart so that a large value need not be copied: input = wr ++ v->entry.value. */
 int torc_data_signed_prefix_put(torc_wr *wr, const torc_id *resource, torc_type_id type,
                                 const torc_stored_data *v) TORC_MUST_CHECK;
 /* Room that the prefix needs for a key of `key_len` bytes. */
@@ -65,11 +66,12 @@ typedef struct torc_store_type { /* store_type_data [STO-07] */
   uint64_t generation;
   torc_slice values; /* stored_data elements, borrowed */
 } torc_store_type;
-/* Decodes and checks the outer structure: payload consumed exactly, at least one type and each with at least one
- * element [R-22], every element delimited by its length, no type twice [STO-05], no type id 0 or 0xFFFFFF
- * [GAP-143]. Models are not needed. */
+/* Decodes and checks the outer structure: payload consumed exactly, at least one type and each with
+ * at least one element [R-22], every element delimited by its length, no type twice [STO-05], no
+ * type id 0 or 0xFFFFFF [GAP-143]. Models are not needed. */
 int torc_store_request_decode(torc_store_request *out, torc_slice payload) TORC_MUST_CHECK;
-/* Iterates; `rd` starts over out->types. False at the end. Cannot fail after a successful decode. */
+/* Iterates; `rd` starts over out->types. False at the end. Cannot fail after a successful decode.
+ */
 bool torc_store_type_next(torc_rd *rd, torc_store_type *out);
 /* Begin: writes resource and opens the vector; then per type begin/put elements/end; then end. */
 size_t torc_store_request_begin(torc_wr *wr, const torc_id *resource);
@@ -77,7 +79,8 @@ size_t torc_store_type_begin(torc_wr *wr, torc_type_id type, uint64_t generation
 void torc_store_type_end(torc_wr *wr, size_t mark);
 void torc_store_request_end(torc_wr *wr, size_t mark);
 
-/* store_type_response, packed end to end [STO-28]. Also the answer to REMOVE, and error_info of 412 [GAP-60]. */
+/* store_type_response, packed end to end [STO-28]. Also the answer to REMOVE, and error_info of 412
+ * [GAP-60]. */
 typedef struct torc_store_type_response {
   torc_type_id type;
   uint64_t generation;
@@ -98,10 +101,12 @@ typedef struct torc_fetch_request { /* FETCH and REMOVE [FET-02] */
   torc_id resource;
   torc_slice specifiers;
 } torc_fetch_request;
-/* TORC_ERR_NOTFOUND: a type is unknown to `models`, nothing after it can be parsed [GAP-89]; *unknown is set to it
- * if not NULL. TORC_ERR_FORMAT: malformed, an empty list [R-22], a type twice [R-21] [REM-05], an index below -1
- * [GAP-88], or both first and last given as indexes with first > last [R-26]. */
-int torc_fetch_request_decode(torc_fetch_request *out, torc_slice payload, const torc_model_lookup *models,
+/* TORC_ERR_NOTFOUND: a type is unknown to `models`, nothing after it can be parsed [GAP-89];
+ * *unknown is set to it if not NULL. TORC_ERR_FORMAT: malformed, an empty list [R-22], a type twice
+ * [R-21] [REM-05], an index below -1 [GAP-88], or both first and last given as indexes with first >
+ * last [R-26]. */
+int torc_fetch_request_decode(torc_fetch_request *out, torc_slice payload,
+                              const torc_model_lookup *models,
                               torc_type_id *unknown) TORC_MUST_CHECK;
 bool torc_specifier_next(torc_rd *rd, const torc_model_lookup *models, torc_specifier *out);
 /* Next key of a specifier's `keys`; false at the end. */
