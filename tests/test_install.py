@@ -73,7 +73,7 @@ def test_installed_programs_run(tree):
 
 @pytest.mark.skipif(not EXAMPLES, reason="no examples")
 @pytest.mark.parametrize("linkage", ["shared", "static"])
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_example_builds_and_runs(tree, tmp_path, example, linkage):
     program = tmp_path / example.stem
     flags = pkg_config(tree, "--cflags")
