@@ -26,13 +26,15 @@ NAMED = re.compile(r"(?<![A-Za-z0-9])([A-Z]{1,5})[-_](\d{1,3})(?:\.\.(?:[A-Z]{1,
 
 
 def read_rows():
-    """{id: first words of the row}, in the order of the documents."""
+    """{id: what the row demands}, in the order of the documents; of gaps and rulings that is the last column."""
     rows = {}
     for document in DOCUMENTS:
         for line in (SPEC / document).read_text(encoding="utf-8").splitlines():
             match = ROW.match(line)
             if match:
-                rows.setdefault(match.group(1), match.group(2).split(" | ")[0])
+                cells = match.group(2).rstrip(" |").split(" | ")
+                is_answer = match.group(1).startswith(("R-", "GAP-", "BGAP-"))
+                rows.setdefault(match.group(1), cells[-1 if is_answer else 0].replace("**", ""))
     return rows
 
 
