@@ -12,8 +12,8 @@
 
 typedef struct torc_overlay {
   char name[256];
-  char algorithm[64];        /* dht name */
-  uint32_t expiration_s;     /* 0: none given */
+  char algorithm[64];    /* dht name */
+  uint32_t expiration_s; /* 0: none given */
   struct {
     uint8_t *der; /* owned */
     size_t len;
@@ -23,18 +23,20 @@ typedef struct torc_overlay {
   size_t num_bootstrap;
   torc_type_def types[TORC_OVERLAY_TYPES_MAX];
   size_t num_types;
-  uint8_t initial_ttl;      /* 0: default, as everything below */
+  uint8_t initial_ttl; /* 0: default, as everything below */
   uint32_t max_message;
   torc_time t1, update_period, ping_period, deletion_delay;
-  bool require_signature;   /* default true; false is refused in certificate mode */
+  bool require_signature; /* default true; false is refused in certificate mode */
   bool remove_zero_generation;
 } torc_overlay;
 
-/* Parses one `overlay` element (the one called `name`, or the only one if NULL). `err` gets one line with line number and
- * reason. No DTD, no external entities, no network. Freed with torc_overlay_clear. */
+/* Parses one `overlay` element (the one called `name`, or the only one if NULL). `err` gets one
+ * line with line number and reason. No DTD, no external entities, no network. Freed with
+ * torc_overlay_clear. */
 int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const char *name, char *err,
                        size_t err_cap) TORC_MUST_CHECK;
-int torc_overlay_load(torc_overlay *out, const char *path, const char *name, char *err, size_t err_cap) TORC_MUST_CHECK;
+int torc_overlay_load(torc_overlay *out, const char *path, const char *name, char *err,
+                      size_t err_cap) TORC_MUST_CHECK;
 void torc_overlay_clear(torc_overlay *o);
 
 #endif

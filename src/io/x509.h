@@ -1,5 +1,5 @@
-/* Certificates of an overlay with OpenSSL: profile of GAP-134 and R-38, chain, dates; own key; job execution.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Certificates of an overlay with OpenSSL: profile of GAP-134 and R-38, chain, dates; own key; job
+ * execution. SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_X509_H
 #define TORC_IO_X509_H
 
@@ -8,28 +8,30 @@
 typedef struct torc_pki torc_pki; /* trust anchors of one overlay, own key and certificate */
 
 /* `roots`: DER, at least one. Freed with torc_pki_free. */
-int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roots, size_t num_roots, char *err,
-                 size_t err_cap) TORC_MUST_CHECK;
+int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roots,
+                 size_t num_roots, char *err, size_t err_cap) TORC_MUST_CHECK;
 void torc_pki_free(torc_pki *p);
-/* Loads own certificate and key from PEM files; checks that they fit each other, chain and dates; refuses a key file
- * readable by others. */
-int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now, char *err,
-                      size_t err_cap) TORC_MUST_CHECK;
-torc_cert *torc_pki_own_cert(const torc_pki *p);           /* borrowed */
-uint8_t torc_pki_signature_algorithm(const torc_pki *p);   /* TORC_SIGALG_*, of the own key */
-void *torc_pki_own_key(const torc_pki *p);                 /* EVP_PKEY *, borrowed */
-void *torc_pki_own_x509(const torc_pki *p);                /* X509 *, borrowed */
+/* Loads own certificate and key from PEM files; checks that they fit each other, chain and dates;
+ * refuses a key file readable by others. */
+int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
+                      char *err, size_t err_cap) TORC_MUST_CHECK;
+torc_cert *torc_pki_own_cert(const torc_pki *p);         /* borrowed */
+uint8_t torc_pki_signature_algorithm(const torc_pki *p); /* TORC_SIGALG_*, of the own key */
+void *torc_pki_own_key(const torc_pki *p);               /* EVP_PKEY *, borrowed */
+void *torc_pki_own_x509(const torc_pki *p);              /* X509 *, borrowed */
 
-/* Parses DER, checks chain to a root, overlay name in the URI SAN, key type and size, usage [GAP-51] [GAP-134] [R-38];
- * not the dates. One reference to the caller. Safe from any thread. TORC_ERR_CRYPTO with a reason in err. */
-int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Parses DER, checks chain to a root, overlay name in the URI SAN, key type and size, usage
+ * [GAP-51] [GAP-134] [R-38]; not the dates. One reference to the caller. Safe from any thread.
+ * TORC_ERR_CRYPTO with a reason in err. */
+int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err,
+                    size_t err_cap) TORC_MUST_CHECK;
 torc_cert *torc_cert_retain(torc_cert *c);
 void torc_cert_free(torc_cert *c); /* releases one reference; atomic */
 
 /* Signs or verifies (any thread); `sig_cap` at least TORC_SIGNATURE_MAX. */
 #define TORC_SIGNATURE_MAX 1024
-int torc_pki_sign(const torc_pki *p, const torc_slice *parts, size_t num, uint8_t *sig, size_t sig_cap,
-                  size_t *sig_len) TORC_MUST_CHECK;
+int torc_pki_sign(const torc_pki *p, const torc_slice *parts, size_t num, uint8_t *sig,
+                  size_t sig_cap, size_t *sig_len) TORC_MUST_CHECK;
 int torc_pki_verify(const torc_cert *cert, uint8_t algorithm, const torc_slice *parts, size_t num,
                     torc_slice signature) TORC_MUST_CHECK;
 /* The table for torc_node_config; borrows `p`. */

@@ -1,0 +1,13 @@
+/* One line of English for people, beside the code for programs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_IO_ERR_H
+#define TORC_IO_ERR_H
+
+#include "torc/types.h"
+
+/* Writes the formatted reason into `err` (NUL-terminated, cut if too long; NULL is allowed) and
+ * returns `rc`. */
+int torc_fail(int rc, char *err, size_t err_cap, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

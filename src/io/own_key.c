@@ -1,0 +1,135 @@
+/* The node's own certificate and private key, from files.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/slice.h"
+#include "io/err.h"
+#include "io/x509_internal.h"
+
+/* Nobody is there to be asked for a passphrase. */
+static int no_passphrase(char *buf, int size, int rwflag, void *u) {
+  (void)buf;
+  (void)size;
+  (void)rwflag;
+  (void)u;
+  return -1;
+}
+
+static int load_cert(torc_pki *p, const char *file, char *err, size_t err_cap) {
+  FILE *f = fopen(file, "re");
+  if (f == NULL) {
+    return torc_fail(TORC_ERR_IO, err, err_cap, "cannot read the certificate %s: %s", file,
+                     strerror(errno));
+  }
+  X509 *x = PEM_read_X509(f, NULL, no_passphrase, NULL);
+  fclose(f);
+  if (x == NULL) {
+    ERR_clear_error();
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap, "%s holds no certificate in PEM", file);
+  }
+  X509_free(p->own_x509);
+  p->own_x509 = x;
+  uint8_t *der = NULL;
+  int len = i2d_X509(x, &der);
+  if (len <= 0) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "%s cannot be encoded", file);
+  }
+  char why[160] = "";
+  torc_cert_free(p->own_cert);
+  p->own_cert = NULL;
+  int rc = torc_pki_accept(p, torc_slice_of(der, (size_t)len), &p->own_cert, why, sizeof why);
+  OPENSSL_free(der);
+  if (rc != 0) {
+    return torc_fail(rc, err, err_cap, "the certificate %s is not usable in this overlay: %s", file,
+                     why);
+  }
+  return 0;
+}
+
+/* A private key is a file of mode 0600 or stricter. */
+static int open_key(const char *file, FILE **out, char *err, size_t err_cap) {
+  FILE *f = fopen(file, "re");
+  if (f == NULL) {
+    return torc_fail(TORC_ERR_IO, err, err_cap, "cannot read the private key %s: %s", file,
+                     strerror(errno));
+  }
+  struct stat st;
+  if (fstat(fileno(f), &st) != 0 || (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    fclose(f);
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                     "the private key %s is accessible to others: run chmod 600 %s", file, file);
+  }
+  *out = f;
+  return 0;
+}
+
+static int load_key(torc_pki *p, const char *file, char *err, size_t err_cap) {
+  FILE *f = NULL;
+  int rc = open_key(file, &f, err, err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  EVP_PKEY *pkey = PEM_read_PrivateKey(f, NULL, no_passphrase, NULL);
+  fclose(f);
+  if (pkey == NULL) {
+    ERR_clear_error();
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                     "%s holds no private key in PEM without a passphrase", file);
+  }
+  if (X509_check_private_key(p->own_x509, pkey) != 1) {
+    ERR_clear_error();
+    EVP_PKEY_free(pkey);
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                     "the private key %s does not belong to the certificate", file);
+  }
+  const char *why = NULL;
+  torc_pki_key *key = NULL;
+  rc = torc_pki_key_new(&key, pkey, p->shared, true, &why);
+  if (rc != 0) {
+    EVP_PKEY_free(pkey);
+    return torc_fail(rc, err, err_cap, "the private key %s is not usable: %s", file, why);
+  }
+  torc_pki_key_free(p->own_key);
+  p->own_key = key;
+  return 0;
+}
+
+int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
+                      char *err, size_t err_cap) {
+  int rc = load_cert(p, cert_file, err, err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  /* [GAP-135] an expired certificate makes no link and no signature. */
+  if (now < p->own_cert->not_before) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
+                     "the certificate %s is not valid yet: check the clock of this machine",
+                     cert_file);
+  }
+  if (now > p->own_cert->not_after) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
+                     "the certificate %s has expired: get a new one from the authority", cert_file);
+  }
+  return load_key(p, key_file, err, err_cap);
+}
+
+torc_cert *torc_pki_own_cert(const torc_pki *p) {
+  return p->own_cert;
+}
+
+uint8_t torc_pki_signature_algorithm(const torc_pki *p) {
+  return p->own_key == NULL ? 0 : p->own_key->algorithm;
+}
+
+void *torc_pki_own_key(const torc_pki *p) {
+  return p->own_key == NULL ? NULL : p->own_key->pkey;
+}
+
+void *torc_pki_own_x509(const torc_pki *p) {
+  return p->own_x509;
+}

@@ -1,0 +1,400 @@
+/* Which certificates an overlay believes.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "io/x509.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+#include "io/err.h"
+#include "io/x509_internal.h"
+
+#define PEER_URI_SCHEME "reload://" /* [GAP-134] */
+#define PEER_URI_DESTINATION \
+  "0110" /* [GAP-134] destination header of a node, tolerated before the id */
+#define SIGNATURE_SECURITY_BITS 112 /* of the CA's signature: SHA-256 and better */
+
+typedef struct cert_object { /* a torc_cert and the bytes it points to, one allocation */
+  torc_cert cert;
+  uint8_t der[];
+} cert_object;
+
+static char lower(char c) {
+  return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+/* Lower-case, one trailing dot removed. */
+static int normalise_name(const char *in, size_t len, char *out, size_t cap) {
+  if (len > 0 && in[len - 1] == '.') {
+    len--;
+  }
+  if (len == 0 || len >= cap) {
+    return TORC_ERR_LIMIT;
+  }
+  for (size_t i = 0; i < len; i++) {
+    out[i] = lower(in[i]);
+  }
+  out[len] = '\0';
+  return 0;
+}
+
+/* ---- pki ---- */
+
+static torc_pki_shared *shared_new(void) {
+  torc_pki_shared *s = calloc(1, sizeof *s);
+  if (s == NULL) {
+    return NULL;
+  }
+  s->refs = 1;
+  s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+  s->md = EVP_MD_CTX_new();
+  if (s->sha256 == NULL || s->md == NULL) {
+    torc_pki_shared_release(s);
+    return NULL;
+  }
+  return s;
+}
+
+/* One DER certificate and nothing after it. */
+static X509 *parse_der(torc_slice der) {
+  if (der.len == 0 || der.len > TORC_CERT_MAX_BYTES) {
+    return NULL;
+  }
+  const unsigned char *p = der.p;
+  X509 *x = d2i_X509(NULL, &p, (long)der.len);
+  if (x != NULL && p != der.p + der.len) {
+    X509_free(x);
+    x = NULL;
+  }
+  if (x == NULL) {
+    ERR_clear_error();
+  }
+  return x;
+}
+
+static int add_root(torc_pki *p, torc_slice der, size_t number, char *err, size_t err_cap) {
+  X509 *x = parse_der(der);
+  if (x == NULL) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
+                     "root-cert %zu is not one X.509 certificate in DER", number);
+  }
+  p->roots[p->num_roots] = x;
+  p->num_roots++;
+  EVP_PKEY *key = X509_get_pubkey(x);
+  p->root_keys[p->num_roots - 1] = key;
+  /* [ENR-19] a root-cert is a trust anchor that signs the overlay's certificates. */
+  if (key == NULL || X509_check_ca(x) != 1) {
+    ERR_clear_error();
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
+                     "root-cert %zu is not the certificate of a certificate authority", number);
+  }
+  return 0;
+}
+
+int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roots,
+                 size_t num_roots, char *err, size_t err_cap) {
+  torc_pki *p = calloc(1, sizeof *p);
+  if (p == NULL) {
+    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
+  }
+  int rc = 0;
+  p->shared = shared_new();
+  if (p->shared == NULL) {
+    rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "the cryptographic library has no SHA-256");
+    goto out;
+  }
+  rc = normalise_name(overlay_name, strlen(overlay_name), p->overlay_name, sizeof p->overlay_name);
+  if (rc != 0) {
+    rc = torc_fail(TORC_ERR_CONFIG, err, err_cap, "the overlay name is empty or too long");
+    goto out;
+  }
+  if (num_roots == 0 || num_roots > TORC_PKI_ROOTS_MAX) {
+    rc = torc_fail(TORC_ERR_CONFIG, err, err_cap, "the overlay needs 1 to %d root certificates",
+                   TORC_PKI_ROOTS_MAX);
+    goto out;
+  }
+  for (size_t i = 0; rc == 0 && i < num_roots; i++) {
+    rc = add_root(p, roots[i], i + 1, err, err_cap);
+  }
+  if (rc == 0) {
+    *out = p;
+    p = NULL;
+  }
+out:
+  torc_pki_free(p);
+  return rc;
+}
+
+void torc_pki_free(torc_pki *p) {
+  if (p == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < p->num_roots; i++) {
+    X509_free(p->roots[i]);
+    EVP_PKEY_free(p->root_keys[i]);
+  }
+  torc_cert_free(p->own_cert);
+  X509_free(p->own_x509);
+  torc_pki_key_free(p->own_key);
+  torc_pki_shared_release(p->shared);
+  free(p);
+}
+
+/* ---- one certificate ---- */
+
+/* d2i is lenient; a second encoding of the same certificate would have another digest. */
+static bool is_canonical(X509 *x, torc_slice der) {
+  uint8_t *again = NULL;
+  int len = i2d_X509(x, &again);
+  bool same = len > 0 && (size_t)len == der.len && memcmp(again, der.p, der.len) == 0;
+  OPENSSL_free(again);
+  return same;
+}
+
+/* issued directly by a root, no intermediates; [SEC-04] nothing else is needed to know. */
+static const char *check_issuer(const torc_pki *p, X509 *x) {
+  int bits = 0;
+  if (X509_get_signature_info(x, NULL, NULL, &bits, NULL) != 1 || bits < SIGNATURE_SECURITY_BITS) {
+    return "signed with a weak or unknown algorithm";
+  }
+  for (size_t i = 0; i < p->num_roots; i++) {
+    if (X509_NAME_cmp(X509_get_issuer_name(x), X509_get_subject_name(p->roots[i])) == 0 &&
+        X509_verify(x, p->root_keys[i]) == 1) {
+      return NULL;
+    }
+  }
+  return "not issued by a root certificate of this overlay";
+}
+
+/* profile: version 3, no unknown critical extension, no CA, may sign, both TLS roles. */
+static const char *check_profile(X509 *x) {
+  if (X509_get_version(x) != X509_VERSION_3) {
+    return "not an X.509 version 3 certificate";
+  }
+  uint32_t flags = X509_get_extension_flags(x);
+  if ((flags & EXFLAG_INVALID) != 0) {
+    return "an extension does not parse";
+  }
+  if ((flags & EXFLAG_CRITICAL) != 0) {
+    return "unknown critical extension";
+  }
+  if ((flags & EXFLAG_CA) != 0) {
+    return "the certificate of an authority, not of a peer";
+  }
+  if ((flags & EXFLAG_KUSAGE) != 0 && (X509_get_key_usage(x) & KU_DIGITAL_SIGNATURE) == 0) {
+    return "key usage does not allow signatures";
+  }
+  uint32_t both = XKU_SSL_SERVER | XKU_SSL_CLIENT;
+  if ((flags & EXFLAG_XKUSAGE) != 0 && (X509_get_extended_key_usage(x) & both) != both) {
+    return "extended key usage is not clientAuth with serverAuth";
+  }
+  return NULL;
+}
+
+/* [GAP-134] "reload://" ++ 32 hex digits ++ "@" ++ overlay name. A URI of another kind or overlay
+ * is not ours. */
+static bool parse_peer_uri(const torc_pki *p, const char *text, size_t len, torc_id *out) {
+  size_t scheme = strlen(PEER_URI_SCHEME);
+  if (len < scheme || memcmp(text, PEER_URI_SCHEME, scheme) != 0) {
+    return false;
+  }
+  text += scheme;
+  len -= scheme;
+  const char *at = memchr(text, '@', len);
+  if (at == NULL) {
+    return false;
+  }
+  size_t hex_len = (size_t)(at - text);
+  const char *name = at + 1;
+  size_t name_len = len - hex_len - 1;
+  if (hex_len == TORC_ID_HEX_LEN + strlen(PEER_URI_DESTINATION) &&
+      memcmp(text, PEER_URI_DESTINATION, strlen(PEER_URI_DESTINATION)) == 0) {
+    text += strlen(PEER_URI_DESTINATION);
+    hex_len = TORC_ID_HEX_LEN;
+  }
+  char overlay[256];
+  /* either case is read, and a trailing dot of the name. */
+  return torc_id_parse(text, hex_len, out) == 0 && torc_id_is_peer(out) &&
+         normalise_name(name, name_len, overlay, sizeof overlay) == 0 &&
+         strcmp(overlay, p->overlay_name) == 0;
+}
+
+static void add_peer(torc_cert *c, const torc_id *id) {
+  for (size_t i = 0; i < c->num_peers; i++) {
+    if (torc_id_eq(&c->peers[i], id)) {
+      return;
+    }
+  }
+  if (c->num_peers < TORC_CERT_MAX_PEERS) {
+    c->peers[c->num_peers] = *id;
+    c->num_peers++;
+  }
+}
+
+/* [GAP-134] user names are rfc822Names; [R-38] ASCII; [GAP-108] the host part is compared in lower
+ * case. */
+static const char *add_user(torc_cert *c, const char *text, size_t len) {
+  const char *at = memchr(text, '@', len);
+  if (at == NULL || at == text || memchr(at + 1, '@', len - (size_t)(at + 1 - text)) != NULL) {
+    return "a user name without user or with several hosts";
+  }
+  if (len > TORC_USER_MAX) {
+    return "a user name longer than 255 bytes";
+  }
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] <= 0x20 || text[i] >= 0x7f) {
+      return "a user name that is not printable ASCII";
+    }
+  }
+  size_t local = (size_t)(at + 1 - text);
+  char user[TORC_USER_MAX + 1];
+  memcpy(user, text, local);
+  if (normalise_name(at + 1, len - local, user + local, sizeof user - local) != 0) {
+    return "a user name without host";
+  }
+  for (size_t i = 0; i < c->num_users; i++) {
+    if (strcmp(c->users[i], user) == 0) {
+      return NULL;
+    }
+  }
+  if (c->num_users < TORC_CERT_MAX_USERS) {
+    memcpy(c->users[c->num_users], user, strlen(user) + 1);
+    c->num_users++;
+  }
+  return NULL;
+}
+
+static const char *read_names(const torc_pki *p, X509 *x, torc_cert *c) {
+  GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+  if (names == NULL) {
+    return "no subjectAltName";
+  }
+  const char *why = NULL;
+  int num = sk_GENERAL_NAME_num(names);
+  if (num > TORC_PKI_NAMES_MAX) {
+    why = "too many names";
+  }
+  for (int i = 0; why == NULL && i < num; i++) {
+    const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+    if (name->type != GEN_URI && name->type != GEN_EMAIL) {
+      continue;
+    }
+    const ASN1_IA5STRING *text = name->d.ia5;
+    const char *bytes = (const char *)ASN1_STRING_get0_data(text);
+    size_t len = (size_t)ASN1_STRING_length(text);
+    torc_id id;
+    if (len == 0 || memchr(bytes, '\0', len) != NULL) {
+      why = "an empty name or one with a NUL";
+    } else if (name->type == GEN_EMAIL) {
+      why = add_user(c, bytes, len);
+    } else if (parse_peer_uri(p, bytes, len, &id)) {
+      add_peer(c, &id);
+    }
+  }
+  GENERAL_NAMES_free(names);
+  if (why == NULL && c->num_peers == 0) {
+    why = "no peer-id of this overlay";
+  }
+  return why;
+}
+
+/* Seconds since 1970, cut to what a torc_wall holds. */
+static int read_time(const ASN1_TIME *t, torc_wall *out) {
+  struct tm tm;
+  if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1) {
+    return TORC_ERR_FORMAT;
+  }
+  time_t s = timegm(&tm);
+  if (s < 0) {
+    s = 0;
+  }
+  *out = s > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)s;
+  return 0;
+}
+
+static const char *read_cert(const torc_pki *p, X509 *x, torc_cert *c) {
+  if (!is_canonical(x, c->der)) {
+    return "not in distinguished encoding";
+  }
+  const char *why = check_issuer(p, x);
+  if (why == NULL) {
+    why = check_profile(x);
+  }
+  if (why == NULL) {
+    why = read_names(p, x, c);
+  }
+  if (why == NULL && (read_time(X509_get0_notBefore(x), &c->not_before) != 0 ||
+                      read_time(X509_get0_notAfter(x), &c->not_after) != 0)) {
+    why = "a date that does not parse";
+  }
+  if (why != NULL) {
+    return why;
+  }
+  EVP_PKEY *pkey = X509_get_pubkey(x);
+  if (pkey == NULL) {
+    return "a public key that does not parse";
+  }
+  torc_pki_key *key = NULL;
+  if (torc_pki_key_new(&key, pkey, p->shared, false, &why) != 0) {
+    EVP_PKEY_free(pkey);
+    return why;
+  }
+  c->key = key;
+  return NULL;
+}
+
+int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err, size_t err_cap) {
+  if (der.len > TORC_CERT_MAX_BYTES) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "certificate larger than %d bytes",
+                     TORC_CERT_MAX_BYTES);
+  }
+  X509 *x = parse_der(der);
+  if (x == NULL) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "not an X.509 certificate");
+  }
+  int rc = 0;
+  cert_object *o = calloc(1, sizeof *o + der.len);
+  if (o == NULL) {
+    rc = torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
+    goto out;
+  }
+  memcpy(o->der, der.p, der.len);
+  o->cert.refs = 1;
+  o->cert.der = torc_slice_of(o->der, der.len);
+  rc = torc_pki_digest(p->shared, &o->cert.der, 1, o->cert.digest);
+  if (rc != 0) {
+    torc_fail(rc, err, err_cap, "the certificate cannot be hashed");
+    goto out;
+  }
+  const char *why = read_cert(p, x, &o->cert);
+  if (why != NULL) {
+    rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "%s", why);
+    goto out;
+  }
+  *out = &o->cert;
+  o = NULL;
+out:
+  ERR_clear_error();
+  torc_cert_free(o == NULL ? NULL : &o->cert);
+  X509_free(x);
+  return rc;
+}
+
+torc_cert *torc_cert_retain(torc_cert *c) {
+  if (c != NULL) {
+    __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+  }
+  return c;
+}
+
+void torc_cert_free(torc_cert *c) {
+  if (c == NULL || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) != 0) {
+    return;
+  }
+  torc_pki_key_free(c->key);
+  free(TORC_CONTAINER_OF(c, cert_object, cert));
+}
