@@ -60,7 +60,7 @@ int torc_header_decode(torc_header *out, torc_slice msg) TORC_MUST_CHECK;
 /* Writes the header. `length` as given is written unless `body_len` is not SIZE_MAX: then Length is
  * the header's size + body_len. The route log is written iff the flag is set; header_len is
  * ignored. TORC_ERR_LIMIT: lists too long, body or log too large. TORC_ERR_INVALID: a list that is
- * no multiple of 16 bytes, an offset above 14 bits, a version above 7. */
+ * no multiple of 16 bytes, an offset above 14 bits, a version above 7 bits. */
 int torc_header_put(torc_wr *wr, const torc_header *h, size_t body_len) TORC_MUST_CHECK;
 /* Size of the header that torc_header_put would write. */
 size_t torc_header_size(const torc_header *h);
