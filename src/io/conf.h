@@ -1,0 +1,48 @@
+/* The daemon's configuration file, read with inih; see torcd.conf(5).
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_IO_CONF_H
+#define TORC_IO_CONF_H
+
+#include "torc/peer.h"
+
+#define TORC_CONF_TEXT_MAX 256 /* of one value with its NUL */
+#define TORC_CONF_LINE_MAX 199 /* bytes of a line that inih takes */
+#define TORC_CONF_ADVERTISE_MAX 8
+
+typedef struct torc_conf {
+  char overlay_file[TORC_CONF_TEXT_MAX], overlay_name[TORC_CONF_TEXT_MAX];
+  char cert_file[TORC_CONF_TEXT_MAX], key_file[TORC_CONF_TEXT_MAX];
+  torc_role role;
+  char listen[TORC_PEER_LISTEN_MAX][TORC_CONF_TEXT_MAX];
+  size_t num_listen;
+  char advertise[TORC_CONF_ADVERTISE_MAX][TORC_CONF_TEXT_MAX];
+  size_t num_advertise;
+  char state_dir[TORC_CONF_TEXT_MAX]; /* empty: memory only */
+  uint64_t threads;
+  bool sync_disk;
+  char control_socket[TORC_CONF_TEXT_MAX];
+  torc_log_level log_level;
+  char log_file[TORC_CONF_TEXT_MAX]; /* empty: standard error */
+  bool log_json;
+  char metrics_listen[TORC_CONF_TEXT_MAX]; /* empty: none */
+  uint64_t max_links, max_client_links, max_stored_bytes;
+  torc_time update_period, ping_period, t1, keepalive, deletion_delay, replica_wait, idle_close;
+} torc_conf;
+
+#define TORC_CONF_DEFAULT_SOCKET "/run/torc/torcd.sock"
+
+/* Reads the file. On failure `err` gets one line: the file, the number of the line, what is wrong
+ * with what and what is expected. TORC_ERR_CONFIG, TORC_ERR_IO. */
+int torc_conf_load(torc_conf *out, const char *path, char *err, size_t err_cap) TORC_MUST_CHECK;
+
+/* "90", "90s", "500ms", "15m", "1h", "7d" to microseconds. TORC_ERR_FORMAT. */
+int torc_duration_parse(const char *text, torc_time *out) TORC_MUST_CHECK;
+/* "4096", "64k", "16M", "1G" to bytes. TORC_ERR_FORMAT. */
+int torc_size_parse(const char *text, uint64_t *out) TORC_MUST_CHECK;
+/* "127.0.0.1:9100", "[::1]:9100": splits an address literal from its port. TORC_ERR_FORMAT. */
+int torc_listen_parse(const char *text, char *host, size_t host_cap,
+                      uint16_t *port) TORC_MUST_CHECK;
+/* Whether the literal is 127.0.0.0/8 or ::1. */
+bool torc_is_loopback(const char *host);
+
+#endif
