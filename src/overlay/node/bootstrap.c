@@ -1,0 +1,375 @@
+/* Finding the ring: cached peers, then bootstrap peers, until one answers a PING [BST-01..08]
+ * [GAP-132] [GAP-138] [R-51]. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/impl.h"
+
+#define ENDPOINTS_MAX 64
+#define PING_LIMIT TORC_SEC(5)
+#define STAGE_DELAY TORC_MS(300)   /* cached peers get this head start over bootstrap peers */
+#define ROUND_LIMIT TORC_SEC(12)   /* a round without an answer has failed */
+#define FOUND_SPACING TORC_MS(300) /* between a founder's tries */
+#define RETRY_FIRST TORC_SEC(1)    /* */
+#define RETRY_LAST TORC_SEC(60)
+
+typedef struct endpoint {
+  torc_endpoint ep;
+  bool is_cached;
+  bool is_self;     /* dialling it reached this very node */
+  torc_token token; /* OPEN under way */
+  torc_id peer;     /* who answered there last; 0: unknown */
+} endpoint;
+
+typedef struct probe { /* GAP-124 */
+  bool is_active;
+  torc_id target;
+  torc_token cookie;
+  torc_token open; /* 0: PING under way */
+  torc_id through;
+} probe;
+
+struct torc_bootstrap {
+  torc_node *n;
+  endpoint list[ENDPOINTS_MAX];
+  size_t num;
+  bool is_running;
+  bool stage2;
+  bool is_pinging;
+  unsigned tries;
+  torc_time backoff, round_end;
+  torc_timer timer;
+  probe probe;
+  torc_id learned_through; /* the bootstrap peer of the last answered probe */
+  bool has_learned;
+};
+
+static void round_start(torc_node *n);
+static void on_timer(torc_timer *t, torc_time now);
+
+static bool add(struct torc_bootstrap *b, const torc_endpoint *ep, bool is_cached) {
+  if (b->num == ENDPOINTS_MAX) {
+    return false;
+  }
+  b->list[b->num++] = (endpoint){.ep = *ep, .is_cached = is_cached};
+  return true;
+}
+
+/* Copies the endpoints of the configuration; created with the node. */
+int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) {
+  struct torc_bootstrap *b = torc_calloc(n->mem, 1, sizeof *b);
+  if (b == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  b->n = n;
+  torc_timer_init(&b->timer, on_timer);
+  for (size_t i = 0; i < cfg->num_cached && add(b, &cfg->cached[i], true); i++) {
+  }
+  for (size_t i = 0; i < cfg->num_bootstrap && add(b, &cfg->bootstrap[i], false); i++) {
+  }
+  n->boot = b;
+  return 0;
+}
+
+void torc_bootstrap_clear(torc_node *n) {
+  if (n->boot != NULL) {
+    torc_timer_stop(&n->timers, &n->boot->timer);
+    torc_free(n->mem, n->boot);
+    n->boot = NULL;
+  }
+}
+
+static int open_endpoint(torc_node *n, endpoint *e, torc_token *token) {
+  torc_out *o = torc_out_new(n, TORC_OUT_OPEN);
+  if (o == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  o->o.token = torc_node_token(n);
+  o->o.endpoint = e->ep;
+  *token = o->o.token;
+  torc_out_push(n, o);
+  return 0;
+}
+
+static void stop(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  b->is_running = false;
+  b->is_pinging = false;
+  b->tries = 0;
+  b->backoff = RETRY_FIRST;
+  for (size_t i = 0; i < b->num; i++) {
+    b->list[i].token =
+        0; /* links that still come up are ordinary links; idle ones close by themselves */
+  }
+  torc_timer_stop(&n->timers, &b->timer);
+}
+
+/* [CLI-01] [CHD-10] [BST-08] */
+static void attach(torc_node *n, const torc_id *peer) {
+  stop(n);
+  TORC_LOG(n->log, TORC_LOG_INFO, "bootstrap:found", TORC_F_ID("peer", peer));
+  if (n->role == TORC_ROLE_CLIENT) {
+    n->ap = *peer;
+    n->has_ap = true;
+    torc_node_set_phase(n, TORC_PHASE_JOINED);
+    return;
+  }
+  torc_node_set_phase(n, TORC_PHASE_JOINING);
+  if (n->topo_ops->start(n->topo, peer) != 0) {
+    torc_node_set_phase(n, TORC_PHASE_DISCONNECTED);
+    torc_bootstrap_start(n);
+  }
+}
+
+static void found_ring(torc_node *n) {
+  stop(n);
+  TORC_LOG(n->log, TORC_LOG_INFO, "bootstrap:founds", TORC_F_ID("self", &n->self));
+  if (n->topo_ops->start(n->topo, NULL) != 0) {
+    torc_bootstrap_start(n);
+  }
+}
+
+static bool any_open(const struct torc_bootstrap *b) {
+  for (size_t i = 0; i < b->num; i++) {
+    if (b->list[i].token != 0) {
+      return true;
+    }
+  }
+  return b->is_pinging;
+}
+
+/* Every endpoint of this round has failed. */
+static void round_failed(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  torc_time wait = 0;
+  n->stats.bootstrap_failures++;
+  b->tries++;
+  for (size_t i = 0; i < b->num; i++) {
+    b->list[i].token = 0;
+  }
+  if (n->cfg.may_found && n->role == TORC_ROLE_PEER && b->tries >= TORC_NODE_FOUND_TRIES) {
+    found_ring(n);
+    return;
+  }
+  if (n->cfg.may_found && b->tries < TORC_NODE_FOUND_TRIES) {
+    wait = FOUND_SPACING;
+  } else {
+    wait = b->backoff / 2 + torc_rng_below(&n->rng, b->backoff);
+    b->backoff = b->backoff * 2 > RETRY_LAST ? RETRY_LAST : b->backoff * 2;
+    TORC_LOG(n->log, TORC_LOG_WARN, "bootstrap:no_answer", TORC_F_U64("tries", b->tries),
+             TORC_F_U64("retry_ms", wait / 1000));
+  }
+  b->round_end = 0;
+  torc_timer_arm(&n->timers, &b->timer, torc_time_add(n->now, wait));
+}
+
+static void open_stage(torc_node *n, bool cached) {
+  struct torc_bootstrap *b = n->boot;
+  for (size_t i = 0; i < b->num; i++) {
+    endpoint *e = &b->list[i];
+    if (e->is_cached == cached && !e->is_self && e->token == 0) {
+      (void)open_endpoint(n, e, &e->token);
+    }
+  }
+}
+
+static void on_timer(torc_timer *t, torc_time now) {
+  struct torc_bootstrap *b = TORC_CONTAINER_OF(t, struct torc_bootstrap, timer);
+  torc_node *n = b->n;
+  if (!b->is_running) {
+    return;
+  }
+  if (b->round_end == 0) {
+    round_start(n);
+  } else if (now >= b->round_end) {
+    round_failed(n);
+  } else if (!b->stage2) {
+    b->stage2 = true;
+    open_stage(n, false);
+    torc_timer_arm(&n->timers, &b->timer, b->round_end);
+    if (!any_open(b)) {
+      round_failed(n);
+    }
+  }
+}
+
+static void round_start(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  n->stats.bootstrap_tries++;
+  b->stage2 = false;
+  b->round_end = torc_time_add(n->now, ROUND_LIMIT);
+  open_stage(n, true); /* [BST-03] */
+  torc_timer_arm(&n->timers, &b->timer, any_open(b) ? torc_time_add(n->now, STAGE_DELAY) : n->now);
+}
+
+void torc_bootstrap_start(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  if (b->is_running) {
+    return;
+  }
+  b->is_running = true;
+  b->is_pinging = false;
+  b->tries = 0;
+  b->backoff = RETRY_FIRST;
+  if (n->phase == TORC_PHASE_NEW) {
+    torc_node_set_phase(n, TORC_PHASE_BOOTSTRAPPING);
+  }
+  round_start(n);
+}
+
+static void round_over(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  if (!b->is_running || any_open(b)) {
+    return;
+  }
+  if (!b->stage2) {
+    torc_timer_arm(&n->timers, &b->timer,
+                   n->now); /* every cached peer has failed: no need to wait */
+  } else {
+    round_failed(n);
+  }
+}
+
+static void on_ping(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  struct torc_bootstrap *b = n->boot;
+  torc_link *l = torc_link_find(n, cookie);
+  (void)ctx;
+  if (!b->is_running || !b->is_pinging) {
+    return;
+  }
+  b->is_pinging = false;
+  if (reply->rc == 0 && reply->code == TORC_CODE_OK && l != NULL &&
+      torc_id_eq(&reply->responder, &l->peer)) {
+    attach(n, &reply->responder);
+    return;
+  }
+  TORC_LOG(n->log, TORC_LOG_WARN, "bootstrap:ping_failed", TORC_F_U64("code", reply->code),
+           TORC_F_ERR("why", reply->rc));
+  round_over(n);
+}
+
+/* ---- probes [GAP-124] ---- */
+
+static void probe_end(torc_node *n, int rc, const torc_id *responder) {
+  probe *p = &n->boot->probe;
+  p->is_active = false;
+  if (rc == 0) {
+    n->boot->learned_through = p->through;
+    n->boot->has_learned = true;
+  }
+  if (n->topo != NULL) {
+    n->topo_ops->on_ping_done(n->topo, p->cookie, rc, responder);
+  }
+}
+
+static void on_probe(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  (void)ctx;
+  if (n->boot->probe.is_active && n->boot->probe.cookie == cookie) {
+    probe_end(n,
+              reply->rc != 0                ? reply->rc
+              : reply->code == TORC_CODE_OK ? 0
+                                            : TORC_ERR_REFUSED,
+              &reply->responder);
+  }
+}
+
+static int probe_ping(torc_node *n, const torc_link *l) {
+  probe *p = &n->boot->probe;
+  uint8_t payload[1] = {0};
+  torc_request r = {.method = TORC_METHOD_PING,
+                    .payload = torc_slice_of(payload, 1),
+                    .num_route = 2,
+                    .link = l->id,
+                    .limit = PING_LIMIT,
+                    .done = on_probe};
+  r.cookie = p->cookie;
+  r.route[0] = l->peer;
+  r.route[1] = p->target;
+  p->through = l->peer;
+  p->open = 0;
+  return torc_request_start(n, &r, NULL);
+}
+
+int torc_bootstrap_probe(torc_node *n, const torc_id *target, torc_token cookie) {
+  struct torc_bootstrap *b = n->boot;
+  size_t start = 0;
+  if (b->probe.is_active) {
+    return TORC_ERR_STATE;
+  }
+  if (b->num == 0) {
+    return TORC_ERR_NOTFOUND;
+  }
+  start = torc_rng_below(&n->rng, b->num);
+  for (size_t k = 0; k < b->num; k++) {
+    endpoint *e = &b->list[(start + k) % b->num];
+    torc_link *l = torc_link_of_peer(n, &e->peer);
+    if (e->is_self || e->is_cached) {
+      continue;
+    }
+    b->probe = (probe){.is_active = true, .target = *target, .cookie = cookie};
+    int rc = l != NULL ? probe_ping(n, l) : open_endpoint(n, e, &b->probe.open);
+    if (rc == 0 && l == NULL) {
+      e->token = b->probe.open;
+    }
+    b->probe.is_active = rc == 0;
+    return rc;
+  }
+  return TORC_ERR_NOTFOUND;
+}
+
+bool torc_bootstrap_learned(torc_node *n, const torc_id *peer, torc_id *through) {
+  *through = n->boot->learned_through;
+  return n->boot->has_learned && !torc_id_eq(through, peer) &&
+         torc_link_of_peer(n, through) != NULL;
+}
+
+/* ---- what became of an OPEN ---- */
+
+static endpoint *find_token(struct torc_bootstrap *b, torc_token token) {
+  for (size_t i = 0; token != 0 && i < b->num; i++) {
+    if (b->list[i].token == token) {
+      return &b->list[i];
+    }
+  }
+  return NULL;
+}
+
+void torc_bootstrap_link_up(torc_node *n, torc_link *l) {
+  struct torc_bootstrap *b = n->boot;
+  endpoint *e = find_token(b, l->token);
+  uint8_t payload[1] = {0};
+  torc_request r = {.method = TORC_METHOD_PING,
+                    .payload = torc_slice_of(payload, 1),
+                    .num_route = 1,
+                    .limit = PING_LIMIT,
+                    .done = on_ping};
+  if (e == NULL) {
+    return;
+  }
+  e->token = 0;
+  e->peer = l->peer;
+  if (b->probe.is_active && b->probe.open == l->token && probe_ping(n, l) != 0) {
+    probe_end(n, TORC_ERR_LIMIT, &torc_id_zero);
+  }
+  if (!b->is_running || b->is_pinging) {
+    return;
+  }
+  r.link = l->id;
+  r.cookie = l->id;
+  r.route[0] = torc_id_eq(&e->ep.peer, &torc_id_zero) ? torc_id_wildcard
+                                                      : e->ep.peer; /* [BST-03] [BST-06] */
+  b->is_pinging = torc_request_start(n, &r, NULL) == 0;
+  round_over(n);
+}
+
+bool torc_bootstrap_failed(torc_node *n, torc_token token, int rc) {
+  struct torc_bootstrap *b = n->boot;
+  endpoint *e = find_token(b, token);
+  if (e == NULL) {
+    return false;
+  }
+  e->token = 0;
+  e->is_self = rc == TORC_ERR_EXISTS;
+  if (b->probe.is_active && b->probe.open == token) {
+    probe_end(n, rc, &torc_id_zero);
+  }
+  round_over(n);
+  return true;
+}

@@ -1,0 +1,438 @@
+/* CONNECT: one offer and one answer, then the platform makes the link [CON-01..15] [GAP-70]
+ * [GAP-72..76]. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/impl.h"
+
+static const torc_slice nothing = {NULL, 0};
+
+typedef struct waiter {
+  struct waiter *next;
+  torc_connect_fn done;
+  void *ctx;
+  torc_token cookie;
+} waiter;
+
+typedef struct conn {
+  torc_token token;
+  torc_node *n;
+  bool is_incoming;
+  bool is_answered; /* the answer was sent or has come: only the link is missing */
+  bool knows_peer;
+  torc_id peer; /* the exact target, the answerer, or the requester */
+  torc_id route[TORC_NODE_ROUTE_MAX];
+  size_t num_route;
+  bool is_exact;
+  waiter *waiters;
+  torc_trans *trans;
+  torc_inbound *in; /* incoming: waits for local parameters */
+  torc_timer timer;
+  torc_time started;
+} conn;
+
+static void conn_free(torc_node *n, conn *c) {
+  (void)torc_map_del(&n->conns, &c->token);
+  torc_timer_stop(&n->timers, &c->timer);
+  if (c->trans != NULL) {
+    torc_trans_cancel(n, c->trans);
+  }
+  if (c->in != NULL) {
+    torc_inbound_free(n, c->in);
+  }
+  while (c->waiters != NULL) {
+    waiter *w = c->waiters;
+    c->waiters = w->next;
+    torc_free(n->mem, w);
+  }
+  torc_free(n->mem, c);
+}
+
+void torc_connects_clear(torc_node *n) {
+  size_t it = 0;
+  conn *c = NULL;
+  while ((c = torc_map_next(&n->conns, &it)) != NULL) {
+    conn_free(n, c);
+  }
+  torc_map_clear(&n->conns);
+}
+
+static void tell_waiter(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
+  waiter *w = ctx;
+  (void)cookie;
+  w->done(n, w->ctx, w->cookie, rc, peer);
+  torc_free(n->mem, w);
+}
+
+/* Every waiter is told once this call is through. */
+static void conn_end(torc_node *n, conn *c, int rc) {
+  if (rc != 0) {
+    n->stats.connect_failures++;
+  }
+  while (c->waiters != NULL) {
+    waiter *w = c->waiters;
+    c->waiters = w->next;
+    if (torc_defer(n, tell_waiter, w, 0, rc, &c->peer) != 0) {
+      torc_free(n->mem, w);
+    }
+  }
+  conn_free(n, c);
+}
+
+static void on_timeout(torc_timer *t, torc_time now) {
+  conn *c = TORC_CONTAINER_OF(t, conn, timer);
+  (void)now;
+  conn_end(c->n, c, TORC_ERR_TIMEOUT);
+}
+
+static conn *conn_new(torc_node *n) {
+  conn *c = NULL;
+  if (n->conns.len >= TORC_NODE_CONNS_MAX) {
+    return NULL;
+  }
+  c = torc_calloc(n->mem, 1, sizeof *c);
+  if (c == NULL) {
+    return NULL;
+  }
+  c->token = torc_node_token(n);
+  c->n = n;
+  c->started = n->now;
+  torc_timer_init(&c->timer, on_timeout);
+  if (torc_map_put(&n->conns, &c->token, c) != 0) {
+    torc_free(n->mem, c);
+    return NULL;
+  }
+  torc_timer_arm(&n->timers, &c->timer, torc_time_add(n->now, TORC_NODE_CONN_TIMEOUT));
+  return c;
+}
+
+static conn *find_peer(torc_node *n, const torc_id *peer, bool incoming) {
+  size_t it = 0;
+  conn *c = NULL;
+  while ((c = torc_map_next(&n->conns, &it)) != NULL) {
+    if (c->knows_peer && c->is_incoming == incoming && torc_id_eq(&c->peer, peer)) {
+      return c;
+    }
+  }
+  return NULL;
+}
+
+static int add_waiter(torc_node *n, conn *c, torc_connect_fn done, void *ctx, torc_token cookie) {
+  waiter *w = torc_calloc(n->mem, 1, sizeof *w);
+  if (w == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  w->done = done;
+  w->ctx = ctx;
+  w->cookie = cookie;
+  w->next = c->waiters;
+  c->waiters = w;
+  return 0;
+}
+
+/* ---- as requester ---- */
+
+typedef struct linked_already {
+  torc_connect_fn done;
+  void *ctx;
+} linked_already;
+
+static void tell_linked(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
+  linked_already *l = ctx;
+  l->done(n, l->ctx, cookie, rc, peer);
+  torc_free(n->mem, l);
+}
+
+static int defer_linked(torc_node *n, torc_connect_fn done, void *ctx, torc_token cookie,
+                        const torc_id *peer) {
+  linked_already *l = torc_calloc(n->mem, 1, sizeof *l);
+  int rc = TORC_ERR_NOMEM;
+  if (l != NULL) {
+    l->done = done;
+    l->ctx = ctx;
+    rc = torc_defer(n, tell_linked, l, cookie, 0, peer);
+    if (rc != 0) {
+      torc_free(n->mem, l);
+    }
+  }
+  return rc;
+}
+
+int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
+                       torc_connect_fn done, void *ctx, torc_token cookie) {
+  const torc_id *target = &route[num_route - 1];
+  conn *c = NULL;
+  torc_out *o = NULL;
+  int rc = 0;
+  if (is_exact && torc_link_of_peer(n, target) != NULL) {
+    return defer_linked(n, done, ctx, cookie, target);
+  }
+  if (is_exact && (torc_id_eq(target, &n->self) || !torc_id_is_peer(target))) {
+    return TORC_ERR_INVALID;
+  }
+  c = is_exact ? find_peer(n, target, false) : NULL;
+  if (c != NULL) {
+    return add_waiter(n, c, done, ctx, cookie);
+  }
+  c = conn_new(n);
+  o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_OFFER_NEEDED);
+  rc = o == NULL ? TORC_ERR_LIMIT : add_waiter(n, c, done, ctx, cookie);
+  if (rc != 0) {
+    torc_out_free(n, o);
+    if (c != NULL) {
+      conn_free(n, c);
+    }
+    return rc;
+  }
+  memcpy(c->route, route, num_route * sizeof *route);
+  c->num_route = num_route;
+  c->is_exact = is_exact;
+  c->knows_peer = is_exact;
+  c->peer = *target;
+  o->o.token = c->token;
+  if (is_exact) {
+    o->o.peer = *target;
+  }
+  torc_out_push(n, o);
+  return 0;
+}
+
+/* [CON-14] [GAP-26] The answer names the peer; the platform makes or awaits the link. */
+static int use_answer(torc_node *n, conn *c, const torc_reply *reply) {
+  torc_connect_data data;
+  torc_out *o = NULL;
+  torc_link *l = NULL;
+  int rc = 0;
+  if (reply->rc != 0) {
+    return reply->rc;
+  }
+  if (reply->code != TORC_CODE_OK) {
+    return reply->code == TORC_CODE_NOT_FOUND ? TORC_ERR_NOTFOUND : TORC_ERR_REFUSED;
+  }
+  if (reply->is_local || !torc_id_is_peer(&reply->responder) ||
+      (c->is_exact && !torc_id_eq(&reply->responder, &c->peer))) {
+    return TORC_ERR_NOTFOUND;
+  }
+  rc = torc_connect_decode(&data, reply->payload);
+  if (rc != 0) {
+    return rc;
+  }
+  c->peer = reply->responder;
+  c->knows_peer = true;
+  c->is_answered = true;
+  l = torc_link_of_peer(n, &c->peer);
+  if (l != NULL && l->up_at >= c->started) { /* the link was quicker than the answer */
+    conn_end(n, c, 0);
+    return 0;
+  }
+  o = torc_out_new(n, TORC_OUT_CONNECT);
+  rc = o == NULL ? TORC_ERR_NOMEM : torc_out_params(n, o, &data);
+  if (rc != 0) {
+    torc_out_free(n, o);
+    return rc;
+  }
+  o->o.token = c->token;
+  o->o.peer = c->peer;
+  torc_out_push(n, o);
+  return 0;
+}
+
+static void on_answer(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  conn *c = ctx;
+  (void)cookie;
+  c->trans = NULL;
+  int rc = use_answer(n, c, reply);
+  if (rc != 0) {
+    conn_end(n, c, rc);
+  }
+}
+
+static int params_put(torc_wr *wr, const torc_connect_params *p) {
+  torc_slice candidates[TORC_CANDIDATES_MAX];
+  torc_connect_data d = {.ufrag = torc_slice_str(p->ufrag),
+                         .password = torc_slice_str(p->password),
+                         .application = p->application,
+                         .fingerprint = torc_slice_str(p->fingerprint),
+                         .role = torc_slice_str(p->role)};
+  if (p->num_candidates > TORC_CANDIDATES_MAX) {
+    return TORC_ERR_INVALID;
+  }
+  for (size_t i = 0; i < p->num_candidates; i++) {
+    candidates[i] = torc_slice_str(p->candidates[i]);
+  }
+  return torc_connect_put(wr, &d, candidates, p->num_candidates);
+}
+
+#define PARAMS_ROOM 16384
+
+int torc_connect_offer(torc_node *n, torc_token token, const torc_connect_params *params) {
+  conn *c = torc_map_get(&n->conns, &token);
+  uint8_t buf[PARAMS_ROOM];
+  torc_wr wr;
+  torc_request r = {.method = TORC_METHOD_CONNECT, .done = on_answer, .ctx = c};
+  int rc = 0;
+  if (c == NULL || c->is_incoming || c->trans != NULL || c->is_answered) {
+    return 0; /* meanwhile ended */
+  }
+  torc_wr_init(&wr, buf, sizeof buf);
+  rc = params_put(&wr, params);
+  if (rc != 0) {
+    return TORC_ERR_INVALID;
+  }
+  r.payload = torc_wr_slice(&wr);
+  memcpy(r.route, c->route, c->num_route * sizeof *c->route);
+  r.num_route = c->num_route;
+  n->stats.connects_sent++;
+  rc = torc_request_start(n, &r, &c->trans);
+  if (rc != 0) {
+    conn_end(n, c, rc);
+  }
+  return 0;
+}
+
+/* ---- as answerer ---- */
+
+static bool has_candidate(const torc_connect_data *d) { /* [GAP-71] unparseable ones are skipped */
+  torc_rd rd;
+  torc_slice text;
+  torc_candidate candidate;
+  torc_rd_init(&rd, d->candidates);
+  while (torc_candidate_next(&rd, &text)) {
+    if (torc_candidate_parse(text, &candidate) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool role_ok(torc_slice role) { /* [CON-09] [GAP-73] */
+  return torc_slice_eq(role, torc_slice_str("active")) ||
+         torc_slice_eq(role, torc_slice_str("passive")) ||
+         torc_slice_eq(role, torc_slice_str("actpass"));
+}
+
+/* [GAP-76] Why a CONNECT is refused, or 0. */
+static uint16_t refusal(const torc_node *n, const torc_inbound *in, const torc_connect_data *d,
+                        const char **phrase) {
+  *phrase = NULL;
+  if (d->application != TORC_APPLICATION_RELOAD) {
+    *phrase = in->is_exact ? "Unknown Application" : NULL;
+    return TORC_CODE_NOT_FOUND;
+  }
+  if (in->is_local) {
+    return TORC_CODE_NOT_FOUND; /* the place asked for is this peer's own */
+  }
+  if (!torc_id_is_peer(&in->signer_peer) || torc_id_eq(&in->signer_peer, &n->self)) {
+    return TORC_CODE_FORBIDDEN;
+  }
+  if (!has_candidate(d) || !role_ok(d->role) || d->fingerprint.len == 0) {
+    return TORC_CODE_BAD_REQUEST;
+  }
+  if (n->num_links >= n->cfg.max_links || n->phase == TORC_PHASE_LEAVING) {
+    return TORC_CODE_UNAVAILABLE;
+  }
+  return 0;
+}
+
+/* [GAP-74] Own request to the same peer under way: the numerically larger peer-id's wins. False:
+ * ignore theirs. */
+static bool settle_glare(torc_node *n, const torc_id *peer, conn *mine, conn *fresh) {
+  if (mine == NULL || mine->is_answered) {
+    return true;
+  }
+  if (torc_id_cmp(&n->self, peer) > 0) {
+    n->stats.drop_glare++;
+    return false;
+  }
+  fresh->waiters = mine->waiters;
+  mine->waiters = NULL;
+  conn_free(n, mine);
+  return true;
+}
+
+void torc_connect_request(torc_node *n, torc_inbound *in) {
+  torc_connect_data data;
+  const char *phrase = NULL;
+  torc_out *o = NULL;
+  conn *c = NULL;
+  uint16_t code = torc_connect_decode(&data, in->c.payload) != 0 ? TORC_CODE_BAD_REQUEST : 0;
+  n->stats.connects_received++;
+  if (code == 0) {
+    code = refusal(n, in, &data, &phrase);
+  }
+  if (code != 0) {
+    torc_respond_error(n, in, code, phrase, nothing);
+    return;
+  }
+  c = conn_new(n);
+  o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_ANSWER_NEEDED);
+  if (o == NULL || torc_out_params(n, o, &data) != 0) {
+    torc_out_free(n, o);
+    if (c != NULL) {
+      conn_free(n, c);
+    }
+    torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
+    return;
+  }
+  c->is_incoming = true;
+  if (!settle_glare(n, &in->signer_peer, find_peer(n, &in->signer_peer, false), c)) {
+    torc_out_free(n, o);
+    conn_free(n, c);
+    torc_inbound_free(n, in);
+    return;
+  }
+  c->knows_peer = true;
+  c->peer = in->signer_peer;
+  c->in = in;
+  o->o.token = c->token;
+  o->o.peer = c->peer;
+  torc_out_push(n, o);
+}
+
+/* [CON-12] [CON-13] */
+int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_params *params,
+                        uint16_t refuse) {
+  conn *c = torc_map_get(&n->conns, &token);
+  uint8_t buf[PARAMS_ROOM];
+  torc_inbound *in = NULL;
+  torc_out *o = NULL;
+  torc_wr wr;
+  if (c == NULL || c->in == NULL) {
+    return 0;
+  }
+  in = c->in;
+  torc_wr_init(&wr, buf, sizeof buf);
+  if (refuse == 0 && params_put(&wr, params) != 0) {
+    return TORC_ERR_INVALID;
+  }
+  o = refuse == 0 ? torc_out_new(n, TORC_OUT_ACCEPT) : NULL;
+  c->in = NULL;
+  if (o == NULL) {
+    torc_respond_error(n, in, refuse == 0 ? TORC_CODE_UNAVAILABLE : refuse, NULL, nothing);
+    conn_end(n, c, TORC_ERR_REFUSED);
+    return 0;
+  }
+  torc_respond(n, in, TORC_CODE_OK, torc_wr_slice(&wr));
+  c->is_answered = true;
+  o->o.token = c->token;
+  o->o.peer = c->peer;
+  torc_out_push(n, o);
+  return 0;
+}
+
+/* ---- the link ---- */
+
+void torc_connect_link_up(torc_node *n, torc_link *l) {
+  size_t it = 0;
+  conn *c = NULL;
+  while ((c = torc_map_next(&n->conns, &it)) != NULL) {
+    if (c->knows_peer && torc_id_eq(&c->peer, &l->peer) && c->in == NULL) {
+      l->by_connect = true;
+      conn_end(n, c, 0);
+    }
+  }
+}
+
+void torc_connect_failed(torc_node *n, torc_token token, int rc) {
+  conn *c = token == 0 ? NULL : torc_map_get(&n->conns, &token);
+  if (c != NULL) {
+    conn_end(n, c, rc);
+  }
+}

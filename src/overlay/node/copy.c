@@ -1,0 +1,313 @@
+/* Copies to other holders: replication of one write, and hand-over of a range [CHD-07] [CHD-15]
+ * [CHD-35] [D-13] [D-14]. Both send STOREs and replayed REMOVEs directly to a peer and repeat what
+ * it refuses because its view is behind. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/impl.h"
+
+#define RETRY_FIRST TORC_MS(50)
+#define TRANSFER_LIMIT TORC_SEC(10) /* for one message of a hand-over */
+
+typedef struct copy_op copy_op;
+typedef void (*copy_done_fn)(torc_node *n, void *owner, int rc);
+
+/* One message to one peer. */
+struct copy_op {
+  torc_list node; /* of n->copies */
+  torc_node *n;
+  torc_id peer;
+  bool is_remove;
+  uint64_t xid;
+  uint8_t *bytes; /* STORE payload, or contents ++ signature */
+  size_t len, contents_len;
+  torc_time deadline, delay;
+  torc_timer retry;
+  torc_trans *trans;
+  copy_done_fn done;
+  void *owner;
+};
+
+static void op_free(torc_node *n, copy_op *op) {
+  torc_timer_stop(&n->timers, &op->retry);
+  torc_list_remove(&op->node);
+  torc_free(n->mem, op->bytes);
+  torc_free(n->mem, op);
+}
+
+static void op_end(torc_node *n, copy_op *op, int rc) {
+  copy_done_fn done = op->done;
+  void *owner = op->owner;
+  op_free(n, op);
+  done(n, owner, rc);
+}
+
+static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  copy_op *op = ctx;
+  (void)cookie;
+  op->trans = NULL;
+  if (reply->rc == 0 && reply->code == TORC_CODE_OK) {
+    op_end(n, op, 0);
+    return;
+  }
+  bool is_final = reply->rc != 0 || reply->code == TORC_CODE_BAD_REQUEST ||
+                  reply->code == TORC_CODE_TOO_LARGE || reply->code == TORC_CODE_PRECONDITION ||
+                  reply->code == TORC_CODE_METHOD;
+  if (is_final || torc_time_add(n->now, op->delay) >= op->deadline) {
+    TORC_LOG(n->log, TORC_LOG_INFO, "copy:given_up", TORC_F_ID("peer", &op->peer),
+             TORC_F_U64("code", reply->code), TORC_F_ERR("why", reply->rc));
+    op_end(n, op, reply->rc != 0 ? reply->rc : TORC_ERR_REFUSED);
+    return;
+  }
+  torc_timer_arm(&n->timers, &op->retry,
+                 torc_time_add(n->now, op->delay)); /* [GAP-101] its view may be behind */
+  op->delay *= 2;
+}
+
+static int op_send(torc_node *n, copy_op *op) {
+  torc_link *l = torc_link_of_peer(n, &op->peer);
+  torc_request r = {.method = op->is_remove ? TORC_METHOD_REMOVE : TORC_METHOD_STORE,
+                    .num_route = 1,
+                    .is_replay = op->is_remove,
+                    .xid = op->xid,
+                    .done = on_reply,
+                    .ctx = op};
+  if (l == NULL) {
+    return TORC_ERR_CLOSED;
+  }
+  if (op->is_remove) {
+    r.contents = torc_slice_of(op->bytes, op->contents_len);
+    r.signature = torc_slice_of(op->bytes + op->contents_len, op->len - op->contents_len);
+  } else {
+    r.payload = torc_slice_of(op->bytes, op->len);
+  }
+  r.route[0] = op->peer;
+  r.link = l->id;
+  r.limit = op->deadline > n->now ? op->deadline - n->now : 1;
+  return torc_request_start(n, &r, &op->trans);
+}
+
+static void on_retry(torc_timer *t, torc_time now) {
+  copy_op *op = TORC_CONTAINER_OF(t, copy_op, retry);
+  torc_node *n = op->n;
+  (void)now;
+  int rc = op_send(n, op);
+  if (rc != 0) {
+    op_end(n, op, rc);
+  }
+}
+
+/* Starts one message; on failure `done` is not called. */
+static int op_start(torc_node *n, const torc_id *peer, torc_slice a, torc_slice b, bool is_remove,
+                    uint64_t xid, torc_time limit, copy_done_fn done, void *owner) {
+  copy_op *op = torc_calloc(n->mem, 1, sizeof *op);
+  int rc = 0;
+  if (op == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  op->n = n;
+  op->peer = *peer;
+  op->is_remove = is_remove;
+  op->xid = xid;
+  op->len = a.len + b.len;
+  op->contents_len = a.len;
+  op->deadline = torc_time_add(n->now, limit);
+  op->delay = RETRY_FIRST;
+  op->done = done;
+  op->owner = owner;
+  torc_timer_init(&op->retry, on_retry);
+  torc_list_push_back(&n->copies, &op->node);
+  op->bytes = torc_alloc(n->mem, op->len == 0 ? 1 : op->len);
+  if (op->bytes == NULL) {
+    rc = TORC_ERR_NOMEM;
+  } else {
+    memcpy(op->bytes, a.p, a.len);
+    if (b.len > 0) {
+      memcpy(op->bytes + a.len, b.p, b.len);
+    }
+    rc = op_send(n, op);
+    if (rc == TORC_ERR_EXISTS) { /* the same replay is under way: wait for it, then do it again */
+      torc_timer_arm(&n->timers, &op->retry, torc_time_add(n->now, op->delay));
+      rc = 0;
+    }
+  }
+  if (rc != 0) {
+    op_free(n, op);
+  }
+  return rc;
+}
+
+void torc_copies_clear(torc_node *n) {
+  while (!torc_list_empty(&n->copies)) {
+    op_free(n, TORC_CONTAINER_OF(n->copies.next, copy_op, node));
+  }
+}
+
+/* ---- one write to every replica ---- */
+
+typedef struct replication {
+  size_t waiting;
+  torc_copied_fn fn;
+  void *ctx;
+} replication;
+
+static void replica_done(torc_node *n, void *owner, int rc) {
+  replication *r = owner;
+  if (rc != 0) {
+    n->stats.replicas_given_up++; /* [GAP-99] repaired by CHD-35 */
+  }
+  r->waiting--;
+  if (r->waiting == 0) {
+    torc_copied_fn fn = r->fn;
+    void *ctx = r->ctx;
+    torc_free(n->mem, r);
+    fn(n, ctx);
+  }
+}
+
+static int replicate(torc_node *n, const torc_id *resource, torc_slice a, torc_slice b,
+                     bool is_remove, uint64_t xid, torc_copied_fn fn, void *ctx) {
+  torc_id peers[TORC_REPLICAS_MAX];
+  size_t num = n->topo_ops->replicas(n->topo, resource, peers);
+  replication *r = torc_calloc(n->mem, 1, sizeof *r);
+  if (r == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  r->fn = fn;
+  r->ctx = ctx;
+  r->waiting = num + 1; /* one held by this function */
+  for (size_t i = 0; i < num; i++) {
+    int rc = op_start(n, &peers[i], a, b, is_remove, xid, n->cfg.replica_wait, replica_done, r);
+    if (rc != 0) {
+      replica_done(n, r, rc);
+    }
+  }
+  replica_done(n, r, 0);
+  return 0;
+}
+
+int torc_replicate_store(torc_node *n, const torc_id *resource, torc_slice payload,
+                         torc_copied_fn fn, void *ctx) {
+  return replicate(n, resource, payload, torc_slice_of(NULL, 0), false, 0, fn, ctx);
+}
+
+int torc_replicate_remove(torc_node *n, const torc_id *resource, const torc_remove_record *rec,
+                          torc_copied_fn fn, void *ctx) {
+  return replicate(n, resource, rec->contents, rec->signature, true, rec->xid, fn, ctx);
+}
+
+/* ---- hand-over of a range ---- */
+
+typedef struct transfer {
+  torc_id peer, from, to, at;
+  torc_token cookie;
+  size_t busy;
+  bool is_walked; /* no resource is left */
+  bool is_pumping;
+  int rc;
+} transfer;
+
+static void pump(torc_node *n, transfer *t);
+
+static void transfer_end(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
+  (void)ctx;
+  (void)peer;
+  if (n->topo != NULL) {
+    n->topo_ops->on_transfer_done(n->topo, cookie, rc);
+  }
+}
+
+static void message_done(torc_node *n, void *owner, int rc) {
+  transfer *t = owner;
+  t->busy--;
+  if (rc != 0 && t->rc == 0) {
+    t->rc = rc;
+  }
+  if (!t->is_pumping) {
+    pump(n, t);
+  }
+}
+
+typedef struct copy_ctx {
+  torc_node *n;
+  transfer *t;
+} copy_ctx;
+
+static int copy_store(void *ctx, const torc_id *resource, torc_slice payload) {
+  copy_ctx *c = ctx;
+  (void)resource;
+  int rc = op_start(c->n, &c->t->peer, payload, torc_slice_of(NULL, 0), false, 0, TRANSFER_LIMIT,
+                    message_done, c->t);
+  if (rc == 0) {
+    c->t->busy++;
+  }
+  return rc;
+}
+
+static int copy_remove(void *ctx, const torc_id *resource, uint64_t xid, torc_slice contents,
+                       torc_slice signature) {
+  copy_ctx *c = ctx;
+  (void)resource;
+  int rc = op_start(c->n, &c->t->peer, contents, signature, true, xid, TRANSFER_LIMIT, message_done,
+                    c->t);
+  if (rc == 0) {
+    c->t->busy++;
+  }
+  return rc;
+}
+
+static void pump(torc_node *n, transfer *t) {
+  copy_ctx c = {.n = n, .t = t};
+  t->is_pumping = true;
+  while (!t->is_walked && t->busy < TORC_NODE_COPY_WINDOW) {
+    torc_id resource;
+    int rc = t->rc == TORC_ERR_CLOSED
+                 ? TORC_ERR_NOTFOUND
+                 : torc_store_next_resource(n->store, &t->at, &t->from, &t->to, &resource);
+    if (rc == 0) {
+      t->at = resource;
+      rc = torc_store_copy_resource(n->store, &resource, torc_node_wall(n), copy_store, copy_remove,
+                                    &c);
+    } else {
+      t->is_walked = true;
+      rc = rc == TORC_ERR_NOTFOUND ? 0 : rc;
+    }
+    if (rc != 0) {
+      t->rc = rc;
+      t->is_walked = true;
+    }
+    if (torc_id_eq(&t->at, &t->to)) {
+      t->is_walked = true;
+    }
+  }
+  t->is_pumping = false;
+  if (t->is_walked && t->busy == 0) {
+    if (t->rc != 0) {
+      n->stats.transfer_failures++;
+    }
+    n->num_transfers--;
+    (void)torc_defer(n, transfer_end, NULL, t->cookie, t->rc, NULL);
+    torc_free(n->mem, t);
+  }
+}
+
+int torc_transfer_start(torc_node *n, const torc_id *peer, const torc_id *from, const torc_id *to,
+                        torc_token cookie) {
+  transfer *t = NULL;
+  if (torc_link_of_peer(n, peer) == NULL) {
+    return TORC_ERR_CLOSED;
+  }
+  if (n->num_transfers >= TORC_NODE_TRANSFERS_MAX) {
+    return TORC_ERR_LIMIT;
+  }
+  t = torc_calloc(n->mem, 1, sizeof *t);
+  if (t == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  t->peer = *peer;
+  t->from = *from;
+  t->at = *from;
+  t->to = *to;
+  t->cookie = cookie;
+  n->num_transfers++;
+  n->stats.transfers++;
+  pump(n, t);
+  return 0;
+}

@@ -1,0 +1,180 @@
+/* At-most-once execution: requests seen in the last 64*T1 and their answers, with bounded memory
+ * and a share per origin [GAP-63] [D-24] [R-06] [R-07] [RTX-03]. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "overlay/node/impl.h"
+
+#define KEY_LEN 40u /* digest of the signer's certificate ++ transaction id */
+
+typedef struct dup_origin {
+  uint8_t digest[TORC_DIGEST_LEN];
+  torc_list entries; /* oldest first */
+  size_t bytes, num;
+} dup_origin;
+
+struct torc_dup {
+  torc_list age;       /* of all, oldest first */
+  torc_list of_origin; /* of one origin, oldest first */
+  dup_origin *origin;
+  uint8_t key[KEY_LEN];
+  torc_time expires;
+  uint8_t *body;
+  size_t len;
+  bool is_executing;
+};
+
+static void entry_free(torc_node *n, torc_dup *d) {
+  dup_origin *o = d->origin;
+  (void)torc_map_del(&n->dups, d->key);
+  torc_list_remove(&d->age);
+  torc_list_remove(&d->of_origin);
+  o->bytes -= sizeof *d + d->len;
+  o->num--;
+  n->dup_bytes -= sizeof *d + d->len;
+  if (o->num == 0) {
+    (void)torc_map_del(&n->dup_origins, o->digest);
+    torc_free(n->mem, o);
+  }
+  torc_free(n->mem, d->body);
+  torc_free(n->mem, d);
+}
+
+static void expire(torc_node *n) {
+  while (!torc_list_empty(&n->dup_age)) {
+    torc_dup *d = TORC_CONTAINER_OF(n->dup_age.next, torc_dup, age);
+    if (d->expires > n->now || d->is_executing) {
+      return;
+    }
+    entry_free(n, d);
+  }
+}
+
+static bool evict_from(torc_node *n, torc_list *head, bool by_origin) {
+  for (torc_list *i = head->next; i != head; i = i->next) {
+    torc_dup *d =
+        by_origin ? TORC_CONTAINER_OF(i, torc_dup, of_origin) : TORC_CONTAINER_OF(i, torc_dup, age);
+    if (!d->is_executing) {
+      n->stats.duplicate_evictions++;
+      entry_free(n, d);
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Makes room for `more` bytes of `o`: its own oldest first when its share is used up, else the
+ * oldest of all. `o` keeps at least the entry being made, so it is not freed here. */
+static bool make_room(torc_node *n, dup_origin *o, size_t more) {
+  while (o->bytes + more > TORC_NODE_DUP_BYTES / TORC_NODE_DUP_SHARE) {
+    if (!evict_from(n, &o->entries, true)) {
+      return false;
+    }
+  }
+  while (n->dup_bytes + more > TORC_NODE_DUP_BYTES || n->dups.len > TORC_NODE_DUP_ENTRIES) {
+    if (!evict_from(n, &n->dup_age, false)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static dup_origin *origin_of(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]) {
+  dup_origin *o = torc_map_get(&n->dup_origins, digest);
+  if (o != NULL) {
+    return o;
+  }
+  o = torc_calloc(n->mem, 1, sizeof *o);
+  if (o == NULL) {
+    return NULL;
+  }
+  memcpy(o->digest, digest, TORC_DIGEST_LEN);
+  torc_list_init(&o->entries);
+  if (torc_map_put(&n->dup_origins, o->digest, o) != 0) {
+    torc_free(n->mem, o);
+    return NULL;
+  }
+  return o;
+}
+
+static void origin_release(torc_node *n, dup_origin *o) {
+  if (o->num == 0) {
+    (void)torc_map_del(&n->dup_origins, o->digest);
+    torc_free(n->mem, o);
+  }
+}
+
+torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
+                         uint64_t xid, bool *is_known) {
+  uint8_t key[KEY_LEN] = {0};
+  torc_dup *d = NULL;
+  dup_origin *o = NULL;
+  *is_known = false;
+  if (signer != NULL) {
+    memcpy(key, signer->digest, TORC_DIGEST_LEN);
+  } else {
+    memcpy(key, first_via->b, TORC_ID_LEN);
+  }
+  memcpy(key + TORC_DIGEST_LEN, &xid, sizeof xid);
+  expire(n);
+  d = torc_map_get(&n->dups, key);
+  if (d != NULL) {
+    *is_known = true;
+    return d;
+  }
+  o = origin_of(n, key);
+  d = torc_calloc(n->mem, 1, sizeof *d);
+  if (o == NULL || d == NULL) {
+    goto fail;
+  }
+  memcpy(d->key, key, KEY_LEN);
+  d->origin = o;
+  d->is_executing = true;
+  d->expires = torc_time_add(n->now, torc_node_t1(n) * TORC_NODE_DUP_AGE_T1);
+  torc_list_init(&d->age);
+  torc_list_init(&d->of_origin);
+  o->num++; /* holds the origin while room is made */
+  bool has_room = make_room(n, o, sizeof *d);
+  o->num--;
+  if (!has_room || torc_map_put(&n->dups, d->key, d) != 0) {
+    goto fail;
+  }
+  o->num++;
+  o->bytes += sizeof *d;
+  n->dup_bytes += sizeof *d;
+  torc_list_push_back(&n->dup_age, &d->age);
+  torc_list_push_back(&o->entries, &d->of_origin);
+  return d;
+fail:
+  n->stats.no_memory++;
+  torc_free(n->mem, d);
+  if (o != NULL) {
+    origin_release(n, o);
+  }
+  return NULL;
+}
+
+torc_slice torc_dup_response(const torc_dup *d) {
+  return torc_slice_of(d->body, d->is_executing ? 0 : d->len);
+}
+
+void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
+  if (!make_room(n, d->origin, body.len) || torc_slice_dup(n->mem, body, &d->body) != 0) {
+    torc_dup_drop(n, d);
+    return;
+  }
+  d->len = body.len;
+  d->is_executing = false;
+  d->origin->bytes += body.len;
+  n->dup_bytes += body.len;
+}
+
+void torc_dup_drop(torc_node *n, torc_dup *d) {
+  entry_free(n, d);
+}
+
+void torc_dups_clear(torc_node *n) {
+  while (!torc_list_empty(&n->dup_age)) {
+    entry_free(n, TORC_CONTAINER_OF(n->dup_age.next, torc_dup, age));
+  }
+  torc_map_clear(&n->dups);
+  torc_map_clear(&n->dup_origins);
+}

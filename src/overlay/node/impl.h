@@ -1,0 +1,481 @@
+/* The inside of a node: what its modules share. Each module is one file; this header lists them in
+ * the order a message meets them. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_NODE_IMPL_H
+#define TORC_NODE_IMPL_H
+
+#include <string.h>
+
+#include "base/cursor.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/slice.h"
+#include "base/timer.h"
+#include "overlay/node/counters.h"
+#include "overlay/storage/store.h"
+#include "overlay/topology/topology.h"
+#include "overlay/usage/usage.h"
+#include "torc/node.h"
+#include "wire/contents.h"
+#include "wire/header.h"
+#include "wire/pdu.h"
+#include "wire/storage_pdu.h"
+
+/* ---- limits ---- */
+#define TORC_NODE_ROUTE_MAX 16          /* entries of a route list that this node originates */
+#define TORC_NODE_FORWARD_HEAD 1052u    /* header bytes forwarded without allocation: 64 ids */
+#define TORC_NODE_INBOUND_PER_LINK 256u /* messages of one link being worked on */
+#define TORC_NODE_INBOUND_MAX 4096u     /* and of all links */
+#define TORC_NODE_ERRORS_PER_SECOND 10u /* unverified errors per link */
+#define TORC_NODE_CERTS_MAX 1024u       /* certificate cache */
+#define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600) /* [CRT-06] [GAP-52] */
+#define TORC_NODE_DUP_AGE_T1 64u              /* duplicates are known for 64*T1 [GAP-63] [D-24] */
+#define TORC_NODE_DUP_BYTES (4u << 20)        /* memory of cached responses */
+#define TORC_NODE_DUP_SHARE 8u                /* one origin may use 1/8 of it [D-24] */
+#define TORC_NODE_DUP_ENTRIES 8192u
+#define TORC_NODE_PRIVATE_IDS_MAX 4096u       /* compressed via lists */
+#define TORC_NODE_PRIVATE_ID_AGE TORC_SEC(60) /* [GAP-27] */
+#define TORC_NODE_TRANS_MAX 8192u             /* requests waiting for an answer */
+#define TORC_NODE_SEEN_MAX 1024u              /* storage times remembered [FET-17] [GAP-97] */
+#define TORC_NODE_CONNS_MAX 512u              /* CONNECTs in progress */
+#define TORC_NODE_CONN_TIMEOUT TORC_SEC(35)
+#define TORC_NODE_COPY_WINDOW 16u /* requests of one transfer under way */
+#define TORC_NODE_TRANSFERS_MAX 64u
+#define TORC_NODE_LISTEN_MAX 16u
+#define TORC_NODE_REDIRECTS_MAX 16u         /* [GAP-31] */
+#define TORC_NODE_DRAIN TORC_SEC(30)        /* an old link is closed by then */
+#define TORC_NODE_SURPLUS_CLOSE TORC_SEC(5) /* */
+#define TORC_NODE_FOUND_TRIES 3u            /* */
+#define TORC_NODE_LEARNED_MAX 32u
+
+/* ---- jobs ---- */
+typedef struct torc_jobref torc_jobref;
+typedef void (*torc_job_fn)(torc_node *n, torc_jobref *j, const torc_job_result *r);
+struct torc_jobref {
+  torc_job job;
+  torc_slice parts[4];
+  torc_job_fn done;
+  bool is_pending; /* the owner must live until done was called */
+};
+/* Emits the job; on failure calls nothing and returns the error. */
+int torc_job_start(torc_node *n, torc_jobref *j, torc_job_kind kind,
+                   torc_job_fn done) TORC_MUST_CHECK;
+
+/* ---- links (links.c) ---- */
+typedef struct torc_link {
+  torc_link_id id;
+  torc_id peer;
+  torc_link_kind kind;
+  torc_cert *cert;
+  torc_token token;
+  bool is_routing;  /* sent an UPDATE or JOIN: no client [GAP-141] */
+  bool by_connect;  /* set up by CONNECT */
+  bool is_draining; /* replaced by a newer link of the same peer */
+  bool is_surplus;  /* 65th client */
+  bool is_congested;
+  bool is_counted_client;
+  uint32_t num_inbound;
+  uint32_t errors_left; /* of this second */
+  torc_time errors_since;
+  torc_time up_at;
+  torc_time last_in, last_use; /* any message; any message that is no keepalive */
+  torc_timer timer;            /* keepalive, drain, surplus */
+  bool is_pinging;
+  uint64_t messages_in, messages_out, bytes_in, bytes_out;
+  torc_addr local;
+  torc_node *node;
+} torc_link;
+torc_link *torc_link_find(const torc_node *n, torc_link_id id);
+/* The newest link of a peer; NULL if there is none or only draining ones. */
+torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer);
+bool torc_link_is_client(const torc_link *l);
+void torc_link_close(torc_node *n, torc_link *l);
+/* Takes one of the link's unverified errors of this second; false: none left [R-30] (respond.c). */
+bool torc_link_error_allowed(torc_node *n, torc_link *l);
+void torc_links_clear(torc_node *n);
+/* The platform's words; see torc_node_link_up and _down. */
+int torc_links_input_up(torc_node *n, torc_link_id id, const torc_link_info *info) TORC_MUST_CHECK;
+int torc_links_input_down(torc_node *n, torc_link_id id) TORC_MUST_CHECK;
+void torc_link_mark_routing(torc_node *n, torc_link *l);
+
+/* One whole message that came on `l` (input.c). */
+void torc_input_message(torc_node *n, torc_link *l, torc_slice msg);
+
+/* ---- outputs (output.c) ---- */
+typedef struct torc_out {
+  torc_list node;
+  torc_output o;
+  uint8_t *owned; /* freed with it */
+  char **strings; /* owned candidate strings */
+  size_t num_strings;
+  void *extra;       /* freed with it: the values of an event */
+  torc_cert **certs; /* references an event's values hold */
+  size_t num_certs;
+} torc_out;
+torc_out *torc_out_new(torc_node *n, torc_output_kind kind); /* NULL: no memory, counted */
+void torc_out_push(torc_node *n, torc_out *o);
+void torc_out_free(torc_node *n, torc_out *o);
+/* Sends head ++ body on a link; copies both. */
+int torc_out_send(torc_node *n, torc_link *l, torc_slice head, torc_slice body);
+int torc_out_params(torc_node *n, torc_out *o, const torc_connect_data *c);
+void torc_outputs_clear(torc_node *n);
+
+/* ---- where a message goes (route.c) ---- */
+typedef enum torc_step_kind { TORC_STEP_HERE, TORC_STEP_FORWARD, TORC_STEP_DROP } torc_step_kind;
+typedef struct torc_step {
+  torc_step_kind kind;
+  torc_link *link; /* FORWARD */
+  bool has_entry;
+  torc_id entry; /* HERE: last stripped one */
+  bool is_exact, is_wildcard;
+  torc_slice route; /* what is left, in `room` if expanded */
+  bool by_topology; /* FORWARD: chosen by the plug-in, not an exact link */
+} torc_step;
+/* Walks the route list in the order of GAP-28. `room`: TORC_LIST_MAX ids, used when a private id is
+ * expanded. */
+void torc_route_step(torc_node *n, torc_slice route, uint8_t *room, torc_step *out);
+
+/* ---- certificates (certs.c) ---- */
+typedef void (*torc_cert_fn)(torc_node *n, void *ctx, int rc, torc_cert *cert);
+/* Finds the certificate of an identity: inline, link's, cache [GAP-52]. Calls back at once or after
+ * a job; cert is borrowed for the callback. rc: 0, TORC_ERR_NOTFOUND (cannot be resolved: 401),
+ * TORC_ERR_CRYPTO (refused: 403). */
+typedef struct torc_cert_lookup {
+  torc_jobref job;
+  torc_cert_fn fn;
+  void *ctx;
+  uint8_t digest[TORC_DIGEST_LEN];
+} torc_cert_lookup;
+void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
+                       const torc_link *l, torc_cert_fn fn, void *ctx);
+void torc_cert_remember(torc_node *n, torc_cert *cert); /* takes a reference of its own */
+torc_cert *torc_cert_ref(torc_cert *c);
+void torc_cert_unref(torc_node *n, torc_cert *c);
+bool torc_cert_has_peer(const torc_cert *c, const torc_id *peer);
+bool torc_cert_has_user(const torc_cert *c, torc_slice user);
+bool torc_cert_valid_at(const torc_cert *c, torc_wall t);
+void torc_certs_clear(torc_node *n);
+
+/* ---- a message for this node on its way through checks and handlers (inbound.c) ---- */
+typedef struct torc_inbound torc_inbound;
+struct torc_inbound {
+  torc_list node;
+  uint8_t *msg; /* owned copy; header and contents borrow from it */
+  torc_header hdr;
+  torc_contents c;
+  torc_link_id link; /* 0: from this node itself */
+  torc_id last_hop;  /* authenticated peer-id of the link [TLS-08]; self for local ones */
+  bool is_local;
+  bool has_entry; /* the last stripped route entry travels along [GAP-26] */
+  torc_id entry;
+  bool is_exact; /* entry is this peer, the wildcard, or the list was empty on arrival */
+  bool is_wildcard;
+  torc_cert *signer;
+  torc_id signer_peer; /* 0 if the certificate does not tell */
+  bool is_replay;      /* a REMOVE replayed by a holder */
+  torc_jobref job;
+  torc_cert_lookup lookup;
+  uint8_t prefix[12];
+  struct torc_dup *dup; /* entry made for it; NULL: none */
+  void *state;          /* of the handler, while it waits */
+  void (*state_free)(torc_node *n, void *state);
+};
+/* Takes a message whose route list is used up. `in` is owned from here on. */
+void torc_inbound_start(torc_node *n, torc_inbound *in);
+void torc_inbound_free(torc_node *n, torc_inbound *in);
+/* Copies and decodes the message; NULL: no memory or limit, counted. l NULL: from this node itself.
+ */
+torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *step, torc_link *l);
+void torc_dispatch(torc_node *n, torc_inbound *in); /* verified request: handlers.c */
+
+/* ---- stored elements whose signatures are to be checked (verify.c) ---- */
+typedef struct torc_verify_batch torc_verify_batch;
+typedef void (*torc_verify_fn)(torc_node *n, void *ctx, torc_store_element *elements, size_t num);
+/* Takes `elements` (owned array of n->mem, also on failure; data borrowed from memory that `ctx`
+ * keeps) and hands it to the callback, which frees it with torc_verify_elements_free; the callback
+ * may come before the call returns. `at_storage_time`: dates of the certificate are compared with
+ * storage_time instead of now [R-31]. */
+int torc_verify_start(torc_node *n, const torc_id *resource, torc_store_element *elements,
+                      size_t num, bool at_storage_time, torc_verify_fn fn, void *ctx);
+void torc_verify_elements_free(torc_node *n, torc_store_element *elements, size_t num);
+
+/* ---- duplicates (dup.c) ---- */
+typedef struct torc_dup torc_dup;
+/* NULL and *is_known false: no memory or limit, go on without. *is_known: a duplicate; then *dup is
+ * the entry. */
+torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
+                         uint64_t xid, bool *is_known);
+/* The response body (contents and signature), NULL while the request is being worked on. */
+torc_slice torc_dup_response(const torc_dup *d);
+void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body);
+void torc_dup_drop(torc_node *n, torc_dup *d); /* no response will come */
+void torc_dups_clear(torc_node *n);
+
+/* ---- signing own contents (sign.c) ---- */
+typedef struct torc_signing torc_signing;
+/* body: contents and signature, owned by the callee; NULL with rc != 0. */
+typedef void (*torc_signed_fn)(torc_node *n, void *ctx, int rc, uint8_t *body, size_t len);
+/* Encodes contents, signs them for `xid` [SIG-06] [SIG-09] and calls back, never before returning.
+ */
+int torc_sign_start(torc_node *n, uint64_t xid, bool is_response, uint16_t code, torc_slice payload,
+                    torc_signed_fn fn, void *ctx, torc_signing **out) TORC_MUST_CHECK;
+void torc_sign_cancel(torc_signing *s); /* no callback any more */
+
+/* ---- answering (respond.c) ---- */
+/* Answers and frees `in`. `payload` is copied. */
+void torc_respond(torc_node *n, torc_inbound *in, uint16_t code, torc_slice payload);
+/* Answers with an error_response; NULL phrase: the code's own. */
+void torc_respond_error(torc_node *n, torc_inbound *in, uint16_t code, const char *phrase,
+                        torc_slice info);
+/* Sends a ready body along the reversed via list of `in`. */
+void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body);
+/* An error about a message that is not (yet) for this node or not verified; rate-limited. */
+void torc_early_error(torc_node *n, torc_link *l, const torc_header *hdr, uint16_t code,
+                      torc_slice info);
+
+/* ---- routing (route.c) ---- */
+bool torc_route_responsible(const torc_node *n, const torc_id *id);
+bool torc_route_next_hop(const torc_node *n, const torc_id *id, torc_id *out);
+/* Sends a message of this node: header from the arguments, route list as given, no via list.
+ * Delivered locally if the route ends here. TORC_ERR_NOTFOUND: nowhere to send it. */
+typedef struct torc_send {
+  uint64_t xid;
+  uint8_t routing;
+  uint16_t flags;
+  torc_slice route;
+  torc_slice route_log; /* responses [LOG-03] */
+  torc_slice body;
+  torc_link_id link; /* not 0: this link, whatever the route */
+} torc_send;
+int torc_route_send(torc_node *n, const torc_send *s);
+/* Passes a message of somebody else on; `msg` is what `in` was decoded from. */
+void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, torc_slice msg,
+                        const torc_step *step);
+/* Appends this peer's entry to a copy of `log`; returns the new log in *out (allocated) or the old
+ * one [GAP-49]. */
+int torc_route_log_append(torc_node *n, torc_slice log, const torc_link *leaving_on,
+                          uint8_t **owned, torc_slice *out);
+
+/* ---- private ids (private_id.c) ---- */
+int torc_private_id_make(torc_node *n, torc_slice via, const torc_id *last_hop,
+                         torc_id *out) TORC_MUST_CHECK;
+/* The ids a private id stands for, in route order; false: not one of ours. */
+bool torc_private_id_expand(torc_node *n, const torc_id *id, torc_slice *ids);
+void torc_private_ids_clear(torc_node *n);
+
+/* ---- requests of this node (trans.c) ---- */
+typedef struct torc_trans torc_trans;
+typedef struct torc_reply {
+  int rc;        /* 0: an answer; else TORC_ERR_TIMEOUT, _CLOSED, _CRYPTO, _NOTFOUND, _NOMEM */
+  uint16_t code; /* of the answer; 0 without one */
+  torc_slice payload;
+  torc_id responder; /* signer's peer-id; 0 if unknown */
+  torc_cert *signer; /* borrowed */
+  torc_slice route_log;
+  bool is_local;
+  torc_time elapsed;
+} torc_reply;
+typedef void (*torc_reply_fn)(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply);
+typedef struct torc_request {
+  uint16_t method;
+  torc_slice payload; /* copied */
+  torc_id route[TORC_NODE_ROUTE_MAX];
+  size_t num_route;
+  torc_link_id
+      link; /* send on this link whatever the route; the request fails when the link goes down */
+  uint8_t routing;
+  uint16_t flags;
+  torc_time limit; /* give up after this long; 0: 64*T1 */
+  /* A replayed REMOVE: ready contents and signature with a foreign xid [D-14]; payload is ignored.
+   */
+  bool is_replay;
+  uint64_t xid;
+  torc_slice contents, signature;
+  torc_reply_fn done;
+  void *ctx;
+  torc_token cookie;
+} torc_request;
+/* Signs and sends. `done` is called exactly once later if 0 is returned (never before the call
+ * returns). */
+int torc_request_start(torc_node *n, const torc_request *r, torc_trans **out) TORC_MUST_CHECK;
+void torc_trans_cancel(torc_node *n, torc_trans *t); /* no callback any more */
+/* A response for this node: true if `in` is wanted; then it is owned by the transaction. */
+void torc_trans_response(torc_node *n, torc_inbound *in); /* before verification: owns `in` */
+void torc_trans_verified(torc_node *n, torc_inbound *in, int rc); /* after it: owns `in` */
+/* Checks the message signature of `in`, then calls torc_trans_verified or goes on with a request.
+ */
+void torc_inbound_verify(torc_node *n, torc_inbound *in);
+void torc_trans_link_down(torc_node *n, torc_link_id link);
+void torc_trans_foreign(torc_node *n, torc_link *l, const torc_header *hdr,
+                        torc_slice msg); /* 498 */
+/* Ends one transaction, whichever; false: there is none. For torc_node_free. */
+bool torc_trans_fail_one(torc_node *n, int rc);
+void torc_transactions_clear(torc_node *n);
+
+/* ---- links to make (connect.c) ---- */
+typedef void (*torc_connect_fn)(torc_node *n, void *ctx, torc_token cookie, int rc,
+                                const torc_id *peer);
+int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
+                       torc_connect_fn done, void *ctx, torc_token cookie) TORC_MUST_CHECK;
+void torc_connect_request(torc_node *n, torc_inbound *in); /* CONNECT arrived */
+/* The platform's parameters; see torc_node_offer_ready and _answer_ready. */
+int torc_connect_offer(torc_node *n, torc_token token,
+                       const torc_connect_params *params) TORC_MUST_CHECK;
+int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_params *params,
+                        uint16_t refuse) TORC_MUST_CHECK;
+void torc_connect_link_up(torc_node *n, torc_link *l);
+void torc_connect_failed(torc_node *n, torc_token token, int rc);
+void torc_connects_clear(torc_node *n);
+
+/* ---- handlers (handle_*.c) ---- */
+void torc_handle_ping(torc_node *n, torc_inbound *in);
+void torc_handle_tunnel(torc_node *n, torc_inbound *in);
+void torc_handle_store(torc_node *n, torc_inbound *in); /* handle_write.c */
+void torc_handle_remove(torc_node *n, torc_inbound *in);
+void torc_handle_fetch(torc_node *n, torc_inbound *in); /* handle_read.c */
+void torc_handle_find(torc_node *n, torc_inbound *in);
+void torc_handle_topology(torc_node *n, torc_inbound *in); /* topology_host.c */
+/* GAP-101 and R-16: a STORE or REMOVE for exactly this peer, on a direct link, from a neighbour
+ * that may copy here. */
+bool torc_is_copy(const torc_node *n, const torc_inbound *in, const torc_id *resource);
+
+/* ---- replication and hand-over (copy.c) ---- */
+typedef void (*torc_copied_fn)(torc_node *n, void *ctx);
+/* Sends one STORE or REMOVE to every replica of `resource` and calls back when each has answered or
+ * was given up [D-13]. */
+int torc_replicate_store(torc_node *n, const torc_id *resource, torc_slice payload,
+                         torc_copied_fn fn, void *ctx);
+int torc_replicate_remove(torc_node *n, const torc_id *resource, const torc_remove_record *r,
+                          torc_copied_fn fn, void *ctx);
+int torc_transfer_start(torc_node *n, const torc_id *peer, const torc_id *from, const torc_id *to,
+                        torc_token cookie);
+void torc_copies_clear(torc_node *n);
+
+/* ---- topology host (topology_host.c) ---- */
+int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **why);
+
+/* ---- bootstrap (bootstrap.c) ---- */
+int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) TORC_MUST_CHECK;
+void torc_bootstrap_start(torc_node *n);
+void torc_bootstrap_link_up(torc_node *n, torc_link *l);
+bool torc_bootstrap_failed(torc_node *n, torc_token token,
+                           int rc); /* true: the token was bootstrap's */
+void torc_bootstrap_clear(torc_node *n);
+int torc_bootstrap_probe(torc_node *n, const torc_id *target, torc_token cookie); /* GAP-124 */
+bool torc_bootstrap_learned(torc_node *n, const torc_id *peer, torc_id *through);
+
+/* ---- memory of storage times (seen.c) ---- */
+/* Storage time last seen for an element; 0 if none. */
+uint32_t torc_seen_get(torc_node *n, const torc_id *resource, torc_type_id type,
+                       const torc_entry *e);
+void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e,
+                   uint32_t time);
+void torc_seen_clear(torc_node *n);
+
+/* ---- application calls (app.c) ---- */
+void torc_calls_clear(torc_node *n);
+
+/* ---- things to do once the current call is through, so that callbacks never nest (node.c) ---- */
+typedef void (*torc_defer_fn)(torc_node *n, void *ctx, torc_token cookie, int rc,
+                              const torc_id *peer);
+int torc_defer(torc_node *n, torc_defer_fn fn, void *ctx, torc_token cookie, int rc,
+               const torc_id *peer);
+
+/* ---- the node ---- */
+typedef enum torc_node_phase {
+  TORC_PHASE_NEW,
+  TORC_PHASE_BOOTSTRAPPING,
+  TORC_PHASE_JOINING,
+  TORC_PHASE_JOINED,
+  TORC_PHASE_DISCONNECTED,
+  TORC_PHASE_LEAVING,
+  TORC_PHASE_LEFT
+} torc_node_phase;
+
+struct torc_bootstrap; /* bootstrap.c */
+
+struct torc_node {
+  const torc_mem *mem;
+  const torc_crypto *crypto;
+  const torc_log *log;
+  torc_timers timers;
+  torc_rng rng;
+  torc_time now, started;
+  torc_wall wall_base;
+  torc_time wall_at;
+  bool is_freeing; /* nothing new is started any more */
+
+  torc_id self;
+  torc_cert *cert;
+  uint8_t *own_identity; /* signer_identity with the inline certificate, as on the wire */
+  size_t own_identity_len;
+  uint8_t signature_algorithm;
+  uint32_t overlay;
+  char overlay_name[256];
+  char version_text[64];
+  torc_role role;
+  torc_node_phase phase;
+  torc_node_config cfg; /* numbers only; pointers inside are not used after creation */
+  torc_types types;
+  char (*type_names)[64];
+
+  const torc_topology_ops *topo_ops;
+  torc_topology *topo;
+  torc_topology_host topo_host;
+  torc_topology_params topo_params;
+  torc_store *store;
+  torc_timer expire_timer;
+  torc_id ap; /* client: the admitting peer */
+  bool has_ap;
+
+  torc_map links;         /* link id -> torc_link */
+  torc_map links_by_peer; /* peer-id -> torc_link */
+  uint32_t num_links, num_client_links;
+
+  torc_list outputs;
+  torc_out *polled; /* borrowed by the caller until the next call */
+  struct {
+    bool is_full;
+    torc_link_id link;
+    size_t head_len;
+    torc_slice body;
+    uint8_t head[TORC_NODE_FORWARD_HEAD];
+  } forward;
+
+  torc_token next_token;
+  torc_map jobs; /* job id -> torc_jobref */
+  torc_list inbounds;
+  uint32_t num_inbound;
+
+  torc_map certs; /* digest -> struct */
+  torc_list cert_lru;
+  torc_map dups, dup_origins;
+  torc_list dup_age;
+  size_t dup_bytes;
+  torc_map private_ids;
+  torc_list private_age;
+  torc_map trans;   /* xid -> torc_trans */
+  torc_map replays; /* xid ++ peer -> torc_trans */
+  torc_map conns;   /* token -> struct */
+  torc_map seen;
+  torc_list seen_lru;
+  torc_list copies;
+  uint32_t num_transfers;
+  torc_map calls; /* token -> struct */
+  torc_list deferred;
+  struct torc_bootstrap *boot;
+  uint16_t listens[TORC_NODE_LISTEN_MAX];
+  size_t num_listens;
+  torc_timer leave_timer;
+  torc_node_stats stats;
+};
+
+torc_wall torc_node_wall(const torc_node *n);
+torc_token torc_node_token(torc_node *n);
+void torc_node_set_phase(torc_node *n, torc_node_phase phase);
+const char *torc_node_state_name(const torc_node *n);
+torc_time torc_node_t1(const torc_node *n);
+
+#endif

@@ -1,0 +1,215 @@
+/* A message for this node: decoded, signature checked, duplicates recognised, then handed to its
+ * handler. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/impl.h"
+
+torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *step, torc_link *l) {
+  torc_inbound *in = torc_calloc(n->mem, 1, sizeof *in);
+  if (in == NULL || torc_slice_dup(n->mem, msg, &in->msg) != 0 ||
+      torc_header_decode(&in->hdr, torc_slice_of(in->msg, msg.len)) != 0) {
+    n->stats.no_memory++;
+    if (in != NULL) {
+      torc_free(n->mem, in->msg);
+    }
+    torc_free(n->mem, in);
+    return NULL;
+  }
+  in->link = l == NULL ? 0 : l->id;
+  in->last_hop = l == NULL ? n->self : l->peer;
+  in->is_local = l == NULL;
+  in->has_entry = step->has_entry;
+  in->entry = step->entry;
+  in->is_exact = step->is_exact;
+  in->is_wildcard = step->is_wildcard;
+  torc_list_push_back(&n->inbounds, &in->node);
+  n->num_inbound++;
+  if (l != NULL) {
+    l->num_inbound++;
+  }
+  return in;
+}
+
+void torc_inbound_free(torc_node *n, torc_inbound *in) {
+  torc_link *l = torc_link_find(n, in->link);
+  if (l != NULL) {
+    l->num_inbound--;
+  }
+  n->num_inbound--;
+  torc_list_remove(&in->node);
+  if (in->state != NULL && in->state_free != NULL) {
+    in->state_free(n, in->state);
+  }
+  if (in->dup != NULL) {
+    torc_dup_drop(n, in->dup);
+  }
+  torc_cert_unref(n, in->signer);
+  torc_free(n->mem, in->msg);
+  torc_free(n->mem, in);
+}
+
+/* Errors before the signature was verified count against the link's rate. */
+static void refuse_unverified(torc_node *n, torc_inbound *in, uint16_t code, const char *phrase) {
+  torc_link *l = torc_link_find(n, in->link);
+  if (in->c.is_response) {
+    n->stats.drop_response_bad++;
+    torc_inbound_free(n, in);
+    return;
+  }
+  if (l == NULL || !torc_link_error_allowed(n, l)) {
+    n->stats.drop_error_rate++;
+    torc_inbound_free(n, in);
+    return;
+  }
+  torc_respond_error(n, in, code, phrase, torc_slice_of(NULL, 0));
+}
+
+/* Whose peer-id signed: [GAP-66] [GAP-136]. */
+static torc_id signer_peer(const torc_inbound *in) {
+  const torc_identity *id = &in->c.signature.identity;
+  if (id->type == TORC_IDENTITY_PEER) {
+    return id->peer;
+  }
+  if (in->signer->num_peers == 1) {
+    return in->signer->peers[0];
+  }
+  if (in->hdr.via.len == 0 && torc_cert_has_peer(in->signer, &in->last_hop)) {
+    return in->last_hop;
+  }
+  return torc_id_zero;
+}
+
+/* [D-24] [R-06] [R-07]: the signature has been verified; the key alone decides. True: dealt with.
+ */
+static bool is_duplicate(torc_node *n, torc_inbound *in) {
+  torc_id first = in->hdr.via.len > 0 ? torc_id_list_at(in->hdr.via, 0) : in->last_hop;
+  bool is_known = false;
+  torc_dup *d = torc_dup_enter(n, in->signer, &first, in->hdr.xid, &is_known);
+  if (!is_known) {
+    in->dup = d;
+    return false;
+  }
+  torc_slice body = torc_dup_response(d);
+  if (body.len == 0) {
+    n->stats.drop_duplicate++;
+  } else {
+    n->stats.duplicates_answered++;
+    torc_respond_body(n, in, body);
+  }
+  torc_inbound_free(n, in);
+  return true;
+}
+
+/* A REMOVE that a holder passes on keeps its signer's xid and signature [D-14]. */
+static bool is_copied_remove(const torc_node *n, const torc_inbound *in) {
+  torc_id resource;
+  if (in->c.code != TORC_METHOD_REMOVE || in->c.payload.len < TORC_ID_LEN) {
+    return false;
+  }
+  memcpy(resource.b, in->c.payload.p, TORC_ID_LEN);
+  return torc_is_copy(n, in, &resource);
+}
+
+/* The request's signature is good, or it is this node's own. */
+static void request_verified(torc_node *n, torc_inbound *in) {
+  bool is_own_link = in->is_local || torc_cert_has_peer(in->signer, &in->last_hop);
+  bool is_copied = is_copied_remove(n, in);
+  in->signer_peer = in->is_local ? n->self : signer_peer(in);
+  in->is_replay = is_copied;
+  if (in->hdr.via.len == 0 && !is_own_link && !is_copied) { /* */
+    torc_respond_error(n, in, TORC_CODE_FORBIDDEN, NULL, torc_slice_of(NULL, 0));
+    return;
+  }
+  if (is_copied || !is_duplicate(n, in)) {
+    n->stats.requests_received++;
+    torc_dispatch(n, in);
+  }
+}
+
+static void verified(torc_node *n, torc_inbound *in, int rc) {
+  if (in->c.is_response) {
+    torc_trans_verified(n, in, rc);
+  } else if (rc != 0) {
+    n->stats.signature_invalid++;
+    refuse_unverified(n, in, TORC_CODE_FORBIDDEN, NULL); /* [GAP-58] */
+  } else {
+    request_verified(n, in);
+  }
+}
+
+static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) {
+  torc_inbound *in = TORC_CONTAINER_OF(j, torc_inbound, job);
+  verified(n, in, r->rc);
+}
+
+static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
+  torc_inbound *in = ctx;
+  if (rc == TORC_ERR_NOTFOUND) { /* [GAP-58] the signer cannot be resolved */
+    n->stats.signature_missing++;
+    refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
+    return;
+  }
+  if (rc != 0 || !torc_cert_valid_at(cert, torc_node_wall(n)) ||
+      (in->c.signature.identity.type == TORC_IDENTITY_PEER &&
+       !torc_cert_has_peer(cert, &in->c.signature.identity.peer))) {
+    verified(n, in, TORC_ERR_CRYPTO);
+    return;
+  }
+  in->signer = torc_cert_ref(cert);
+  torc_signed_prefix(in->prefix, in->hdr.overlay, in->hdr.xid);
+  in->job.parts[0] = torc_slice_of(in->prefix, sizeof in->prefix); /* [SIG-06] [GAP-50] */
+  in->job.parts[1] = in->c.signature.identity.bytes;
+  in->job.parts[2] = in->c.bytes;
+  in->job.job.num_parts = 3;
+  in->job.job.algorithm = in->c.signature.algorithm;
+  in->job.job.signature = in->c.signature.value;
+  in->job.job.cert = in->signer;
+  if (torc_job_start(n, &in->job, TORC_JOB_VERIFY, on_verified) != 0) {
+    torc_inbound_free(n, in);
+  }
+}
+
+void torc_inbound_verify(torc_node *n, torc_inbound *in) {
+  if (in->is_local) { /* never left this node: its own signature */
+    in->signer = torc_cert_ref(n->cert);
+    verified(n, in, 0);
+    return;
+  }
+  if (!in->c.signature.is_present) { /* [SIG-09] [ERR-04] [STO-16] */
+    n->stats.signature_missing++;
+    refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
+    return;
+  }
+  torc_cert_resolve(n, &in->lookup, &in->c.signature.identity, torc_link_find(n, in->link), on_cert,
+                    in);
+}
+
+/* [RTG-16] [MSG-01]: from here on the contents are looked at. */
+void torc_inbound_start(torc_node *n, torc_inbound *in) {
+  torc_slice body =
+      torc_slice_of(in->msg + in->hdr.header_len, in->hdr.length - in->hdr.header_len);
+  torc_link *l = torc_link_find(n, in->link);
+  int rc = torc_contents_decode(&in->c, body);
+  if (rc != 0) { /* */
+    in->c.is_response = body.len > 0 && (body.p[0] & 0x80u) != 0;
+    TORC_LOG(n->log, TORC_LOG_DEBUG, "node:bad_contents", TORC_F_ID("from", &in->last_hop),
+             TORC_F_ERR("why", rc));
+    refuse_unverified(n, in, TORC_CODE_BAD_REQUEST, NULL);
+    return;
+  }
+  if (l != NULL && in->c.is_response == false && in->c.code != TORC_METHOD_PING) {
+    l->last_use = n->now;
+  }
+  if (in->c.is_response) {
+    torc_trans_response(n, in);
+    return;
+  }
+  if (body.len > n->cfg.max_message) { /* */
+    refuse_unverified(n, in, TORC_CODE_TOO_LARGE, NULL);
+    return;
+  }
+  if (in->is_wildcard && in->c.code != TORC_METHOD_PING) { /* [GAP-37] */
+    n->stats.drop_wildcard++;
+    refuse_unverified(n, in, TORC_CODE_BAD_REQUEST, NULL);
+    return;
+  }
+  torc_inbound_verify(n, in);
+}

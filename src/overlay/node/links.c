@@ -1,0 +1,311 @@
+/* The connection table [ARC-14]: authenticated links by number and by peer-id, their life and their
+ * limits. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/impl.h"
+
+torc_link *torc_link_find(const torc_node *n, torc_link_id id) {
+  return id == 0 ? NULL : torc_map_get(&n->links, &id);
+}
+
+torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer) {
+  return torc_map_get(&n->links_by_peer, peer);
+}
+
+bool torc_link_is_client(const torc_link *l) {
+  return !l->is_routing;
+}
+
+static void uncount_client(torc_node *n, torc_link *l) {
+  if (l->is_counted_client) {
+    l->is_counted_client = false;
+    n->num_client_links--;
+  }
+}
+
+/* [GAP-141] An UPDATE or JOIN makes a client link a routing link. */
+void torc_link_mark_routing(torc_node *n, torc_link *l) {
+  l->is_routing = true;
+  uncount_client(n, l);
+}
+
+void torc_link_close(torc_node *n, torc_link *l) {
+  torc_out *o = torc_out_new(n, TORC_OUT_CLOSE);
+  if (o != NULL) {
+    o->o.link = l->id;
+    torc_out_push(n, o);
+  }
+}
+
+static void link_free(torc_node *n, torc_link *l) {
+  torc_timer_stop(&n->timers, &l->timer);
+  torc_cert_unref(n, l->cert);
+  torc_free(n->mem, l);
+}
+
+void torc_links_clear(torc_node *n) {
+  size_t it = 0;
+  torc_link *l = NULL;
+  while ((l = torc_map_next(&n->links, &it)) != NULL) {
+    link_free(n, l);
+  }
+  torc_map_clear(&n->links);
+  torc_map_clear(&n->links_by_peer);
+}
+
+static void event_link(torc_node *n, const torc_link *l, bool is_up) {
+  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
+  if (o != NULL) {
+    o->o.event.kind = TORC_EVENT_LINK;
+    o->o.event.peer = l->peer;
+    o->o.event.is_up = is_up;
+    o->o.link = l->id;
+    torc_out_push(n, o);
+  }
+}
+
+/* ---- the link's timer: drain, surplus, keepalive, idle close ---- */
+
+static void arm(torc_node *n, torc_link *l) {
+  torc_time at = torc_time_add(l->last_in, n->cfg.keepalive);
+  torc_timer_arm(&n->timers, &l->timer, at > n->now ? at : torc_time_add(n->now, n->cfg.keepalive));
+}
+
+static void on_keepalive(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  torc_link *l = torc_link_find(n, cookie);
+  (void)ctx;
+  if (l == NULL) {
+    return;
+  }
+  l->is_pinging = false;
+  if (reply->rc == TORC_ERR_TIMEOUT) { /* [GAP-77] one failed PING transaction: the link is lost */
+    n->stats.keepalive_failures++;
+    torc_link_close(n, l);
+  }
+}
+
+static void keepalive(torc_node *n, torc_link *l) {
+  uint8_t payload[4];
+  torc_wr wr;
+  torc_request r = {.method = TORC_METHOD_PING, .num_route = 1, .done = on_keepalive};
+  torc_wr_init(&wr, payload, sizeof payload);
+  if (torc_ping_request_put(&wr, torc_slice_of(NULL, 0)) != 0) {
+    return;
+  }
+  r.payload = torc_wr_slice(&wr);
+  r.route[0] = l->peer;
+  r.link = l->id;
+  r.cookie = l->id;
+  if (torc_request_start(n, &r, NULL) == 0) {
+    l->is_pinging = true;
+  }
+}
+
+/* [GAP-162] Links nobody needs close after a time without use. A client never closes its way into
+ * the ring. */
+static bool is_wanted(const torc_node *n, const torc_link *l) {
+  if (n->role == TORC_ROLE_CLIENT) {
+    return n->has_ap && torc_id_eq(&n->ap, &l->peer);
+  }
+  if (n->phase != TORC_PHASE_JOINED || torc_link_is_client(l)) {
+    return true;
+  }
+  return n->topo_ops->wants_link(n->topo, &l->peer);
+}
+
+static void on_link_timer(torc_timer *t, torc_time now) {
+  torc_link *l = TORC_CONTAINER_OF(t, torc_link, timer);
+  torc_node *n = l->node;
+  (void)now;
+  if (l->is_draining || l->is_surplus) {
+    torc_link_close(n, l);
+    return;
+  }
+  if (!is_wanted(n, l) && n->now - l->last_use >= n->cfg.idle_close) {
+    n->stats.links_idle_closed++;
+    torc_link_close(n, l);
+    return;
+  }
+  if (!l->is_pinging && n->now - l->last_in >= n->cfg.keepalive) {
+    keepalive(n, l);
+  }
+  arm(n, l);
+}
+
+/* ---- up and down ---- */
+
+/* The newest authenticated link of a peer takes all new messages. */
+static void replace_older(torc_node *n, torc_link *old, const torc_link *fresh) {
+  n->stats.links_replaced++;
+  if (old->kind == fresh->kind && !old->by_connect) {
+    torc_link_close(n, old);
+  } else {
+    torc_timer_arm(&n->timers, &old->timer, torc_time_add(n->now, TORC_NODE_DRAIN));
+  }
+  old->is_draining = true;
+}
+
+static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, torc_link **out) {
+  torc_link *l = torc_calloc(n->mem, 1, sizeof *l);
+  torc_rd rd;
+  int rc = 0;
+  if (l == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  l->id = id;
+  l->peer = info->peer;
+  l->kind = info->kind;
+  l->token = info->token;
+  l->node = n;
+  l->up_at = n->now;
+  l->last_in = n->now;
+  l->last_use = n->now;
+  torc_timer_init(&l->timer, on_link_timer);
+  torc_rd_init(&rd, torc_slice_of(info->local_addr, sizeof info->local_addr));
+  torc_slice address = torc_rd_slice(&rd, 16);
+  memcpy(l->local.addr, address.p, 16);
+  l->local.port = torc_rd_u16(&rd);
+  l->local.family = 2;
+  static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (memcmp(l->local.addr, mapped, sizeof mapped) == 0) {
+    l->local.family = 1;
+    memmove(l->local.addr, l->local.addr + 12, 4);
+  }
+  rc = torc_map_put(&n->links, &id, l);
+  if (rc != 0) {
+    torc_free(n->mem, l);
+    return rc;
+  }
+  *out = l;
+  return 0;
+}
+
+static void close_unknown(torc_node *n, torc_link_id id) {
+  torc_out *o = torc_out_new(n, TORC_OUT_CLOSE);
+  if (o != NULL) {
+    o->o.link = id;
+    torc_out_push(n, o);
+  }
+}
+
+/* Takes info->cert's reference. [TLS-08] the platform has proved peer and certificate. */
+static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
+  torc_link *l = NULL;
+  int rc = 0;
+  torc_link *old = torc_link_of_peer(n, &info->peer);
+  if (torc_id_eq(&info->peer, &n->self) || !torc_id_is_peer(&info->peer) ||
+      (n->num_links >= n->cfg.max_links && old == NULL)) {
+    close_unknown(n, id);
+    (void)torc_bootstrap_failed(
+        n, info->token, torc_id_eq(&info->peer, &n->self) ? TORC_ERR_EXISTS : TORC_ERR_LIMIT);
+    torc_connect_failed(n, info->token, TORC_ERR_LIMIT);
+    torc_cert_unref(n, info->cert);
+    return 0;
+  }
+  rc = link_new(n, id, info, &l);
+  if (rc != 0) {
+    close_unknown(n, id);
+    torc_cert_unref(n, info->cert);
+    return rc;
+  }
+  l->cert = info->cert;
+  l->by_connect = info->token != 0;
+  rc = torc_map_put(&n->links_by_peer, &l->peer, l);
+  if (rc != 0) {
+    (void)torc_map_del(&n->links, &id);
+    close_unknown(n, id);
+    link_free(n, l);
+    return rc;
+  }
+  n->num_links++;
+  n->stats.links_up++;
+  if (old != NULL) {
+    l->is_routing = old->is_routing; /* the same peer's standing */
+    replace_older(n, old, l);
+  }
+  if (!l->is_routing && n->role == TORC_ROLE_PEER) {
+    l->is_counted_client = true;
+    n->num_client_links++;
+  }
+  torc_cert_remember(n, l->cert);
+  TORC_LOG(n->log, TORC_LOG_DEBUG, "link:up", TORC_F_ID("peer", &l->peer), TORC_F_U64("link", id));
+  arm(n, l);
+  if (n->num_client_links > n->cfg.max_client_links && info->token == 0 && !l->is_routing) {
+    l->is_surplus = true; /* */
+    torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_NODE_SURPLUS_CLOSE));
+  }
+  event_link(n, l, true);
+  torc_connect_link_up(n, l);
+  torc_bootstrap_link_up(n, l);
+  if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
+    n->topo_ops->on_link_up(n->topo, &l->peer);
+  }
+  return 0;
+}
+
+static void link_down(torc_node *n, torc_link *l) {
+  bool is_current = torc_link_of_peer(n, &l->peer) == l;
+  torc_id peer = l->peer;
+  (void)torc_map_del(&n->links, &l->id);
+  if (is_current) {
+    (void)torc_map_del(&n->links_by_peer, &l->peer);
+  }
+  n->num_links--;
+  n->stats.links_down++;
+  uncount_client(n, l);
+  TORC_LOG(n->log, TORC_LOG_DEBUG, "link:down", TORC_F_ID("peer", &peer),
+           TORC_F_U64("link", l->id));
+  torc_trans_link_down(n, l->id);
+  event_link(n, l, false);
+  link_free(n, l);
+  if (!is_current) {
+    return;
+  }
+  if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
+    n->topo_ops->on_link_down(n->topo, &peer);
+  }
+  if (n->role == TORC_ROLE_CLIENT && n->has_ap && torc_id_eq(&n->ap, &peer)) {
+    n->has_ap = false;
+    if (n->phase == TORC_PHASE_JOINED) {
+      torc_node_set_phase(n, TORC_PHASE_DISCONNECTED);
+      torc_bootstrap_start(n); /* [GAP-40] another admitting peer */
+    }
+  }
+}
+
+int torc_links_input_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
+  if (id == 0 || info->cert == NULL || torc_link_find(n, id) != NULL) {
+    return TORC_ERR_INVALID;
+  }
+  return link_up(n, id, info);
+}
+
+int torc_links_input_down(torc_node *n, torc_link_id id) {
+  torc_link *l = torc_link_find(n, id);
+  if (l != NULL) {
+    link_down(n, l);
+  }
+  return 0;
+}
+
+size_t torc_node_links(const torc_node *n, torc_node_link_view *out, size_t max) {
+  size_t it = 0;
+  size_t num = 0;
+  const torc_link *l = NULL;
+  while (num < max && (l = torc_map_next(&n->links, &it)) != NULL) {
+    torc_node_link_view *v = &out[num++];
+    memset(v, 0, sizeof *v);
+    v->link = l->id;
+    v->peer = l->peer;
+    v->kind = l->kind;
+    v->is_client = torc_link_is_client(l);
+    v->is_routing = l->is_routing;
+    v->idle = n->now - l->last_in;
+    v->messages_in = l->messages_in;
+    v->messages_out = l->messages_out;
+    v->bytes_in = l->bytes_in;
+    v->bytes_out = l->bytes_out;
+    if (l->cert->num_users > 0) {
+      memcpy(v->users, l->cert->users[0], sizeof v->users);
+    }
+  }
+  return num;
+}

@@ -1,0 +1,633 @@
+/* The node: creation, time, the public calls.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/app.h"
+
+#define EXPIRE_BATCH 256u
+#define EXPIRE_IDLE TORC_SEC(60)
+#define LEAVE_LIMIT TORC_SEC(4) /* the plug-in's own limit is 3 s [GAP-118] */
+#define MAX_STORED_DEFAULT ((uint64_t)1 << 30)
+#define REMOVE_MEMORY 65536u /* REMOVE transactions remembered [GAP-92] */
+
+/* ---- small services ---- */
+
+torc_wall torc_node_wall(const torc_node *n) {
+  return n->wall_base + (torc_wall)((n->now - n->wall_at) / TORC_SEC(1));
+}
+
+torc_token torc_node_token(torc_node *n) {
+  return ++n->next_token;
+}
+
+static const char *phase_name(torc_node_phase p) {
+  switch (p) {
+    case TORC_PHASE_NEW:
+      return "starting";
+    case TORC_PHASE_BOOTSTRAPPING:
+      return "bootstrapping";
+    case TORC_PHASE_JOINING:
+      return "joining";
+    case TORC_PHASE_JOINED:
+      return "joined";
+    case TORC_PHASE_DISCONNECTED:
+      return "disconnected";
+    case TORC_PHASE_LEAVING:
+      return "leaving";
+    case TORC_PHASE_LEFT:
+      return "left";
+  }
+  return "";
+}
+
+const char *torc_node_state_name(const torc_node *n) {
+  return phase_name(n->phase);
+}
+
+static void event(torc_node *n, torc_event_kind kind) {
+  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
+  if (o != NULL) {
+    o->o.event.kind = kind;
+    torc_out_push(n, o);
+  }
+}
+
+void torc_node_set_phase(torc_node *n, torc_node_phase phase) {
+  torc_node_phase old = n->phase;
+  if (old == phase || (old == TORC_PHASE_LEAVING && phase != TORC_PHASE_LEFT)) {
+    return;
+  }
+  n->phase = phase;
+  TORC_LOG(n->log, TORC_LOG_INFO, "node:state", TORC_F_STR("from", phase_name(old)),
+           TORC_F_STR("to", phase_name(phase)));
+  if (phase == TORC_PHASE_JOINED) {
+    event(n, TORC_EVENT_JOINED);
+  } else if (phase == TORC_PHASE_DISCONNECTED) {
+    event(n, TORC_EVENT_DISCONNECTED);
+  } else if (phase == TORC_PHASE_LEFT) {
+    event(n, TORC_EVENT_LEFT);
+  }
+}
+
+/* ---- deferred callbacks ---- */
+
+typedef struct deferred {
+  torc_list node;
+  torc_defer_fn fn;
+  void *ctx;
+  torc_token cookie;
+  int rc;
+  torc_id peer;
+} deferred;
+
+int torc_defer(torc_node *n, torc_defer_fn fn, void *ctx, torc_token cookie, int rc,
+               const torc_id *peer) {
+  deferred *d = torc_calloc(n->mem, 1, sizeof *d);
+  if (d == NULL) {
+    n->stats.no_memory++;
+    return TORC_ERR_NOMEM;
+  }
+  d->fn = fn;
+  d->ctx = ctx;
+  d->cookie = cookie;
+  d->rc = rc;
+  d->peer = peer == NULL ? torc_id_zero : *peer;
+  torc_list_push_back(&n->deferred, &d->node);
+  return 0;
+}
+
+static void settle(torc_node *n) {
+  torc_list *node = NULL;
+  while ((node = torc_list_pop_front(&n->deferred)) != NULL) {
+    deferred *d = TORC_CONTAINER_OF(node, deferred, node);
+    d->fn(n, d->ctx, d->cookie, d->rc, &d->peer);
+    torc_free(n->mem, d);
+  }
+}
+
+/* Time never goes back (style 5). */
+static void enter(torc_node *n, torc_time now) {
+  n->now = now > n->now ? now : n->now;
+  torc_out_free(n, n->polled);
+  n->polled = NULL;
+}
+
+/* ---- expiry of stored data [STO-31] [GAP-98] ---- */
+
+static void on_expire(torc_timer *t, torc_time now) {
+  torc_node *n = TORC_CONTAINER_OF(t, torc_node, expire_timer);
+  torc_wall wall = torc_node_wall(n);
+  torc_wall next = 0;
+  torc_time wait = EXPIRE_IDLE;
+  int rc = torc_store_expire(n->store, wall, EXPIRE_BATCH, &next);
+  if (rc != 0) {
+    TORC_LOG(n->log, TORC_LOG_ERROR, "store:expire_failed", TORC_F_ERR("why", rc));
+  } else if (next != 0 && next <= wall) {
+    wait = TORC_MS(10);
+  } else if (next != 0 && TORC_SEC(next - wall) < EXPIRE_IDLE) {
+    wait = TORC_SEC(next - wall);
+  }
+  torc_timer_arm(&n->timers, &n->expire_timer, torc_time_add(now, wait));
+}
+
+/* ---- creation ---- */
+
+static void set_defaults(torc_node_config *c) {
+  c->initial_ttl = c->initial_ttl == 0 ? TORC_TTL_INITIAL : c->initial_ttl;
+  c->max_message =
+      c->max_message == 0 || c->max_message > TORC_BODY_MAX ? TORC_BODY_MAX : c->max_message;
+  c->t1 = c->t1 == 0 ? TORC_MS(500) : c->t1;
+  c->replica_wait = c->replica_wait == 0 ? TORC_SEC(2) : c->replica_wait;
+  c->keepalive = c->keepalive == 0 ? TORC_SEC(30) : c->keepalive;
+  c->idle_close = c->idle_close == 0 ? TORC_SEC(300) : c->idle_close;
+  c->max_links = c->max_links == 0 ? 256 : c->max_links;
+  c->max_client_links = c->max_client_links == 0 ? 64 : c->max_client_links;
+  c->max_stored_bytes = c->max_stored_bytes == 0 ? MAX_STORED_DEFAULT : c->max_stored_bytes;
+}
+
+static int copy_types(torc_node *n, const torc_node_config *cfg, const char **why) {
+  torc_types_init(&n->types);
+  if (cfg->num_types == 0) {
+    return 0;
+  }
+  n->type_names = torc_calloc(n->mem, cfg->num_types, sizeof *n->type_names);
+  if (n->type_names == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  for (size_t i = 0; i < cfg->num_types; i++) {
+    const torc_type_def *d = &cfg->types[i];
+    memcpy(n->type_names[i], d->name, sizeof n->type_names[i]);
+    n->type_names[i][sizeof n->type_names[i] - 1] = '\0';
+    torc_type type = {.id = d->id,
+                      .name = n->type_names[i],
+                      .model = (torc_model)d->model,
+                      .access = (torc_access)d->rule,
+                      .max_values = d->max_values,
+                      .max_size = d->max_size,
+                      .max_lifetime_s = d->max_lifetime_s,
+                      .is_findable = d->findable};
+    if (torc_types_add(&n->types, &type) != 0) {
+      *why = "a private type of the overlay configuration is not usable";
+      return TORC_ERR_CONFIG;
+    }
+  }
+  return 0;
+}
+
+static int make_identity(torc_node *n) {
+  torc_identity id = {.type = TORC_IDENTITY_CERT, .cert = n->cert->der};
+  size_t cap = 3 + n->cert->der.len;
+  torc_wr wr;
+  n->own_identity = torc_alloc(n->mem, cap);
+  if (n->own_identity == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  torc_wr_init(&wr, n->own_identity, cap);
+  int rc = torc_identity_put(&wr, &id);
+  n->own_identity_len = wr.len;
+  return rc != 0 ? rc : wr.err;
+}
+
+static int make_store(torc_node *n, const torc_node_config *cfg, const char **why) {
+  torc_store_config sc = {.mem = n->mem,
+                          .crypto = n->crypto,
+                          .types = &n->types,
+                          .backend = cfg->backend,
+                          .log = n->log,
+                          .remove_needs_generation = !cfg->remove_zero_generation,
+                          .max_bytes = n->cfg.max_stored_bytes,
+                          .max_remove_memory = REMOVE_MEMORY};
+  int rc = 0;
+  if (n->role == TORC_ROLE_CLIENT) { /* [CLI-02] never stores for others */
+    return 0;
+  }
+  if (cfg->backend == NULL) {
+    *why = "a peer needs a storage backend";
+    return TORC_ERR_CONFIG;
+  }
+  rc = torc_store_new(&n->store, &sc, cfg->wall);
+  if (rc != 0) {
+    *why = "the stored data cannot be opened";
+    return rc;
+  }
+  torc_timer_init(&n->expire_timer, on_expire);
+  torc_timer_arm(&n->timers, &n->expire_timer, torc_time_add(n->now, TORC_SEC(1)));
+  return 0;
+}
+
+static void init_tables(torc_node *n, uint64_t seed) {
+  torc_timers_init(&n->timers);
+  torc_list_init(&n->outputs);
+  torc_list_init(&n->inbounds);
+  torc_list_init(&n->cert_lru);
+  torc_list_init(&n->dup_age);
+  torc_list_init(&n->private_age);
+  torc_list_init(&n->seen_lru);
+  torc_list_init(&n->copies);
+  torc_list_init(&n->deferred);
+  torc_map_init(&n->links, n->mem, sizeof(torc_link_id), seed);
+  torc_map_init(&n->links_by_peer, n->mem, TORC_ID_LEN, seed);
+  torc_map_init(&n->jobs, n->mem, sizeof(torc_token), seed);
+  torc_map_init(&n->certs, n->mem, TORC_DIGEST_LEN, seed);
+  torc_map_init(&n->dups, n->mem, TORC_DIGEST_LEN + 8, seed);
+  torc_map_init(&n->dup_origins, n->mem, TORC_DIGEST_LEN, seed);
+  torc_map_init(&n->private_ids, n->mem, TORC_ID_LEN, seed);
+  torc_map_init(&n->trans, n->mem, 8, seed);
+  torc_map_init(&n->replays, n->mem, 8 + TORC_ID_LEN, seed);
+  torc_map_init(&n->conns, n->mem, sizeof(torc_token), seed);
+  torc_map_init(&n->seen, n->mem, TORC_DIGEST_LEN, seed);
+  torc_map_init(&n->calls, n->mem, sizeof(torc_token), seed);
+}
+
+static int check_config(const torc_node_config *cfg, const char **why) {
+  if (cfg->size != sizeof *cfg || cfg->crypto == NULL || cfg->cert == NULL ||
+      cfg->overlay_name == NULL || cfg->algorithm == NULL) {
+    *why = "the node's configuration is incomplete";
+    return TORC_ERR_INVALID;
+  }
+  if (!torc_id_is_peer(&cfg->self) || !torc_cert_has_peer(cfg->cert, &cfg->self)) {
+    *why = "the own peer-id is not in the own certificate";
+    return TORC_ERR_CONFIG;
+  }
+  if (strlen(cfg->overlay_name) >= sizeof((torc_node *)NULL)->overlay_name ||
+      cfg->overlay_name[0] == '\0') {
+    *why = "the overlay name is empty or longer than 255 bytes";
+    return TORC_ERR_CONFIG;
+  }
+  return 0;
+}
+
+static int seed_of(const torc_node_config *cfg, uint64_t *seed) {
+  *seed = cfg->seed;
+  return cfg->seed != 0 ? 0 : cfg->crypto->random(cfg->crypto->ctx, (uint8_t *)seed, sizeof *seed);
+}
+
+static int node_init(torc_node *n, const torc_node_config *cfg, const char **why) {
+  int rc = 0;
+  n->cert = torc_cert_ref(cfg->cert);
+  n->signature_algorithm = cfg->signature_algorithm;
+  n->self = cfg->self;
+  n->role = cfg->role;
+  n->overlay = torc_overlay_crc(torc_slice_str(cfg->overlay_name));
+  memcpy(n->overlay_name, cfg->overlay_name, strlen(cfg->overlay_name) + 1);
+  const char *version = cfg->version_text == NULL ? "torc " TORC_VERSION : cfg->version_text;
+  size_t len =
+      strlen(version) < sizeof n->version_text ? strlen(version) : sizeof n->version_text - 1;
+  memcpy(n->version_text, version, len);
+  rc = copy_types(n, cfg, why);
+  rc = rc != 0 ? rc : make_identity(n);
+  rc = rc != 0 ? rc : torc_bootstrap_setup(n, cfg);
+  rc = rc != 0 ? rc : make_store(n, cfg, why);
+  rc = rc != 0 ? rc : torc_topology_setup(n, cfg, why);
+  if (rc == 0) {
+    torc_cert_remember(n, n->cert);
+  }
+  return rc;
+}
+
+int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, const char **why) {
+  const char *unused = NULL;
+  const torc_mem *mem = cfg->mem == NULL ? torc_mem_libc() : cfg->mem;
+  torc_node *n = NULL;
+  uint64_t seed = 0;
+  why = why == NULL ? &unused : why;
+  *why = "no memory";
+  int rc = check_config(cfg, why);
+  rc = rc != 0 ? rc : seed_of(cfg, &seed);
+  if (rc != 0) {
+    return rc;
+  }
+  n = torc_calloc(mem, 1, sizeof *n);
+  if (n == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  n->mem = mem;
+  n->crypto = cfg->crypto;
+  n->log = cfg->log;
+  n->now = now;
+  n->started = now;
+  n->wall_base = cfg->wall;
+  n->wall_at = now;
+  n->cfg = *cfg;
+  set_defaults(&n->cfg);
+  torc_rng_seed(&n->rng, seed);
+  init_tables(n, seed);
+  rc = node_init(n, cfg, why);
+  if (rc != 0) {
+    torc_node_free(n);
+    return rc;
+  }
+  settle(n);
+  *out = n;
+  return 0;
+}
+
+/* Everything under way is ended with TORC_ERR_CLOSED: owners free themselves, nothing new can
+ * start. */
+static void unwind(torc_node *n) {
+  bool is_more = true;
+  while (is_more) {
+    size_t it = 0;
+    torc_jobref *j = NULL;
+    is_more = torc_trans_fail_one(n, TORC_ERR_CLOSED);
+    j = torc_map_next(&n->jobs, &it);
+    if (j != NULL) {
+      torc_job_result closed = {.rc = TORC_ERR_CLOSED};
+      (void)torc_map_del(&n->jobs, &j->job.id);
+      j->is_pending = false;
+      j->done(n, j, &closed);
+      is_more = true;
+    }
+    settle(n);
+  }
+}
+
+static void inbounds_clear(torc_node *n) {
+  while (!torc_list_empty(&n->inbounds)) {
+    torc_inbound_free(n, TORC_CONTAINER_OF(n->inbounds.next, torc_inbound, node));
+  }
+}
+
+void torc_node_free(torc_node *n) {
+  if (n == NULL) {
+    return;
+  }
+  n->is_freeing = true;
+  n->phase = TORC_PHASE_LEFT;
+  if (n->topo != NULL) {
+    n->topo_ops->destroy(n->topo);
+    n->topo = NULL;
+  }
+  unwind(n);
+  torc_copies_clear(n);
+  unwind(n);
+  torc_connects_clear(n);
+  torc_calls_clear(n);
+  inbounds_clear(n);
+  unwind(n);
+  torc_transactions_clear(n);
+  torc_bootstrap_clear(n);
+  torc_links_clear(n);
+  torc_outputs_clear(n);
+  torc_private_ids_clear(n);
+  torc_dups_clear(n);
+  torc_seen_clear(n);
+  torc_store_free(n->store);
+  torc_certs_clear(n);
+  torc_cert_unref(n, n->cert);
+  torc_map_clear(&n->jobs);
+  torc_free(n->mem, n->type_names);
+  torc_free(n->mem, n->own_identity);
+  torc_free(n->mem, n);
+}
+
+/* ---- inputs ---- */
+
+int torc_node_start(torc_node *n, torc_time now) {
+  enter(n, now);
+  if (n->phase != TORC_PHASE_NEW) {
+    return TORC_ERR_STATE;
+  }
+  torc_bootstrap_start(n);
+  settle(n);
+  return 0;
+}
+
+static void on_leave_limit(torc_timer *t, torc_time now) {
+  torc_node *n = TORC_CONTAINER_OF(t, torc_node, leave_timer);
+  (void)now;
+  torc_node_set_phase(n, TORC_PHASE_LEFT);
+}
+
+/* A client leaves by closing its links. */
+int torc_node_leave(torc_node *n, torc_time now) {
+  enter(n, now);
+  if (n->phase == TORC_PHASE_LEAVING || n->phase == TORC_PHASE_LEFT) {
+    return 0;
+  }
+  bool is_member =
+      n->topo != NULL && (n->phase == TORC_PHASE_JOINED || n->phase == TORC_PHASE_JOINING);
+  torc_node_set_phase(n, TORC_PHASE_LEAVING);
+  if (is_member) {
+    torc_timer_init(&n->leave_timer, on_leave_limit);
+    torc_timer_arm(&n->timers, &n->leave_timer, torc_time_add(n->now, LEAVE_LIMIT));
+    n->topo_ops->leave(n->topo);
+  } else {
+    torc_node_set_phase(n, TORC_PHASE_LEFT);
+  }
+  settle(n);
+  return 0;
+}
+
+void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now) {
+  enter(n, now);
+  n->wall_base = wall;
+  n->wall_at = n->now;
+}
+
+int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time now) {
+  torc_link *l = NULL;
+  enter(n, now);
+  if (n->forward.is_full) {
+    return TORC_ERR_STATE; /* the caller did not drain the outputs of the last input */
+  }
+  l = torc_link_find(n, link);
+  if (l == NULL || n->phase == TORC_PHASE_LEFT) {
+    n->stats.drop_unknown_link++;
+    return 0;
+  }
+  torc_input_message(n, l, data);
+  settle(n);
+  return 0;
+}
+
+int torc_node_tick(torc_node *n, torc_time now) {
+  enter(n, now);
+  torc_timers_run(&n->timers, n->now);
+  settle(n);
+  return 0;
+}
+
+torc_time torc_node_deadline(const torc_node *n) {
+  return torc_timers_next(&n->timers);
+}
+
+int torc_node_job_done(torc_node *n, torc_token job, const torc_job_result *result, torc_time now) {
+  torc_jobref *j = NULL;
+  enter(n, now);
+  j = torc_map_del(&n->jobs, &job);
+  if (j == NULL) {
+    return TORC_ERR_NOTFOUND;
+  }
+  j->is_pending = false;
+  j->done(n, j, result);
+  settle(n);
+  return 0;
+}
+
+int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info, torc_time now) {
+  enter(n, now);
+  int rc = torc_links_input_up(n, link, info);
+  settle(n);
+  return rc;
+}
+
+int torc_node_link_down(torc_node *n, torc_link_id link, torc_time now) {
+  enter(n, now);
+  int rc = torc_links_input_down(n, link);
+  settle(n);
+  return rc;
+}
+
+int torc_node_open_failed(torc_node *n, torc_token token, int rc, torc_time now) {
+  enter(n, now);
+  if (!torc_bootstrap_failed(n, token, rc)) {
+    torc_connect_failed(n, token, rc);
+  }
+  settle(n);
+  return 0;
+}
+
+int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, torc_time now) {
+  torc_link *l = NULL;
+  enter(n, now);
+  l = torc_link_find(n, link);
+  if (l != NULL) {
+    l->is_congested = congested;
+  }
+  return 0;
+}
+
+int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
+                          torc_time now) {
+  enter(n, now);
+  int rc = torc_connect_offer(n, token, params);
+  settle(n);
+  return rc;
+}
+
+int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
+                           uint16_t refuse, torc_time now) {
+  enter(n, now);
+  int rc = torc_connect_answer(n, token, params, refuse);
+  settle(n);
+  return rc;
+}
+
+/* ---- outputs ---- */
+
+bool torc_node_poll(torc_node *n, torc_output *out) {
+  torc_list *node = NULL;
+  torc_out_free(n, n->polled);
+  n->polled = NULL;
+  if (n->forward.is_full) {
+    n->forward.is_full = false;
+    memset(out, 0, offsetof(torc_output, remote));
+    out->kind = TORC_OUT_SEND;
+    out->link = n->forward.link;
+    out->head = torc_slice_of(n->forward.head, n->forward.head_len);
+    out->body = n->forward.body;
+    return true;
+  }
+  node = torc_list_pop_front(&n->outputs);
+  if (node == NULL) {
+    return false;
+  }
+  n->polled = TORC_CONTAINER_OF(node, torc_out, node);
+  *out = n->polled->o;
+  return true;
+}
+
+/* ---- application calls ---- */
+
+int torc_node_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
+                    size_t num_items, torc_time now, torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_store(n, resource, items, num_items, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                    size_t num_items, torc_time now, torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_fetch(n, resource, items, num_items, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                     size_t num_items, torc_time now, torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_remove(n, resource, items, num_items, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
+                   torc_time now, torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_find(n, resource, types, num_types, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_ping(torc_node *n, const torc_id *route, size_t num_route, unsigned flags,
+                   torc_time now, torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_ping(n, route, num_route, flags, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_connect(torc_node *n, const torc_id *route, size_t num_route, torc_time now,
+                      torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_connect(n, route, num_route, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
+                     torc_slice dialog_id, torc_slice pdu, torc_time now, torc_token *token) {
+  torc_tunnel_data data = {
+      .application = application, .dialog_id = dialog_id, .application_pdu = pdu};
+  enter(n, now);
+  int rc = torc_app_tunnel(n, route, num_route, &data, token);
+  settle(n);
+  return rc;
+}
+
+int torc_node_listen(torc_node *n, uint16_t application, bool on) {
+  for (size_t i = 0; i < n->num_listens; i++) {
+    if (n->listens[i] == application) {
+      if (!on) {
+        n->listens[i] = n->listens[--n->num_listens];
+      }
+      return 0;
+    }
+  }
+  if (!on) {
+    return 0;
+  }
+  if (n->num_listens == TORC_NODE_LISTEN_MAX) {
+    return TORC_ERR_LIMIT;
+  }
+  n->listens[n->num_listens++] = application;
+  return 0;
+}
+
+int torc_node_resource_id(torc_node *n, torc_slice seed, torc_id *out) {
+  char text[1024];
+  size_t len = 0;
+  int rc = torc_seed_normalise(seed, text, sizeof text, &len);
+  return rc != 0 ? rc : torc_resource_id(n->crypto, torc_slice_of(text, len), out);
+}
+
+int torc_node_type(torc_node *n, torc_slice name, uint32_t *id, uint8_t *model) {
+  const torc_type *type = torc_types_find_name(&n->types, name);
+  if (type == NULL) {
+    return TORC_ERR_NOTFOUND;
+  }
+  *id = type->id;
+  *model = (uint8_t)type->model;
+  return 0;
+}

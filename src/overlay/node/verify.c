@@ -1,0 +1,146 @@
+/* Signatures of stored elements, checked one after the other by jobs [STO-13] [STO-17] [SEC-14]
+ * [SIG-07] [SIG-10]. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/node/impl.h"
+
+/* Elements of one batch whose jobs are under way at once. */
+#define WINDOW 8
+
+typedef struct check {
+  torc_verify_batch *batch;
+  torc_store_element *element;
+  torc_cert_lookup lookup;
+  torc_jobref job;
+  uint8_t *prefix;
+} check;
+
+struct torc_verify_batch {
+  torc_id resource;
+  torc_store_element *elements;
+  size_t num, next, busy;
+  bool at_storage_time;
+  bool is_starting; /* the loop below is at work: a finished check must not start it again */
+  torc_verify_fn fn;
+  void *ctx;
+};
+
+void torc_verify_elements_free(torc_node *n, torc_store_element *elements, size_t num) {
+  for (size_t i = 0; i < num; i++) {
+    torc_cert_unref(n, (torc_cert *)(uintptr_t)elements[i].signer);
+  }
+  torc_free(n->mem, elements);
+}
+
+static void advance(torc_node *n, torc_verify_batch *b);
+
+static void check_done(torc_node *n, check *c, torc_verdict verdict) {
+  torc_verify_batch *b = c->batch;
+  c->element->verdict = verdict;
+  if (verdict != TORC_VERDICT_VALID) {
+    torc_cert_unref(n, (torc_cert *)(uintptr_t)c->element->signer);
+    c->element->signer = NULL;
+  }
+  torc_free(n->mem, c->prefix);
+  torc_free(n->mem, c);
+  b->busy--;
+  if (!b->is_starting) {
+    advance(n, b);
+  }
+}
+
+static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) {
+  check *c = TORC_CONTAINER_OF(j, check, job);
+  if (r->rc != 0) {
+    n->stats.signature_invalid++;
+  }
+  check_done(n, c, r->rc == 0 ? TORC_VERDICT_VALID : TORC_VERDICT_INVALID);
+}
+
+/* [GAP-55] [GAP-56] the signed input; the date that counts. */
+static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
+  check *c = ctx;
+  const torc_stored_data *d = &c->element->data;
+  size_t cap = TORC_DATA_SIGNED_PREFIX_MAX(d->entry.key.len);
+  torc_wall at = c->batch->at_storage_time ? d->storage_time : torc_node_wall(n);
+  torc_wr wr;
+  if (rc != 0) {
+    check_done(n, c, rc == TORC_ERR_NOTFOUND ? TORC_VERDICT_UNRESOLVED : TORC_VERDICT_INVALID);
+    return;
+  }
+  if (!torc_cert_valid_at(cert, at)) {
+    check_done(n, c, TORC_VERDICT_INVALID);
+    return;
+  }
+  c->prefix = torc_alloc(n->mem, cap);
+  if (c->prefix == NULL) {
+    check_done(n, c, TORC_VERDICT_UNRESOLVED);
+    return;
+  }
+  torc_wr_init(&wr, c->prefix, cap);
+  if (torc_data_signed_prefix_put(&wr, &c->batch->resource, c->element->type->id, d) != 0 ||
+      wr.err != 0) {
+    check_done(n, c, TORC_VERDICT_INVALID);
+    return;
+  }
+  c->element->signer = torc_cert_ref(cert);
+  c->job.parts[0] = torc_wr_slice(&wr);
+  c->job.parts[1] = d->entry.value;
+  c->job.job.num_parts = 2;
+  c->job.job.algorithm = d->signature.algorithm;
+  c->job.job.signature = d->signature.value;
+  c->job.job.cert = c->element->signer;
+  if (torc_job_start(n, &c->job, TORC_JOB_VERIFY, on_verified) != 0) {
+    check_done(n, c, TORC_VERDICT_UNRESOLVED);
+  }
+}
+
+static void start_one(torc_node *n, torc_verify_batch *b, torc_store_element *e) {
+  check *c = NULL;
+  if (torc_stored_data_is_absent(&e->data) || !e->data.signature.is_present) { /* */
+    e->verdict = TORC_VERDICT_UNSIGNED;
+    return;
+  }
+  c = torc_calloc(n->mem, 1, sizeof *c);
+  if (c == NULL) {
+    n->stats.no_memory++;
+    e->verdict = TORC_VERDICT_UNRESOLVED;
+    return;
+  }
+  c->batch = b;
+  c->element = e;
+  b->busy++;
+  torc_cert_resolve(n, &c->lookup, &e->data.signature.identity, NULL, on_cert, c);
+}
+
+static void advance(torc_node *n, torc_verify_batch *b) {
+  b->is_starting = true;
+  while (b->next < b->num && b->busy < WINDOW) {
+    torc_store_element *e = &b->elements[b->next++];
+    start_one(n, b, e);
+  }
+  b->is_starting = false;
+  if (b->busy == 0 && b->next == b->num) {
+    torc_verify_fn fn = b->fn;
+    void *ctx = b->ctx;
+    torc_store_element *elements = b->elements;
+    size_t num = b->num;
+    torc_free(n->mem, b);
+    fn(n, ctx, elements, num); /* owns the elements now */
+  }
+}
+
+int torc_verify_start(torc_node *n, const torc_id *resource, torc_store_element *elements,
+                      size_t num, bool at_storage_time, torc_verify_fn fn, void *ctx) {
+  torc_verify_batch *b = torc_calloc(n->mem, 1, sizeof *b);
+  if (b == NULL) {
+    torc_verify_elements_free(n, elements, num);
+    return TORC_ERR_NOMEM;
+  }
+  b->resource = *resource;
+  b->elements = elements;
+  b->num = num;
+  b->at_storage_time = at_storage_time;
+  b->fn = fn;
+  b->ctx = ctx;
+  advance(n, b);
+  return 0;
+}
