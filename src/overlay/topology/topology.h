@@ -78,6 +78,9 @@ typedef struct torc_topology_host {
   /* Asks the node to PING through a random bootstrap peer with target self+1 [GAP-124]; the answer
    * arrives as on_ping_done with `cookie`. TORC_ERR_NOTFOUND: no bootstrap peer is known. */
   int (*ping_bootstrap)(void *ctx, const torc_id *target, torc_token cookie);
+  /* Does the store hold anything? Asked when a join begins: data of an earlier run may be newer
+   * than what the ring serves and is then given back to its owners. NULL: assume so. */
+  bool (*has_data)(void *ctx);
 } torc_topology_host;
 
 /* Answer to a JOIN, LEAVE or UPDATE. */
@@ -102,6 +105,7 @@ typedef struct torc_topology_stats {
       handoffs_aborted;  /* as admitting peer [GAP-114] [GAP-116] */
   uint64_t joins_failed; /* own attempts */
   uint64_t neighbours_lost, takeovers;
+  uint64_t fingers_failed; /* CONNECTs and PINGs for fingers */
   uint64_t transfers_failed;
   uint64_t merges;         /* peers of another ring met [GAP-124] */
   uint64_t owed_dropped;   /* ranges that no longer fitted into the list of owed ones */

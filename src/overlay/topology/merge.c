@@ -1,0 +1,259 @@
+/* Data owed to others after two views of the ring have met, and which copies are taken from whom
+ * [CHD-08] [GAP-101] [GAP-124].
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "overlay/topology/ring.h"
+
+static void owed_remove(torc_topology *t, size_t i) {
+  t->num_owed--;
+  memmove(&t->owed[i], &t->owed[i + 1], (t->num_owed - i) * sizeof t->owed[0]);
+}
+
+void torc_ring_owe(torc_topology *t, const torc_id *from, const torc_id *to) {
+  for (size_t i = 0; i < t->num_owed; i++) {
+    if (torc_id_eq(&t->owed[i].to, from)) {
+      t->owed[i].to = *to;
+      return;
+    }
+  }
+  if (t->num_owed == TORC_RING_OWED_MAX) {
+    owed_remove(t, 0);
+    t->stats.owed_dropped++;
+  }
+  t->owed[t->num_owed] = (torc_ring_range){.from = *from, .to = *to};
+  t->num_owed++;
+}
+
+/* Takes out of the first owed range what has become this peer's own again. True: the whole of it.
+ */
+static bool clip_own(torc_topology *t, torc_ring_range *r) {
+  torc_id first = torc_id_next(&r->from);
+  if (torc_id_in_open_closed(&first, &t->range_from, &t->self)) {
+    return true;
+  }
+  if (torc_id_in_open(&t->range_from, &r->from, &r->to)) {
+    r->to = t->range_from;
+  }
+  return false;
+}
+
+/* Who owns the start of the range: a neighbour that says so, or the peer just connected for. */
+static const torc_ring_member *owner_of(const torc_topology *t, const torc_id *first) {
+  const torc_ring_member *m = torc_ring_member_find(t, &t->owed_peer);
+  if (m != NULL) {
+    return m;
+  }
+  m = torc_ring_member_from(t, first);
+  if (m != NULL && torc_ring_is_near(t, m) && torc_id_is_peer(&m->first_pred) &&
+      torc_id_in_open_closed(first, &m->first_pred, &m->id)) {
+    return m;
+  }
+  return NULL;
+}
+
+static void owed_later(torc_topology *t) {
+  torc_time delay = TORC_RING_SYNC_RETRY_MIN;
+  for (unsigned i = 0; i < t->owed_fails && delay < TORC_RING_SYNC_RETRY_MAX; i++) {
+    delay *= 2;
+  }
+  t->owed_fails++;
+  t->is_owed_running = false;
+  t->owed_retry_at = torc_time_add(torc_ring_now(t), torc_ring_jitter(t, delay));
+}
+
+/* One owner at a time, walking clockwise: its part is copied to it, then the next one is looked
+ * for. */
+void torc_ring_owed_pump(torc_topology *t, torc_time *next) {
+  torc_time now = torc_ring_now(t);
+  const torc_ring_member *owner;
+  torc_ring_range *r = &t->owed[0];
+  torc_id first, end;
+  while (t->num_owed > 0 && !t->is_owed_running && clip_own(t, r)) {
+    owed_remove(t, 0);
+  }
+  if (t->num_owed == 0 || t->is_owed_running || t->num_members == 0) {
+    return;
+  }
+  if (t->owed_retry_at > now) {
+    *next = t->owed_retry_at < *next ? t->owed_retry_at : *next;
+    return;
+  }
+  first = torc_id_next(&r->from);
+  owner = owner_of(t, &first);
+  t->is_owed_running = true;
+  if (owner == NULL) {
+    t->owed_peer = torc_id_zero;
+    if (torc_ring_connect(t, TORC_OP_OWED_CONNECT, 0, &first, false, NULL) != 0) {
+      owed_later(t);
+    }
+  } else {
+    end = torc_id_in_open_closed(&owner->id, &r->from, &r->to) ? owner->id : r->to;
+    if (torc_ring_transfer(t, TORC_OP_OWED_TRANSFER, 0, &owner->id, &r->from, &end) != 0) {
+      owed_later(t);
+    }
+  }
+  if (!t->is_owed_running) {
+    *next = t->owed_retry_at < *next ? t->owed_retry_at : *next;
+  }
+}
+
+void torc_ring_owed_link_down(torc_topology *t, const torc_id *peer) {
+  if (torc_id_eq(&t->owed_peer, peer)) {
+    t->owed_peer = torc_id_zero;
+  }
+}
+
+void torc_ring_owed_connected(torc_topology *t, const torc_ring_op *op, int rc,
+                              const torc_id *peer) {
+  (void)op;
+  if (!t->is_owed_running) {
+    return;
+  }
+  if (rc != 0 || torc_id_eq(peer, &t->self)) {
+    owed_later(t);
+    return;
+  }
+  t->is_owed_running = false;
+  t->owed_peer = *peer;
+  if (torc_ring_member_find(t, peer) == NULL) {
+    /* It must know this peer before it takes anything: the answered UPDATE makes it a member and
+     * the next pump goes on; without one, the walk asks again. */
+    torc_ring_cand_confirm(t, peer);
+    owed_later(t);
+    t->owed_retry_at = torc_time_add(torc_ring_now(t), TORC_RING_SYNC_RETRY_MIN);
+  }
+}
+
+void torc_ring_owed_transferred(torc_topology *t, const torc_ring_op *op, int rc) {
+  torc_ring_member *m = torc_ring_member_find(t, &op->peer);
+  torc_ring_range *r = &t->owed[0];
+  if (!t->is_owed_running) {
+    return;
+  }
+  t->owed_peer = torc_id_zero;
+  if (rc != 0) {
+    t->stats.transfers_failed++;
+    if (m != NULL) {
+      torc_ring_update_member(t, m); /* it may not know this peer yet */
+    }
+    owed_later(t);
+    return;
+  }
+  t->is_owed_running = false;
+  t->owed_fails = 0;
+  t->owed_retry_at = 0;
+  if (t->num_owed == 0 || !torc_id_eq(&r->from, &op->from)) {
+    return;
+  }
+  if (torc_id_eq(&r->to, &op->to)) {
+    owed_remove(t, 0);
+  } else {
+    r->from = op->to;
+  }
+}
+
+/* ---- which copies are taken ---- */
+
+/* Start of the range that predecessor number `i` is responsible for, as far as this peer knows. */
+static torc_id lower_of(const torc_topology *t, size_t i) {
+  const torc_ring_member *before = torc_ring_pred(t, i + 1);
+  return before != NULL ? before->id : t->self;
+}
+
+/* Before the table changes: what fitted goes on fitting for a minute [GAP-101]. */
+void torc_ring_remember_former(torc_topology *t) {
+  torc_time until = torc_time_add(torc_ring_now(t), TORC_RING_GRACE);
+  for (size_t i = 0; i < t->params.num_replicas; i++) {
+    const torc_ring_member *pred = torc_ring_pred(t, i);
+    torc_id lower = lower_of(t, i);
+    size_t at = t->next_former;
+    if (pred == NULL) {
+      return;
+    }
+    for (size_t k = 0; k < TORC_RING_FORMER_MAX; k++) {
+      if (torc_id_eq(&t->former[k].sender, &pred->id) && torc_id_eq(&t->former[k].lower, &lower)) {
+        at = k;
+      }
+    }
+    if (at == t->next_former) {
+      t->next_former = (t->next_former + 1) % TORC_RING_FORMER_MAX;
+    }
+    t->former[at] = (torc_ring_former){.sender = pred->id, .lower = lower, .until = until};
+  }
+}
+
+static bool fits_former(const torc_topology *t, const torc_id *sender, const torc_id *resource) {
+  torc_time now = torc_ring_now(t);
+  for (size_t k = 0; k < TORC_RING_FORMER_MAX; k++) {
+    const torc_ring_former *f = &t->former[k];
+    if (f->until > now && torc_id_eq(&f->sender, sender) &&
+        torc_id_in_open_closed(resource, &f->lower, &f->sender)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* One of the predecessors whose replica this peer is, and data of its range [CHD-08]; the range by
+ * the own table, or as the sender's last UPDATE gives it, for it may know of a death earlier. */
+static bool fits_replica(const torc_topology *t, const torc_id *sender, const torc_id *resource) {
+  for (size_t i = 0; i < t->params.num_replicas; i++) {
+    const torc_ring_member *pred = torc_ring_pred(t, i);
+    torc_id lower = lower_of(t, i);
+    if (pred == NULL) {
+      return false;
+    }
+    if (torc_id_eq(&pred->id, sender)) {
+      return torc_id_in_open_closed(resource, &lower, sender) ||
+             (torc_id_is_peer(&pred->first_pred) &&
+              torc_id_in_open_closed(resource, &pred->first_pred, sender));
+    }
+  }
+  return false;
+}
+
+/* Data of the own range: from a neighbour (it held a replica, or the range itself before this peer
+ * came), or for a minute from any peer of the ring that has made itself known by an UPDATE: the
+ * other side of a partition, whose owners were no neighbours of this one [GAP-124]. */
+static bool fits_merge(const torc_topology *t, const torc_id *sender) {
+  const torc_ring_member *m = torc_ring_member_find(t, sender);
+  if (m == NULL) {
+    return false;
+  }
+  return torc_ring_is_near(t, m) ||
+         (m->heard != 0 && torc_ring_now(t) < torc_time_add(m->window, TORC_RING_GRACE));
+}
+
+static bool is_joining_with(const torc_topology *t, const torc_id *sender) {
+  bool is_waiting = t->join.stage == TORC_JOIN_SENT || t->join.stage == TORC_JOIN_ADMITTED;
+  return (is_waiting && torc_id_eq(&t->join.ap, sender)) || torc_id_eq(&t->gap_peer, sender);
+}
+
+bool torc_ring_accepts_copy(torc_topology *t, const torc_id *sender, const torc_id *resource) {
+  if (is_joining_with(t, sender)) { /* hand-over during the own join [GAP-101] */
+    if (t->join.stage == TORC_JOIN_ADMITTED) {
+      t->join.deadline = torc_time_add(torc_ring_now(t), TORC_RING_JOIN_IDLE);
+      torc_timer_arm(t->host.timers, &t->step, t->join.deadline);
+    }
+    return true;
+  }
+  if (torc_ring_is_active(t)) {
+    if (torc_ring_is_responsible(t, resource) && fits_merge(t, sender)) {
+      t->merged_at = torc_ring_now(t) == 0 ? 1 : torc_ring_now(t);
+      if (!torc_timer_armed(&t->work) ||
+          t->work.at > torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET)) {
+        torc_timer_arm(t->host.timers, &t->work,
+                       torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET));
+      }
+      return true;
+    }
+    if (!torc_ring_is_responsible(t, resource) &&
+        (fits_replica(t, sender, resource) || fits_former(t, sender, resource))) {
+      return true;
+    }
+  }
+  t->stats
+      .copies_refused++; /* [GAP-104]: the node answers 403 to a neighbour, 404 to others */
+  return false;
+}

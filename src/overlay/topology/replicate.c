@@ -1,0 +1,224 @@
+/* Who holds copies of the own range, bringing new holders up to date, and deleting what is no
+ * longer ours [CHD-35] [CHD-36] [CHD-37] [GAP-119] [D-13]. SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/topology/ring.h"
+
+static torc_ring_replica *replica_find(torc_topology *t, const torc_id *id) {
+  for (size_t i = 0; i < t->num_replicas; i++) {
+    if (torc_id_eq(&t->replicas[i].id, id)) {
+      return &t->replicas[i];
+    }
+  }
+  return NULL;
+}
+
+/* The next num_replicas successors; what is known of those that stay is kept. Peers that left the
+ * set are not told to delete anything [CHD-36]. */
+static void rebuild(torc_topology *t) {
+  torc_ring_replica now[TORC_REPLICAS_MAX];
+  size_t num = 0;
+  for (size_t i = 0; i < t->params.num_replicas; i++) {
+    const torc_ring_member *succ = torc_ring_succ(t, i);
+    const torc_ring_replica *old;
+    if (succ == NULL) {
+      break;
+    }
+    old = replica_find(t, &succ->id);
+    now[num] = old != NULL ? *old : (torc_ring_replica){.id = succ->id};
+    num++;
+  }
+  t->num_replicas = num;
+  for (size_t i = 0; i < num; i++) {
+    t->replicas[i] = now[i];
+  }
+}
+
+static bool is_covered(const torc_topology *t, const torc_ring_replica *r) {
+  return r->is_synced && !torc_id_in_open(&r->synced_from, &t->range_from, &t->self);
+}
+
+static void failed(torc_topology *t, torc_ring_replica *r) {
+  torc_time delay = TORC_RING_SYNC_RETRY_MIN;
+  t->stats.transfers_failed++;
+  for (unsigned i = 0; i < r->fails && delay < TORC_RING_SYNC_RETRY_MAX; i++) {
+    delay *= 2;
+  }
+  r->fails++;
+  r->is_running = false;
+  r->retry_at = torc_time_add(
+      torc_ring_now(t),
+      torc_ring_jitter(t, delay < TORC_RING_SYNC_RETRY_MAX ? delay : TORC_RING_SYNC_RETRY_MAX));
+}
+
+/* [CHD-35] [CHD-47]: all data of the own range to a new replica, the added part to an old one. */
+static void sync_one(torc_topology *t, torc_ring_replica *r) {
+  torc_id to = r->is_synced ? r->synced_from : t->self;
+  r->is_running = true;
+  r->serial = ++t->last_serial;
+  if (torc_ring_transfer(t, TORC_OP_SYNC_TRANSFER, r->serial, &r->id, &t->range_from, &to) != 0) {
+    failed(t, r);
+  }
+}
+
+static void check_merged(torc_topology *t, torc_time *next) {
+  torc_time at = torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET);
+  if (t->merged_at == 0) {
+    return;
+  }
+  if (torc_ring_now(t) < at) {
+    *next = at < *next ? at : *next;
+    return;
+  }
+  t->merged_at = 0;
+  torc_ring_replicas_stale(t, NULL);
+}
+
+void torc_ring_replicas_pump(torc_topology *t, torc_time *next) {
+  torc_time now = torc_ring_now(t);
+  check_merged(t, next);
+  rebuild(t);
+  for (size_t i = 0; i < t->num_replicas; i++) {
+    torc_ring_replica *r = &t->replicas[i];
+    if (r->is_running || is_covered(t, r)) {
+      continue;
+    }
+    if (r->retry_at <= now) {
+      sync_one(t, r);
+    }
+    if (!r->is_running && r->retry_at > now) {
+      *next = r->retry_at < *next ? r->retry_at : *next;
+    }
+  }
+}
+
+void torc_ring_replica_transferred(torc_topology *t, const torc_ring_op *op, int rc) {
+  torc_ring_replica *r = replica_find(t, &op->peer);
+  if (r == NULL || !r->is_running || r->serial != op->arg) {
+    return;
+  }
+  if (rc != 0) {
+    failed(t, r);
+    return;
+  }
+  r->is_running = false;
+  r->fails = 0;
+  r->is_synced = true;
+  r->synced_from = op->from;
+}
+
+/* Copies may be missing or old there: everything is sent again. */
+void torc_ring_replicas_stale(torc_topology *t, const torc_id *id) {
+  for (size_t i = 0; i < t->num_replicas; i++) {
+    if (id == NULL || torc_id_eq(&t->replicas[i].id, id)) {
+      t->replicas[i].is_synced = false;
+      t->replicas[i].is_running = false; /* a transfer under way may have begun too early */
+      t->replicas[i].retry_at = 0;
+    }
+  }
+}
+
+/* Position of `id` among the peers listed after the sender; the count if it is not listed. */
+static size_t listed_at(const torc_ring_heard *heard, const torc_id *ap, const torc_id *id) {
+  torc_id dist = torc_id_distance(ap, id);
+  size_t nearer = 0;
+  bool is_there = false;
+  for (size_t i = 0; i < heard->num; i++) {
+    torc_id other = torc_id_distance(ap, &heard->ids[i]);
+    is_there = is_there || torc_id_eq(&heard->ids[i], id);
+    nearer += torc_id_cmp(&other, &dist) < 0 ? 1 : 0;
+  }
+  return is_there ? nearer : heard->num;
+}
+
+/* The admitting peer has the data, and so have its own first replicas: they hold its former range,
+ * which included this one. */
+void torc_ring_replicas_inherit(torc_topology *t, const torc_id *ap, const torc_ring_heard *heard) {
+  t->num_replicas = 0;
+  rebuild(t);
+  for (size_t i = 0; i < t->num_replicas; i++) {
+    torc_ring_replica *r = &t->replicas[i];
+    if (torc_id_eq(&r->id, ap) || listed_at(heard, ap, &r->id) + 1 < t->params.num_replicas) {
+      r->is_synced = true;
+      r->synced_from = t->range_from;
+    }
+  }
+}
+
+bool torc_ring_replicas_idle(const torc_topology *t) {
+  for (size_t i = 0; i < t->num_replicas; i++) {
+    if (!is_covered(t, &t->replicas[i])) {
+      return false;
+    }
+  }
+  return t->merged_at == 0;
+}
+
+/* [CHD-06] [CHD-07] [D-13]: the next successors and, while it is being admitted, the peer that will
+ * own the resource [GAP-114]. [CHD-09]: a malicious holder is not a matter of this set. */
+size_t torc_ring_replicas(const torc_topology *t, const torc_id *resource,
+                          torc_id out[TORC_REPLICAS_MAX]) {
+  size_t num = 0;
+  if (t->handoff.stage != TORC_HANDOFF_NONE &&
+      torc_id_in_open_closed(resource, &t->handoff.from, &t->handoff.jp) &&
+      t->host.is_linked(t->host.ctx, &t->handoff.jp)) {
+    out[num] = t->handoff.jp;
+    num++;
+  }
+  for (size_t i = 0; i < t->params.num_replicas && num < TORC_REPLICAS_MAX; i++) {
+    const torc_ring_member *succ = torc_ring_succ(t, i);
+    if (succ == NULL) {
+      break;
+    }
+    out[num] = succ->id;
+    num++;
+  }
+  return num;
+}
+
+/* A store from an earlier run may be newer than what the ring serves: each of the predecessors
+ * whose copies this peer should hold gets them back, once. */
+void torc_ring_restore_pump(torc_topology *t) {
+  if (t->restores_left == 0) {
+    return;
+  }
+  if (torc_ring_now(t) >= torc_time_add(t->joined_at, TORC_RING_GRACE)) {
+    t->restores_left = 0;
+    return;
+  }
+  for (size_t i = 0; i < t->params.num_replicas && t->restores_left > 0; i++) {
+    const torc_ring_member *pred = torc_ring_pred(t, i);
+    torc_ring_member *m;
+    if (pred == NULL || pred->is_restored || pred->heard == 0) {
+      continue;
+    }
+    m = torc_ring_member_find(t, &pred->id);
+    m->is_restored = true;
+    t->restores_left--;
+    if (torc_ring_transfer(t, TORC_OP_RESTORE_TRANSFER, 0, &m->id, &m->first_pred, &m->id) != 0) {
+      t->stats.transfers_failed++;
+    }
+  }
+}
+
+/* [CHD-37]: replicas + 1 predecessors lie in [R, self). [GAP-119]: only after a view that has been
+ * stable for a while, and with nothing under way. */
+void torc_ring_on_drop(torc_timer *timer, torc_time now) {
+  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, drop);
+  const torc_ring_member *last = torc_ring_pred(t, t->params.num_replicas);
+  torc_time stable = torc_time_add(t->changed_at, t->params.deletion_delay);
+  torc_time period = t->params.update_period > t->params.deletion_delay ? t->params.update_period
+                                                                        : t->params.deletion_delay;
+  if (t->state != TORC_TOPO_JOINED) {
+    return;
+  }
+  if (now < stable) {
+    torc_timer_arm(t->host.timers, &t->drop, stable);
+    return;
+  }
+  if (t->handoff.stage == TORC_HANDOFF_NONE && t->num_owed == 0 && torc_ring_replicas_idle(t) &&
+      last != NULL) {
+    t->host.drop_range(t->host.ctx, &t->self, &last->id);
+    torc_timer_arm(t->host.timers, &t->drop, torc_time_add(now, period));
+  } else {
+    torc_timer_arm(t->host.timers, &t->drop, torc_time_add(now, t->params.deletion_delay));
+  }
+}

@@ -1,0 +1,346 @@
+/* Life of the ring engine, dispatch of the node's events, and the follow-up work after each.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/topology/ring.h"
+
+#include "base/mem.h"
+
+torc_time torc_ring_now(const torc_topology *t) {
+  return t->host.now(t->host.ctx);
+}
+
+torc_time torc_ring_jitter(torc_topology *t, torc_time base) {
+  return base + torc_rng_below(t->host.rng, base);
+}
+
+bool torc_ring_is_active(const torc_topology *t) {
+  return t->has_range && (t->state == TORC_TOPO_JOINED || t->state == TORC_TOPO_DISCONNECTED ||
+                          (t->state == TORC_TOPO_LEAVING && !t->has_sent_leaves));
+}
+
+void torc_ring_set_state(torc_topology *t, torc_topology_state state) {
+  if (t->state == state) {
+    return;
+  }
+  t->state = state;
+  if (state == TORC_TOPO_JOINED) {
+    t->rejoin_delay = 0;
+  }
+  TORC_LOG(t->host.log, TORC_LOG_INFO, "topology:state", TORC_F_U64("state", (uint64_t)state));
+  t->host.state_changed(t->host.ctx, state);
+}
+
+/* ---- timers ---- */
+
+static void on_work(torc_timer *timer, torc_time now) {
+  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, work);
+  (void)now;
+  torc_ring_settle(t);
+}
+
+static void on_gather(torc_timer *timer, torc_time now) {
+  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, gather);
+  (void)now;
+  torc_ring_update_flush(t);
+  torc_ring_settle(t);
+}
+
+static void on_step(torc_timer *timer, torc_time now) {
+  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, step);
+  if (t->state == TORC_TOPO_LEAVING) {
+    torc_ring_leave_timeout(t);
+  } else if (t->state == TORC_TOPO_JOINING) {
+    torc_ring_join_timeout(t);
+  } else if (t->handoff.stage != TORC_HANDOFF_NONE && now >= t->handoff.deadline) {
+    torc_ring_handoff_abort(t, "it took too long");
+  }
+  torc_ring_settle(t);
+}
+
+/* ---- life ---- */
+
+static bool params_ok(const torc_topology_params *p) {
+  return p->num_replicas >= 1 && p->num_replicas <= TORC_REPLICAS_MAX &&
+         p->num_fingers <= TORC_FINGERS_MAX && p->update_period > 0 && p->ping_period > 0 &&
+         p->deletion_delay > 0 && p->rejoin_min > 1 && p->rejoin_max >= p->rejoin_min &&
+         p->retry_unreachable > 0;
+}
+
+int torc_ring_create(torc_topology **out, const torc_ring_policy *policy,
+                     const torc_topology_host *host, const torc_topology_params *params) {
+  torc_topology *t;
+  if (!params_ok(params)) {
+    return TORC_ERR_CONFIG;
+  }
+  if (!torc_id_is_peer(&host->self)) {
+    return TORC_ERR_INVALID;
+  }
+  t = torc_calloc(host->mem, 1, sizeof *t);
+  if (t == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  t->host = *host;
+  t->params = *params;
+  t->policy = policy;
+  t->self = host->self;
+  if (params->num_fingers > 0) {
+    t->fingers = torc_calloc(host->mem, params->num_fingers, sizeof t->fingers[0]);
+    if (t->fingers == NULL) {
+      torc_free(host->mem, t);
+      return TORC_ERR_NOMEM;
+    }
+  }
+  t->keep = policy->keeps_all ? policy->members_max : params->num_replicas + 1;
+  if (t->keep < TORC_RING_NEIGHBOURS_MIN) {
+    t->keep = TORC_RING_NEIGHBOURS_MIN; /* [CHD-02] [CHD-22]; GAP-119 needs replicas + 1 */
+  }
+  torc_timer_init(&t->work, on_work);
+  torc_timer_init(&t->gather, on_gather);
+  torc_timer_init(&t->periodic, torc_ring_on_periodic);
+  torc_timer_init(&t->finger_ping, torc_ring_on_finger_ping);
+  torc_timer_init(&t->boot, torc_ring_on_boot);
+  torc_timer_init(&t->drop, torc_ring_on_drop);
+  torc_timer_init(&t->step, on_step);
+  *out = t;
+  return 0;
+}
+
+void torc_ring_destroy(torc_topology *t) {
+  const torc_mem *mem;
+  if (t == NULL) {
+    return;
+  }
+  mem = t->host.mem;
+  torc_ring_stabilise_stop(t);
+  torc_timer_stop(t->host.timers, &t->step);
+  torc_free(mem, t->members);
+  torc_free(mem, t->cands);
+  torc_free(mem, t->links);
+  torc_free(mem, t->ops);
+  torc_free(mem, t->fingers);
+  torc_free(mem, t);
+}
+
+/* [R-51] [ARC-09] [ARC-10]. In a ring already: the bootstrap peer's ring is looked at and, if it is
+ * another one, merged with [GAP-124]. */
+int torc_ring_start(torc_topology *t, const torc_id *bootstrap) {
+  if (t->state == TORC_TOPO_LEAVING ||
+      (bootstrap != NULL && (!torc_id_is_peer(bootstrap) || torc_id_eq(bootstrap, &t->self)))) {
+    return TORC_ERR_STATE;
+  }
+  if (bootstrap == NULL) {
+    if (t->state == TORC_TOPO_JOINED) {
+      return TORC_ERR_STATE;
+    }
+    torc_ring_found(t);
+  } else if (t->state == TORC_TOPO_JOINED && t->num_members > 0) {
+    torc_id target = torc_id_next(&t->self);
+    int rc = torc_ring_ping(t, TORC_OP_BOOT_PING, 0, &target, bootstrap);
+    if (rc != 0) {
+      return rc;
+    }
+    t->is_boot_running = true;
+  } else {
+    torc_ring_join_begin(t, bootstrap);
+  }
+  torc_ring_settle(t);
+  return 0;
+}
+
+/* ---- follow-up work ---- */
+
+/* [CHD-26] [GAP-122]: only with no connection at all in the routing table is this peer cut off. */
+static void check_cut(torc_topology *t) {
+  if (t->state == TORC_TOPO_JOINED && t->num_members == 0 && t->is_cut) {
+    t->is_cut = false;
+    torc_ring_set_state(t, TORC_TOPO_DISCONNECTED);
+    torc_ring_boot_arm(t);
+  }
+}
+
+void torc_ring_settle(torc_topology *t) {
+  torc_time next = TORC_NEVER;
+  if (!torc_ring_is_active(t)) {
+    return;
+  }
+  torc_ring_check_range(t);
+  torc_ring_replicas_pump(t, &next);
+  if (t->state == TORC_TOPO_LEAVING) {
+    torc_timer_arm(t->host.timers, &t->work, next);
+    torc_ring_leave_pump(t);
+    return;
+  }
+  torc_ring_gap_pump(t, &next);
+  torc_ring_cands_pump(t, &next);
+  torc_ring_owed_pump(t, &next);
+  torc_ring_restore_pump(t);
+  torc_ring_fingers_pump(t, &next);
+  torc_timer_arm(t->host.timers, &t->work, next);
+  check_cut(t);
+}
+
+/* ---- events ---- */
+
+static void link_note(torc_topology *t, const torc_id *peer, bool is_up) {
+  void *array;
+  int rc;
+  for (size_t i = 0; i < t->num_links; i++) {
+    if (torc_id_eq(&t->links[i], peer)) {
+      if (!is_up) {
+        t->num_links--;
+        t->links[i] = t->links[t->num_links];
+      }
+      return;
+    }
+  }
+  if (!is_up) {
+    return;
+  }
+  array = t->links;
+  rc = torc_ring_reserve(t, &array, &t->cap_links, t->num_links, sizeof t->links[0],
+                         TORC_RING_LINKS_MAX);
+  t->links = array;
+  if (rc != 0) {
+    t->stats.links_ignored++;
+    return;
+  }
+  t->links[t->num_links] = *peer;
+  t->num_links++;
+}
+
+void torc_ring_on_link_up(torc_topology *t, const torc_id *peer) {
+  torc_ring_member *m = torc_ring_member_find(t, peer);
+  torc_ring_cand *c = torc_ring_cand_find(t, peer);
+  link_note(t, peer, true);
+  if (m != NULL && torc_ring_now(t) >= torc_time_add(m->since, TORC_RING_GLARE)) {
+    /* A new link of a known peer: it may have started anew, with an empty store. */
+    torc_ring_update_member(t, m);
+    torc_ring_replicas_stale(t, peer);
+  }
+  if (c != NULL && c->state != TORC_CAND_CONFIRMING) {
+    c->state = TORC_CAND_IDLE;
+    c->retry_at = 0;
+  }
+  torc_ring_settle(t);
+}
+
+/* [CHD-24] [ARC-07] */
+void torc_ring_on_link_down(torc_topology *t, const torc_id *peer) {
+  torc_id id = *peer;
+  link_note(t, &id, false);
+  torc_ring_join_link_down(t, &id);
+  if (t->handoff.stage != TORC_HANDOFF_NONE && torc_id_eq(&t->handoff.jp, &id)) {
+    torc_ring_handoff_abort(t, "the link to the joining peer went down");
+  }
+  torc_ring_owed_link_down(t, &id);
+  if (t->state == TORC_TOPO_JOINED || t->state == TORC_TOPO_LEAVING) {
+    torc_ring_member_del(t, &id, TORC_GONE_DOWN);
+  }
+  torc_ring_settle(t);
+}
+
+void torc_ring_on_request(torc_topology *t, torc_method method, const torc_id *from,
+                          torc_slice payload, torc_topology_reply *reply) {
+  torc_id id = *from;
+  *reply = (torc_topology_reply){.code = TORC_CODE_METHOD};
+  if (method == TORC_METHOD_JOIN) {
+    torc_ring_on_join(t, &id, payload, reply);
+  } else if (method == TORC_METHOD_LEAVE) {
+    torc_ring_on_leave(t, &id, payload, reply);
+  } else if (method == TORC_METHOD_UPDATE) {
+    torc_ring_on_update(t, &id, payload, reply);
+  }
+  torc_ring_settle(t);
+}
+
+static void finger_replaced(torc_topology *t, const torc_ring_op *op, int rc) {
+  if (rc == 0 && t->fingers[op->arg].state == TORC_FINGER_SET) {
+    t->fingers[op->arg].state = TORC_FINGER_RUNNING;
+    t->num_fingers_running++;
+    torc_ring_finger_connected(t, op, rc, &op->peer);
+  }
+}
+
+void torc_ring_on_connect_done(torc_topology *t, torc_token cookie, int rc, const torc_id *peer) {
+  torc_ring_op op;
+  if (!torc_ring_op_take(t, cookie, &op)) {
+    return;
+  }
+  if (op.kind == TORC_OP_JOIN_CONNECT) {
+    torc_ring_join_connected(t, &op, rc);
+  } else if (op.kind == TORC_OP_CAND_CONNECT) {
+    torc_ring_cand_connected(t, &op, rc);
+  } else if (op.kind == TORC_OP_FINGER_CONNECT) {
+    torc_ring_finger_connected(t, &op, rc, peer);
+  } else if (op.kind == TORC_OP_FINGER_REPLACE) {
+    finger_replaced(t, &op, rc);
+  } else if (op.kind == TORC_OP_OWED_CONNECT) {
+    torc_ring_owed_connected(t, &op, rc, peer);
+  } else if (op.kind == TORC_OP_BOOT_CONNECT) {
+    torc_ring_boot_connected(t, &op, rc);
+  } else if (op.kind == TORC_OP_GAP_CONNECT) {
+    torc_ring_gap_connected(t, &op, rc);
+  }
+  torc_ring_settle(t);
+}
+
+void torc_ring_on_ping_done(torc_topology *t, torc_token cookie, int rc, const torc_id *responder) {
+  torc_ring_op op;
+  if (!torc_ring_op_take(t, cookie, &op)) {
+    return;
+  }
+  if (op.kind == TORC_OP_JOIN_PING) {
+    torc_ring_join_pinged(t, &op, rc, responder);
+  } else if (op.kind == TORC_OP_SUSPECT_PING) {
+    torc_ring_suspect_answered(t, &op, rc, responder);
+  } else if (op.kind == TORC_OP_FINGER_PING) {
+    torc_ring_finger_pinged(t, &op, rc, responder);
+  } else if (op.kind == TORC_OP_BOOT_PING) {
+    torc_ring_boot_pinged(t, rc, responder);
+  } else if (op.kind == TORC_OP_GAP_PING) {
+    torc_ring_gap_pinged(t, rc, responder);
+  }
+  torc_ring_settle(t);
+}
+
+void torc_ring_on_response(torc_topology *t, torc_token cookie, int rc, uint16_t code,
+                           torc_slice payload) {
+  torc_ring_op op;
+  (void)payload; /* [UPD-03] [JOI-07]: success or an error, nothing else */
+  if (!torc_ring_op_take(t, cookie, &op)) {
+    return;
+  }
+  if (rc != 0) {
+    code = 0;
+  }
+  if (op.kind == TORC_OP_UPDATE) {
+    torc_ring_update_answered(t, &op, code);
+  } else if (op.kind == TORC_OP_CONFIRM) {
+    torc_ring_cand_confirmed(t, &op, code);
+  } else if (op.kind == TORC_OP_JOIN) {
+    torc_ring_join_answered(t, &op, code);
+  } else if (op.kind == TORC_OP_HANDOFF_UPDATE) {
+    torc_ring_handoff_answered(t, &op, code);
+  } else if (op.kind == TORC_OP_GAP_JOIN) {
+    torc_ring_gap_answered(t, &op, code);
+  } else if (op.kind == TORC_OP_LEAVE) {
+    torc_ring_leave_answered(t);
+  }
+  torc_ring_settle(t);
+}
+
+void torc_ring_on_transfer_done(torc_topology *t, torc_token cookie, int rc) {
+  torc_ring_op op;
+  if (!torc_ring_op_take(t, cookie, &op)) {
+    return;
+  }
+  if (op.kind == TORC_OP_HANDOFF_TRANSFER) {
+    torc_ring_handoff_transferred(t, &op, rc);
+  } else if (op.kind == TORC_OP_SYNC_TRANSFER) {
+    torc_ring_replica_transferred(t, &op, rc);
+  } else if (op.kind == TORC_OP_OWED_TRANSFER) {
+    torc_ring_owed_transferred(t, &op, rc);
+  } else if (rc != 0) {
+    t->stats.transfers_failed++;
+  }
+  torc_ring_settle(t);
+}

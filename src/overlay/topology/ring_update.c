@@ -1,0 +1,210 @@
+/* UPDATE: sending the neighbour set, and the three cases of receiving one [UPD-01] [CHD-20..33].
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "overlay/topology/ring.h"
+
+#define UPDATE_BYTES_MAX (2 + TORC_RING_HEARD_MAX * TORC_ID_LEN + 2)
+
+int torc_ring_update_send(torc_topology *t, torc_ring_op_kind kind, unsigned arg,
+                          const torc_id *peer, const torc_id *new_pred) {
+  uint8_t buf[UPDATE_BYTES_MAX];
+  torc_wr wr;
+  int rc;
+  torc_wr_init(&wr, buf, sizeof buf);
+  rc = t->policy->put_update(t, &wr, new_pred); /* [CHD-23] [UPD-02] */
+  if (rc != 0) {
+    return rc;
+  }
+  return torc_ring_request(t, kind, arg, peer, TORC_METHOD_UPDATE, torc_wr_slice(&wr));
+}
+
+static void arm_gather(torc_topology *t) {
+  torc_time at = torc_time_add(torc_ring_now(t), t->policy->gather);
+  if (!torc_timer_armed(&t->gather) || t->gather.at > at) {
+    torc_timer_arm(t->host.timers, &t->gather, at);
+  }
+}
+
+void torc_ring_update_member(torc_topology *t, torc_ring_member *m) {
+  m->is_update_due = true;
+  arm_gather(t);
+}
+
+void torc_ring_update_near(torc_topology *t) {
+  for (size_t i = 0; torc_ring_is_active(t) && i < t->num_members; i++) {
+    if (torc_ring_is_near(t, &t->members[i])) {
+      torc_ring_update_member(t, &t->members[i]);
+    }
+  }
+}
+
+/* [CHD-38] [GAP-120]: neighbours and fingers. */
+void torc_ring_update_all(torc_topology *t) {
+  for (size_t i = 0; torc_ring_is_active(t) && i < t->num_members; i++) {
+    torc_ring_member *m = &t->members[i];
+    if (torc_ring_is_near(t, m) || torc_ring_is_finger(t, &m->id)) {
+      torc_ring_update_member(t, m);
+    }
+  }
+}
+
+/* One UPDATE at a time per peer, so that they cannot overtake each other [GAP-163]. */
+void torc_ring_update_flush(torc_topology *t) {
+  torc_time now = torc_ring_now(t);
+  torc_time next = TORC_NEVER;
+  for (size_t i = 0; torc_ring_is_active(t) && i < t->num_members; i++) {
+    torc_ring_member *m = &t->members[i];
+    if (!m->is_update_due || m->is_update_out) {
+      continue;
+    }
+    if (m->retry_at <= now) {
+      if (torc_ring_update_send(t, TORC_OP_UPDATE, 0, &m->id, NULL) == 0) {
+        m->is_update_due = false;
+        m->is_update_out = true;
+        continue;
+      }
+      m->retry_at = torc_time_add(now, TORC_RING_RETRY);
+    }
+    next = m->retry_at < next ? m->retry_at : next;
+  }
+  torc_timer_arm(t->host.timers, &t->gather, next);
+}
+
+/* [CHD-41]: silence makes the entry invalid and the connection is tried again. 404 and 405: it is
+ * not in the ring. */
+void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, uint16_t code) {
+  torc_ring_member *m = torc_ring_member_find(t, &op->peer);
+  torc_id id = op->peer;
+  if (m == NULL || !m->is_update_out) {
+    return;
+  }
+  m->is_update_out = false;
+  if (code == TORC_CODE_OK) {
+    if (m->is_update_due) {
+      arm_gather(t);
+    }
+  } else if (code == 0) {
+    torc_ring_member_del(t, &id, TORC_GONE_DOWN);
+    t->host.close_link(t->host.ctx, &id);
+  } else if (code == TORC_CODE_NOT_FOUND || code == TORC_CODE_METHOD) {
+    torc_ring_member_del(t, &id, TORC_GONE_OUTSIDE);
+  } else {
+    m->retry_at = torc_time_add(torc_ring_now(t), TORC_RING_RETRY);
+    torc_ring_update_member(t, m);
+  }
+}
+
+/* ---- receiving ---- */
+
+static bool is_listed(const torc_ring_heard *heard, const torc_id *id) {
+  for (size_t i = 0; i < heard->num; i++) {
+    if (torc_id_eq(&heard->ids[i], id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* PINGs a neighbour whose place in the ring the sender knows as empty. False: no further PING for
+ * this UPDATE. */
+static bool suspect(torc_topology *t, torc_ring_member *m, unsigned *num) {
+  torc_time now = torc_ring_now(t);
+  if (m->suspected != 0 && now < torc_time_add(m->suspected, TORC_RING_SUSPECT_PAUSE)) {
+    return true;
+  }
+  if (*num >= TORC_RING_PINGS_PER_UPDATE) {
+    t->stats.pings_ignored++;
+    return false;
+  }
+  (*num)++;
+  m->suspected = now;
+  if (torc_ring_ping(t, TORC_OP_SUSPECT_PING, 0, &m->id, NULL) != 0) {
+    m->suspected = 0; /* the next UPDATE asks again */
+  }
+  return true;
+}
+
+/* Third case [CHD-27] [CHD-31] [CHD-32]: an adjacent pair (a, b) of the sender has this peer
+ * between them, and a neighbour x as well, but x is not listed [GAP-117]. */
+static void check_brackets(torc_topology *t, const torc_ring_heard *heard) {
+  unsigned num = 0;
+  for (size_t i = 0; i + 1 < heard->num_walk; i++) {
+    const torc_id *a = &heard->walk[i];
+    const torc_id *b = &heard->walk[i + 1];
+    if (torc_id_eq(a, b) || !torc_id_in_open(&t->self, a, b)) {
+      continue;
+    }
+    for (size_t k = 0; k < t->num_members; k++) {
+      torc_ring_member *m = &t->members[k];
+      if (torc_ring_is_near(t, m) && torc_id_in_open(&m->id, a, b) && !is_listed(heard, &m->id) &&
+          !suspect(t, m, &num)) {
+        return;
+      }
+    }
+  }
+}
+
+/* A neighbour that does not know this peer, though it should, is told. */
+static void tell_if_unknown(torc_topology *t, torc_ring_member *m, const torc_ring_heard *heard) {
+  torc_time now = torc_ring_now(t);
+  if (torc_ring_is_near(t, m) && !is_listed(heard, &t->self) &&
+      now >= torc_time_add(m->told_at, TORC_RING_RETRY)) {
+    m->told_at = now;
+    torc_ring_update_member(t, m);
+  }
+}
+
+static void note_sender(torc_topology *t, torc_ring_member *m, const torc_ring_heard *heard) {
+  torc_time now = torc_ring_now(t);
+  m->heard = now == 0 ? 1 : now;
+  m->first_pred = heard->first_pred;
+  /* A member may hand over merged data for a minute, once per UPDATE period [GAP-124]. */
+  if (now >= torc_time_add(m->window, t->params.update_period)) {
+    m->window = now;
+  }
+}
+
+/* [UPD-03] 200 or an error; the sender is the direct, authenticated link's peer that signed
+ * [GAP-54]. */
+void torc_ring_on_update(torc_topology *t, const torc_id *from, torc_slice payload,
+                         torc_topology_reply *reply) {
+  torc_ring_heard heard;
+  torc_ring_member *m;
+  t->stats.updates_in++;
+  if (t->policy->get_update(payload, from, &heard) != 0) { /* */
+    t->stats.updates_bad++;
+    reply->code = TORC_CODE_BAD_REQUEST;
+    return;
+  }
+  if (torc_ring_join_update(t, from, &heard, reply)) {
+    return;
+  }
+  if (!torc_ring_is_active(t)) {
+    reply->code = TORC_CODE_NOT_FOUND; /* not in the ring, or no longer */
+    return;
+  }
+  if (t->handoff.stage == TORC_HANDOFF_UPDATE && torc_id_eq(&t->handoff.jp, from)) {
+    torc_ring_handoff_finish(t); /* it has switched: its answer was lost or comes later */
+  }
+  m = torc_ring_member_add(t, from, false); /* [GAP-117]: any sender may be routed through */
+  if (m == NULL) {
+    reply->code = TORC_CODE_UNAVAILABLE;
+    return;
+  }
+  reply->code = TORC_CODE_OK;
+  note_sender(t, m, &heard);
+  torc_ring_cands_heard(t, m, &heard);
+  check_brackets(t, &heard);
+  tell_if_unknown(t, m, &heard);
+}
+
+void torc_ring_suspect_answered(torc_topology *t, const torc_ring_op *op, int rc,
+                                const torc_id *responder) {
+  torc_id id = op->peer;
+  if (rc == 0 && responder != NULL && torc_id_eq(responder, &id)) {
+    return;
+  }
+  if (torc_ring_member_find(t, &id) != NULL) {
+    torc_ring_member_del(t, &id, TORC_GONE_DOWN); /* [CHD-31] */
+    t->host.close_link(t->host.ctx, &id);
+  }
+}
