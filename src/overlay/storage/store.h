@@ -27,7 +27,8 @@ typedef struct torc_store_config {
   uint32_t max_remove_memory;  /* remembered REMOVE transactions [GAP-92] */
 } torc_store_config;
 
-/* Opens the store on a backend that may hold data of an earlier run; checks its format version. */
+/* Opens the store on a backend that may hold data of an earlier run; checks its format version (TORC_ERR_FORMAT:
+ * another one, or not a store). */
 int torc_store_new(torc_store **out, const torc_store_config *cfg, torc_wall now) TORC_MUST_CHECK;
 void torc_store_free(torc_store *s);
 
@@ -101,11 +102,12 @@ typedef int (*torc_copy_store_fn)(void *ctx, const torc_id *resource, torc_slice
 typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid, torc_slice contents,
                                    torc_slice signature);
 /* Calls `store` for every STORE payload and `remove` for every REMOVE record of `resource`. A callback's non-zero result
- * ends the walk and is returned. Slices are borrowed for the callback. */
+ * ends the walk and is returned. Slices are borrowed for the callback, which may use the store. */
 int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now, torc_copy_store_fn store,
                              torc_copy_remove_fn remove, void *ctx) TORC_MUST_CHECK;
 /* Smallest resource strictly clockwise after `after` inside (from, to]; TORC_ERR_NOTFOUND if none. When from == to the
- * range is the whole ring. */
+ * range is the whole ring but for `from` itself. A walk starts with after = from. Resources of which only tombstones
+ * are left are walked too. */
 int torc_store_next_resource(torc_store *s, const torc_id *after, const torc_id *from, const torc_id *to,
                              torc_id *out) TORC_MUST_CHECK;
 
@@ -120,6 +122,7 @@ int torc_store_expire(torc_store *s, torc_wall now, size_t max, torc_wall *next)
 typedef struct torc_store_stats {
   uint64_t stores_ok, removes_ok, fetches, refused_400, refused_401, refused_403, refused_404, refused_412, refused_413;
   uint64_t expired, tombstones, dropped, backend_errors;
+  uint64_t blinds_refused; /* replayed REMOVEs that found no room to keep away what this holder never had */
 } torc_store_stats;
 const torc_store_stats *torc_store_get_stats(const torc_store *s);
 

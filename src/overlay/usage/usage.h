@@ -53,7 +53,7 @@ torc_model_lookup torc_types_models(const torc_types *t);
  * trailing dot of the host removed [GAP-108]. out holds at most `cap` bytes; TORC_ERR_SPACE, TORC_ERR_FORMAT (NUL or
  * bad UTF-8). */
 int torc_seed_normalise(torc_slice seed, char *out, size_t cap, size_t *out_len) TORC_MUST_CHECK;
-/* resource-id = first 16 bytes of SHA-256(seed) [ARC-17] [D-11] [GAP-107]. */
+/* resource-id = first 16 bytes of SHA-256(seed) [ARC-17] [D-11] [GAP-107]. TORC_ERR_NOMEM, TORC_ERR_CRYPTO: own failure. */
 int torc_resource_id(const torc_crypto *crypto, torc_slice seed, torc_id *out) TORC_MUST_CHECK;
 
 /* The access rule [SEC-10] [STO-18]. `signer` has been verified. 0: may write. TORC_ERR_DENIED: may not [-> 403].
@@ -67,5 +67,13 @@ int torc_access_check_remove(const torc_type *type, const torc_crypto *crypto, c
 /* Whether the signer of a message satisfies the rule by itself, as R-02 wants for arrays. */
 bool torc_access_message_signer(const torc_type *type, const torc_crypto *crypto, const torc_id *resource,
                                 const torc_entry *entry, const torc_cert *message_signer);
+/* Whether `signer` could have been allowed to remove elements of this slot that this holder does not have: what a
+ * replayed REMOVE has to show before it may keep them away [D-14]. For USER_NODE_MATCH: those under its own peer-ids.
+ * *out is set on success; otherwise our own failure. */
+int torc_access_check_unseen(const torc_type *type, const torc_crypto *crypto, const torc_id *resource,
+                             const torc_cert *signer, bool *out) TORC_MUST_CHECK;
+
+/* Iterations of NODE_MULTIPLE [TRN-10] [GAP-154]. */
+#define TORC_ITERATION_MAX 100
 
 #endif

@@ -1,0 +1,207 @@
+/* Copying a resource to another holder: STORE payloads, then the REMOVEs behind its tombstones.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/slice.h"
+#include "overlay/storage/slot.h"
+
+#define REQUEST_HEAD (TORC_ID_LEN + 2u)
+#define TYPE_HEAD 13u /* type, generation, length of the values */
+#define PAYLOAD_MAX (REQUEST_HEAD + TORC_VEC16_MAX)
+
+_Static_assert(PAYLOAD_MAX <= TORC_STORE_COPY_MAX,
+               "a payload must fit into what the node was told");
+
+/* One STORE payload being filled. */
+typedef struct copier {
+  torc_store *s;
+  const torc_id *resource;
+  torc_wr wr;
+  size_t request_mark, type_mark;
+  torc_type_id type; /* 0: none open */
+  bool is_known;     /* the open type is configured */
+  size_t num_elements;
+} copier;
+
+static void close_type(copier *c) {
+  if (c->type != 0 && c->is_known) {
+    torc_store_type_end(&c->wr, c->type_mark);
+  }
+  c->type = 0;
+}
+
+static int open_type(copier *c, torc_type_id type) {
+  torc_slot slot;
+  int rc = torc_slot_load(c->s, &slot, c->resource, type);
+  if (rc == 0) {
+    c->type = type;
+    c->is_known = slot.type != NULL;
+  }
+  if (rc == 0 && c->is_known) {
+    c->type_mark = torc_store_type_begin(&c->wr, type,
+                                         slot.meta.generation); /* [GAP-95] the sender's counter */
+  }
+  return rc;
+}
+
+/* Adds an element; *fits is false if the payload has no room for it. */
+static int add_element(copier *c, torc_type_id type, torc_slice value, bool *fits) {
+  torc_element e;
+  int rc = torc_element_get(&e, value);
+  *fits = true;
+  if (rc != 0 || e.expiry <= c->s->now) {
+    return rc; /* [GAP-98] expired ones stay behind */
+  }
+  size_t head = c->type == type ? 0 : TYPE_HEAD;
+  if (c->wr.len - REQUEST_HEAD + head + e.bytes.len > TORC_VEC16_MAX) {
+    *fits = false;
+    return c->num_elements > 0 ? 0 : TORC_ERR_FORMAT; /* it came in a STORE, so it fits into one */
+  }
+  torc_slice bytes = e.bytes; /* reading the slot's counter leaves it in place */
+  if (c->type != type) {
+    close_type(c);
+    rc = open_type(c, type);
+  }
+  if (rc == 0 && c->is_known) {
+    torc_wr_bytes(&c->wr, bytes);
+    c->num_elements++;
+    rc = c->wr.err;
+  }
+  return rc;
+}
+
+/* Fills the payload from `at` on. TORC_ERR_NOTFOUND: nothing is left behind it. */
+static int fill(copier *c, torc_rkey *at) {
+  for (;;) {
+    torc_slice value;
+    int rc = torc_txn_seek(c->s, at, 1 + TORC_ID_LEN, at, &value);
+    if (rc != 0) {
+      return rc;
+    }
+    torc_rd rd;
+    torc_rd_init(&rd, torc_rkey_slice(at));
+    torc_rd_skip(&rd, 1 + TORC_ID_LEN);
+    torc_type_id type = torc_rd_u24(&rd);
+    uint8_t kind = torc_rd_u8(&rd);
+    bool fits = true;
+    if (rd.err != 0) {
+      return rd.err;
+    }
+    if (kind == TORC_KIND_ELEMENT) {
+      rc = add_element(c, type, value, &fits);
+    }
+    if (rc != 0 || !fits) {
+      return rc;
+    }
+    if (kind > TORC_KIND_ELEMENT) {
+      torc_rkey_slot(at, c->resource, type, TORC_KIND_META);
+      at->b[TORC_RECORD_PREFIX_LEN] = UINT8_MAX; /* on to the next slot */
+    } else {
+      torc_rkey_next(at);
+    }
+  }
+}
+
+static int copy_elements(torc_store *s, const torc_id *resource, torc_wall now, uint8_t *room,
+                         torc_copy_store_fn store, void *ctx) {
+  torc_rkey at;
+  torc_rkey_resource(&at, TORC_TABLE_SLOT, resource);
+  bool is_done = false;
+  while (!is_done) {
+    copier c = {.s = s, .resource = resource};
+    torc_wr_init(&c.wr, room, PAYLOAD_MAX);
+    c.request_mark = torc_store_request_begin(&c.wr, resource);
+    int rc = torc_txn_begin(s, false, now);
+    if (rc != 0) {
+      return rc;
+    }
+    rc = fill(&c, &at);
+    close_type(&c);
+    torc_store_request_end(&c.wr, c.request_mark);
+    torc_txn_abort(s);
+    is_done = rc == TORC_ERR_NOTFOUND;
+    if (rc != 0 && !is_done) {
+      return rc;
+    }
+    if (c.wr.err != 0) {
+      return c.wr.err;
+    }
+    /* No transaction is open here: the callback may use the store. */
+    if (c.num_elements > 0) {
+      rc = store(ctx, resource, torc_wr_slice(&c.wr));
+      if (rc != 0) {
+        return rc;
+      }
+    }
+  }
+  return 0;
+}
+
+/* Reads the next REMOVE behind `at` into `bytes`. TORC_ERR_NOTFOUND: there is none. */
+static int read_removal(torc_store *s, torc_rkey *at, torc_removal *head, torc_buf *bytes) {
+  torc_slice value;
+  int rc = torc_txn_seek(s, at, 1 + TORC_ID_LEN, at, &value);
+  if (rc == 0) {
+    rc = torc_removal_get(head, value);
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  torc_rkey key = *at;
+  key.b[0] = TORC_TABLE_MESSAGE;
+  rc = torc_txn_get(s, &key, &value);
+  if (rc != 0) {
+    return rc == TORC_ERR_NOTFOUND ? TORC_ERR_FORMAT : rc;
+  }
+  bytes->len = 0;
+  rc = value.len == (size_t)head->contents_len + head->signature_len ? 0 : TORC_ERR_FORMAT;
+  if (rc == 0) {
+    rc = torc_buf_append(bytes, value);
+  }
+  torc_rkey_next(at);
+  return rc;
+}
+
+static int copy_removals(torc_store *s, const torc_id *resource, torc_wall now, torc_buf *bytes,
+                         torc_copy_remove_fn remove, void *ctx) {
+  torc_rkey at;
+  torc_rkey_resource(&at, TORC_TABLE_REMOVAL, resource);
+  for (;;) {
+    torc_removal head;
+    int rc = torc_txn_begin(s, false, now);
+    if (rc != 0) {
+      return rc;
+    }
+    rc = read_removal(s, &at, &head, bytes);
+    torc_txn_abort(s);
+    if (rc == 0 && head.is_replayable) {
+      torc_slice all = torc_buf_slice(bytes);
+      rc = remove(ctx, resource, head.xid, torc_slice_sub(all, 0, head.contents_len),
+                  torc_slice_sub(all, head.contents_len, head.signature_len)); /* [D-14] */
+      if (rc != 0) {
+        return rc;
+      }
+    }
+    if (rc != 0) {
+      return rc == TORC_ERR_NOTFOUND ? 0 : rc;
+    }
+  }
+}
+
+int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now,
+                             torc_copy_store_fn store, torc_copy_remove_fn remove, void *ctx) {
+  uint8_t *room = torc_alloc(s->mem, PAYLOAD_MAX);
+  if (room == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  int rc = copy_elements(s, resource, now, room, store, ctx);
+  torc_free(s->mem, room);
+  if (rc == 0) {
+    torc_buf bytes;
+    torc_buf_init(&bytes, s->mem, SIZE_MAX);
+    rc = copy_removals(s, resource, now, &bytes, remove, ctx);
+    torc_buf_clear(&bytes);
+  }
+  return rc;
+}

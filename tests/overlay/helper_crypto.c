@@ -1,0 +1,165 @@
+/* Crypto, certificates and memory for tests.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "helper_crypto.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int sha256_parts(void *ctx, const torc_slice *parts, size_t num,
+                        uint8_t out[TORC_DIGEST_LEN]) {
+  (void)ctx;
+  EVP_MD_CTX *md = EVP_MD_CTX_new();
+  int ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+  for (size_t i = 0; ok && i < num; i++) {
+    ok = parts[i].len == 0 || EVP_DigestUpdate(md, parts[i].p, parts[i].len) == 1;
+  }
+  ok = ok && EVP_DigestFinal_ex(md, out, NULL) == 1;
+  EVP_MD_CTX_free(md);
+  return ok ? 0 : TORC_ERR_CRYPTO;
+}
+
+static uint64_t random_state = 88172645463325252u;
+
+static int random_bytes(void *ctx, uint8_t *out, size_t len) {
+  (void)ctx;
+  for (size_t i = 0; i < len; i++) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    out[i] = (uint8_t)(random_state >> 32);
+  }
+  return 0;
+}
+
+static void cert_release(void *ctx, torc_cert *cert) {
+  (void)ctx;
+  cert->refs--;
+  if (cert->refs == 0) {
+    free((void *)(uintptr_t)cert->der.p);
+    free(cert);
+  }
+}
+
+const torc_crypto *helper_crypto(void) {
+  static const torc_crypto table = {
+      .ctx = NULL, .random = random_bytes, .sha256 = sha256_parts, .cert_release = cert_release};
+  return &table;
+}
+
+torc_id helper_id(uint8_t first, uint8_t rest) {
+  torc_id id;
+  memset(id.b, rest, sizeof id.b);
+  id.b[0] = first;
+  return id;
+}
+
+torc_id helper_hash(const void *bytes, size_t len) {
+  torc_slice part = {.p = bytes, .len = len};
+  uint8_t digest[TORC_DIGEST_LEN];
+  torc_id id;
+  if (sha256_parts(NULL, &part, 1, digest) != 0) {
+    abort();
+  }
+  memcpy(id.b, digest, sizeof id.b);
+  return id;
+}
+
+torc_id helper_user_resource(const char *user) {
+  return helper_hash(user, strlen(user));
+}
+
+torc_id helper_peer_resource(const torc_id *peer) {
+  return helper_hash(peer->b, sizeof peer->b);
+}
+
+torc_id helper_turn_resource(const torc_id *peer, uint8_t iteration) {
+  uint8_t seed[TORC_ID_LEN + 1];
+  memcpy(seed, peer->b, TORC_ID_LEN);
+  seed[TORC_ID_LEN] = iteration;
+  return helper_hash(seed, sizeof seed);
+}
+
+torc_cert *helper_cert_der(const char *user, const torc_id *peer, torc_slice der) {
+  torc_cert *cert = calloc(1, sizeof *cert);
+  uint8_t *copy = malloc(der.len > 0 ? der.len : 1);
+  if (cert == NULL || copy == NULL) {
+    abort();
+  }
+  memcpy(copy, der.p, der.len);
+  cert->refs = 1;
+  cert->der = (torc_slice){.p = copy, .len = der.len};
+  (void)sha256_parts(NULL, &cert->der, 1, cert->digest);
+  if (user != NULL) {
+    cert->num_users = 1;
+    strncpy(cert->users[0], user, TORC_USER_MAX);
+  }
+  if (peer != NULL) {
+    cert->num_peers = 1;
+    cert->peers[0] = *peer;
+  }
+  cert->not_before = 1;
+  cert->not_after = UINT32_MAX;
+  return cert;
+}
+
+torc_cert *helper_cert(const char *user, const torc_id *peer) {
+  uint8_t der[16 + TORC_ID_LEN + TORC_USER_MAX] = "no DER: ";
+  size_t len = 8;
+  if (peer != NULL) {
+    memcpy(der + len, peer->b, TORC_ID_LEN);
+    len += TORC_ID_LEN;
+  }
+  if (user != NULL) {
+    size_t user_len = strlen(user) > TORC_USER_MAX ? TORC_USER_MAX : strlen(user);
+    memcpy(der + len, user, user_len);
+    len += user_len;
+  }
+  return helper_cert_der(user, peer, (torc_slice){.p = der, .len = len});
+}
+
+void helper_cert_free(torc_cert *cert) {
+  if (cert != NULL) {
+    cert_release(NULL, cert);
+  }
+}
+
+static bool may_allocate(helper_mem *m) {
+  m->num_calls++;
+  if (m->fail_at == 0 || m->num_calls < m->fail_at) {
+    return true;
+  }
+  return m->num_calls > m->fail_at && !m->fail_rest;
+}
+
+static void *counted_alloc(void *ctx, size_t size) {
+  helper_mem *m = ctx;
+  void *p = may_allocate(m) ? malloc(size) : NULL;
+  m->num_live += p != NULL ? 1 : 0;
+  return p;
+}
+
+static void *counted_realloc(void *ctx, void *old, size_t size) {
+  helper_mem *m = ctx;
+  void *p = may_allocate(m) ? realloc(old, size) : NULL;
+  m->num_live += p != NULL && old == NULL ? 1 : 0;
+  return p;
+}
+
+static void counted_free(void *ctx, void *p) {
+  helper_mem *m = ctx;
+  m->num_live -= p != NULL ? 1 : 0;
+  free(p);
+}
+
+void helper_mem_init(helper_mem *m) {
+  *m = (helper_mem){.num_calls = 0};
+  m->mem = (torc_mem){
+      .ctx = m, .alloc = counted_alloc, .realloc = counted_realloc, .free = counted_free};
+}
+
+void helper_mem_reset(helper_mem *m, uint64_t fail_at) {
+  m->num_calls = 0;
+  m->fail_at = fail_at;
+  m->fail_rest = false;
+}
