@@ -304,6 +304,8 @@ typedef struct torc_node_view {
   torc_time uptime;
 } torc_node_view;
 void torc_node_get_view(const torc_node *n, torc_node_view *out);
+/* Whether this node itself holds an unexpired element of `resource`, as its owner or as a replica. */
+bool torc_node_holds(const torc_node *n, const torc_id *resource);
 
 /* Named counters for metrics: calls `each` once per counter, in a fixed order. */
 void torc_node_counters(const torc_node *n, void *ctx, void (*each)(void *ctx, const char *name, uint64_t value));

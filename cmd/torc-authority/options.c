@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "authority/document.h"
+
+#define TYPE_FIELDS_MAX 8
+
+enum {
+  OPT_OVERLAY = 256,
+  OPT_ALGORITHM,
+  OPT_SIGNATURE,
+  OPT_BOOTSTRAP,
+  OPT_TYPE,
+  OPT_UPDATE,
+  OPT_PING,
+  OPT_EXPIRATION,
+  OPT_USER,
+  OPT_ACCOUNT,
+  OPT_OUT,
+  OPT_DAYS,
+  OPT_CSR,
+  OPT_FORCE,
+  OPT_JSON
+};
+
+static bool complain(const char *what, const char *value, const char *advice) {
+  (void)fprintf(stderr, "torc-authority: %s '%s': %s\n", what, value, advice);
+  return false;
+}
+
+static bool read_number(const char *text, uint64_t min, uint64_t max, uint64_t *out) {
+  char *end = NULL;
+  if (text[0] < '0' || text[0] > '9') {
+    return false;
+  }
+  unsigned long long v = strtoull(text, &end, 0);
+  if (*end != '\0' || v < min || v > max) {
+    return false;
+  }
+  *out = v;
+  return true;
+}
+
+/* "host:port", "[v6]:port". */
+static bool add_bootstrap(torc_overlay *o, const char *text) {
+  static const char advice[] =
+      "expected HOST:PORT, for example 192.0.2.2:6084 or [2001:db8::2]:6084";
+  uint64_t port = 0;
+  const char *colon = strrchr(text, ':');
+  const char *host = text;
+  if (o->num_bootstrap == TORC_OVERLAY_BOOTSTRAP_MAX) {
+    return complain("--bootstrap", text, "too many bootstrap peers");
+  }
+  torc_endpoint *e = &o->bootstrap[o->num_bootstrap];
+  if (colon == NULL || !read_number(colon + 1, 1, 65535, &port)) {
+    return complain("--bootstrap", text, advice);
+  }
+  size_t len = (size_t)(colon - text);
+  if (text[0] == '[' && len > 2 && text[len - 1] == ']') {
+    host = text + 1;
+    len -= 2;
+  } else if (memchr(text, ':', len) != NULL) {
+    return complain("--bootstrap", text, advice);
+  }
+  if (len == 0 || len >= sizeof e->host) {
+    return complain("--bootstrap", text, advice);
+  }
+  memcpy(e->host, host, len);
+  e->host[len] = '\0';
+  e->port = (uint16_t)port;
+  o->num_bootstrap++;
+  return true;
+}
+
+/* Fills a type from its fields; names the first that is wrong. */
+static const char *fill_type(torc_type_def *t, char *const fields[], size_t num) {
+  uint64_t v = 0;
+  if (num < 6) {
+    return "expected ID,NAME,MODEL,ACCESS,MAXCOUNT,MAXSIZE[,MAXLIFETIME[,find]]";
+  }
+  if (!read_number(fields[0], 0xf00000, 0xfffffe, &v)) {
+    return "the id is not in 0xF00000..0xFFFFFE"; /* [GAP-143] */
+  }
+  t->id = (uint32_t)v;
+  if (fields[1][0] == '\0' || strlen(fields[1]) >= sizeof t->name) {
+    return "the name has 1 to 63 bytes";
+  }
+  (void)snprintf(t->name, sizeof t->name, "%s", fields[1]);
+  t->model = torc_document_model(fields[2]);
+  t->rule = torc_document_rule(fields[3]);
+  if (t->model == 0) {
+    return "the model is single, array or dictionary";
+  }
+  if (t->rule == 0) {
+    return "the access rule is user-match, node-match, user-node-match or node-multiple";
+  }
+  if (t->rule == TORC_RULE_USER_NODE_MATCH && t->model != TORC_TYPE_DICTIONARY) {
+    return "user-node-match needs the model dictionary";
+  }
+  if (!read_number(fields[4], 1, 65535, &v)) {
+    return "MAXCOUNT is 1 to 65535";
+  }
+  t->max_values = (uint32_t)v;
+  if (!read_number(fields[5], 1, 65000, &v)) {
+    return "MAXSIZE is 1 to 65000 bytes";
+  }
+  t->max_size = (uint32_t)v;
+  if (num > 6) {
+    if (!read_number(fields[6], 1, UINT32_MAX, &v)) {
+      return "MAXLIFETIME is a number of seconds";
+    }
+    t->max_lifetime_s = (uint32_t)v;
+  }
+  if (num > 7 && strcmp(fields[7], "find") != 0) {
+    return "the last field can only be 'find'";
+  }
+  t->findable = num > 7;
+  return NULL;
+}
+
+static bool add_type(torc_overlay *o, const char *text) {
+  char copy[256];
+  char *fields[TYPE_FIELDS_MAX] = {NULL};
+  size_t num = 0;
+  char *rest = copy;
+  if (o->num_types == TORC_OVERLAY_TYPES_MAX || strlen(text) >= sizeof copy) {
+    return complain("--type", text, "too many types, or too long");
+  }
+  (void)snprintf(copy, sizeof copy, "%s", text);
+  for (char *field = strsep(&rest, ","); field != NULL; field = strsep(&rest, ",")) {
+    if (num == TYPE_FIELDS_MAX) {
+      return complain("--type", text, "too many fields");
+    }
+    fields[num++] = field;
+  }
+  torc_type_def *t = &o->types[o->num_types];
+  const char *fault = fill_type(t, fields, num);
+  for (size_t i = 0; fault == NULL && i < o->num_types; i++) {
+    if (o->types[i].id == t->id || strcasecmp(o->types[i].name, t->name) == 0) {
+      fault = "id and name must differ from those of every other type";
+    }
+  }
+  if (fault != NULL) {
+    return complain("--type", text, fault);
+  }
+  o->num_types++;
+  return true;
+}
+
+static bool read_period(const char *name, const char *text, torc_time *out) {
+  uint64_t v = 0;
+  if (!read_number(text, 10, 86400, &v)) { /* [GAP-120] */
+    return complain(name, text, "expected 10 to 86400 seconds");
+  }
+  *out = TORC_SEC(v);
+  return true;
+}
+
+static bool read_signature(const char *text, torc_ca_signature *out) {
+  if (strcmp(text, "ecdsa") == 0) {
+    *out = TORC_CA_ECDSA;
+    return true;
+  }
+  if (strcmp(text, "rsa") == 0) {
+    *out = TORC_CA_RSA;
+    return true;
+  }
+  return complain("--signature", text, "expected ecdsa or rsa");
+}
+
+static bool read_days(const char *text, uint32_t *out) {
+  uint64_t v = 0;
+  if (!read_number(text, 1, TORC_AUTHORITY_DAYS_MAX, &v)) {
+    return complain("--days", text, "expected 1 to 3650");
+  }
+  *out = (uint32_t)v;
+  return true;
+}
+
+static bool read_expiration(const char *text, uint32_t *out) {
+  uint64_t v = 0;
+  if (!read_number(text, 60, UINT32_MAX, &v)) {
+    return complain("--expiration", text, "expected a number of seconds, at least 60");
+  }
+  *out = (uint32_t)v;
+  return true;
+}
+
+static bool add_user(options *o, const char *text) {
+  if (o->num_users == TORC_CERT_MAX_USERS) {
+    return complain("--user", text, "a certificate has at most 4 user names");
+  }
+  o->users[o->num_users++] = text;
+  return true;
+}
+
+static bool read_option(options *o, int option, const char *value) {
+  switch (option) {
+    case OPT_OVERLAY:
+      o->overlay = value;
+      return true;
+    case OPT_ALGORITHM:
+      o->algorithm = value;
+      return true;
+    case OPT_SIGNATURE:
+      return read_signature(value, &o->signature);
+    case OPT_BOOTSTRAP:
+      return add_bootstrap(&o->config, value);
+    case OPT_TYPE:
+      return add_type(&o->config, value);
+    case OPT_UPDATE:
+      return read_period("--update-period", value, &o->config.update_period);
+    case OPT_PING:
+      return read_period("--ping-period", value, &o->config.ping_period);
+    case OPT_EXPIRATION:
+      return read_expiration(value, &o->config.expiration_s);
+    case OPT_USER:
+      return add_user(o, value);
+    case OPT_ACCOUNT:
+      o->account = value;
+      return true;
+    case OPT_OUT:
+      o->out = value;
+      return true;
+    case OPT_DAYS:
+      return read_days(value, &o->days);
+    case OPT_CSR:
+      o->csr = value;
+      return true;
+    case OPT_FORCE:
+      o->force = true;
+      return true;
+    case OPT_JSON:
+      o->json = true;
+      return true;
+    default:
+      return false; /* getopt has complained */
+  }
+}
+
+static const struct option init_options[] = {
+    {"overlay", required_argument, NULL, OPT_OVERLAY},
+    {"algorithm", required_argument, NULL, OPT_ALGORITHM},
+    {"signature", required_argument, NULL, OPT_SIGNATURE},
+    {"bootstrap", required_argument, NULL, OPT_BOOTSTRAP},
+    {"type", required_argument, NULL, OPT_TYPE},
+    {"update-period", required_argument, NULL, OPT_UPDATE},
+    {"ping-period", required_argument, NULL, OPT_PING},
+    {"expiration", required_argument, NULL, OPT_EXPIRATION},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {"json", no_argument, NULL, OPT_JSON},
+    {NULL, 0, NULL, 0}};
+static const struct option issue_options[] = {
+    {"user", required_argument, NULL, OPT_USER}, {"account", required_argument, NULL, OPT_ACCOUNT},
+    {"out", required_argument, NULL, OPT_OUT},   {"days", required_argument, NULL, OPT_DAYS},
+    {"csr", required_argument, NULL, OPT_CSR},   {"force", no_argument, NULL, OPT_FORCE},
+    {"json", no_argument, NULL, OPT_JSON},       {NULL, 0, NULL, 0}};
+static const struct option show_options[] = {{"json", no_argument, NULL, OPT_JSON},
+                                             {NULL, 0, NULL, 0}};
+
+static const struct option *options_of(const char *command) {
+  if (strcmp(command, "init") == 0) {
+    return init_options;
+  }
+  return strcmp(command, "issue") == 0 ? issue_options : show_options;
+}
+
+bool read_options(options *o, const char *command, int argc, char **argv) {
+  int option = 0;
+  o->days = TORC_AUTHORITY_DAYS;
+  o->signature = TORC_CA_ECDSA;
+  o->algorithm = "chord-128-2-8";
+  while ((option = getopt_long(argc, argv, "", options_of(command), NULL)) != -1) {
+    if (!read_option(o, option, optarg)) {
+      return false;
+    }
+  }
+  if (argc - optind != 1) {
+    (void)fprintf(stderr, "torc-authority %s: expected exactly one %s, got %d\n", command,
+                  strcmp(command, "show") == 0 ? "FILE" : "DIR", argc - optind);
+    return false;
+  }
+  o->dir = argv[optind];
+  o->file = argv[optind];
+  return true;
+}

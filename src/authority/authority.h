@@ -1,0 +1,56 @@
+/* The offline authority: a directory with the root's key and certificate, the overlay configuration
+ * document and the ledger of what was issued. No network, no daemon. SPDX-License-Identifier:
+ * Apache-2.0 */
+#ifndef TORC_AUTHORITY_AUTHORITY_H
+#define TORC_AUTHORITY_AUTHORITY_H
+
+#include "authority/ca.h"
+#include "authority/files.h"
+#include "io/overlay_xml.h"
+
+#define TORC_AUTHORITY_KEY "ca.key" /* mode 0600 */
+#define TORC_AUTHORITY_CERT "ca.crt"
+#define TORC_AUTHORITY_OVERLAY "overlay.xml"
+#define TORC_AUTHORITY_LEDGER "ledger.jsonl" /* mode 0600 */
+#define TORC_AUTHORITY_ROOT_DAYS 3650
+#define TORC_AUTHORITY_DAYS 365 /* of a certificate unless told otherwise */
+#define TORC_AUTHORITY_DAYS_MAX 3650
+#define TORC_AUTHORITY_REQUEST_MAX 65536 /* bytes of a certificate request file */
+
+typedef struct torc_authority_setup {
+  const char *dir;
+  torc_overlay *overlay; /* name, algorithm, bootstrap peers, types, periods; its roots are filled
+                            in by init */
+  torc_ca_signature signature;
+  torc_wall now;
+  bool replace; /* make a new root although there is one; the ledger is kept */
+} torc_authority_setup;
+/* Makes the directory and the four files. TORC_ERR_EXISTS: one of them is there. `err` gets one
+ * line. */
+int torc_authority_init(const torc_authority_setup *setup, char *err,
+                        size_t err_cap) TORC_MUST_CHECK;
+
+typedef struct torc_authority_request {
+  const char *dir;
+  const char *out_prefix;   /* PREFIX.crt, and PREFIX.key unless there is a request file */
+  const char *account;      /* NULL: the first user name */
+  const char *const *users; /* 1..TORC_CERT_MAX_USERS, as typed */
+  size_t num_users;
+  const char *request_file; /* PKCS#10 in PEM, or NULL: a key is made here */
+  uint32_t days;
+  torc_wall now;
+  bool replace; /* of the output files */
+} torc_authority_request;
+typedef struct torc_authority_issued {
+  torc_id peer;
+  torc_wall not_after;
+  char account[TORC_USER_MAX + 1];
+  char cert_file[TORC_PATH_MAX], key_file[TORC_PATH_MAX]; /* key_file is empty with a request */
+} torc_authority_issued;
+/* Issues one certificate with one fresh peer-id [R-09] [ENR-31]; it is in the ledger before any
+ * file is written. The key made here is of the root's kind. TORC_ERR_DENIED, TORC_ERR_LIMIT: see
+ * torc_ledger_check. */
+int torc_authority_issue(const torc_authority_request *request, torc_authority_issued *out,
+                         char *err, size_t err_cap) TORC_MUST_CHECK;
+
+#endif

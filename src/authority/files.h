@@ -1,0 +1,29 @@
+/* Files of the authority: whole reads with a bound, atomic writes, private keys with mode 0600.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_AUTHORITY_FILES_H
+#define TORC_AUTHORITY_FILES_H
+
+#include "torc/types.h"
+
+#define TORC_PATH_MAX 4096
+
+/* Writes `dir`/`name` into out. TORC_ERR_SPACE: too long. */
+int torc_path_join(char *out, size_t cap, const char *dir, const char *name) TORC_MUST_CHECK;
+
+/* Writes `data` to a new file beside `path`, makes it durable and moves it to `path` in one step: a
+ * crash leaves the old file, none, or the whole new one. mode: permission bits whatever the umask
+ * is. Without `replace` an existing file stays as it is and TORC_ERR_EXISTS comes back.
+ * TORC_ERR_IO. `err` gets one line. */
+int torc_file_write(const char *path, torc_slice data, unsigned mode, bool replace, char *err,
+                    size_t err_cap) TORC_MUST_CHECK;
+
+/* Reads the whole file, at most `max` bytes; *out is NUL-terminated and freed with torc_file_free,
+ * which wipes it. TORC_ERR_NOTFOUND, TORC_ERR_LIMIT, TORC_ERR_IO, TORC_ERR_NOMEM. */
+int torc_file_read(const char *path, size_t max, uint8_t **out, size_t *len, char *err,
+                   size_t err_cap) TORC_MUST_CHECK;
+void torc_file_free(uint8_t *data, size_t len);
+
+/* Creates the directory with mode 0700 unless it is there. */
+int torc_dir_make(const char *path, char *err, size_t err_cap) TORC_MUST_CHECK;
+
+#endif
