@@ -134,9 +134,10 @@ static int op_start(torc_node *n, const torc_id *peer, torc_slice a, torc_slice 
   return rc;
 }
 
+/* Only what waits to be repeated is left when the transactions have been ended. */
 void torc_copies_clear(torc_node *n) {
   while (!torc_list_empty(&n->copies)) {
-    op_free(n, TORC_CONTAINER_OF(n->copies.next, copy_op, node));
+    op_end(n, TORC_CONTAINER_OF(n->copies.next, copy_op, node), TORC_ERR_CLOSED);
   }
 }
 

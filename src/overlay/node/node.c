@@ -1,5 +1,6 @@
 /* The node: creation, time, the public calls.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/crc32.h"
 #include "overlay/node/app.h"
 
 #define EXPIRE_BATCH 256u
