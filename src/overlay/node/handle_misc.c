@@ -68,6 +68,10 @@ void torc_handle_ping(torc_node *n, torc_inbound *in) {
     torc_respond_error(n, in, TORC_CODE_BAD_REQUEST, NULL, nothing);
     return;
   }
+  if (n->phase != TORC_PHASE_JOINED) { /* [GAP-59] no way into the ring leads through a peer that is not in it */
+    torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
+    return;
+  }
   if (n->crypto->random(n->crypto->ctx, (uint8_t *)&response_id, sizeof response_id) != 0) {
     torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
     return;
