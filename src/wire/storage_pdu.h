@@ -1,4 +1,6 @@
 /* STORE, FETCH, REMOVE and FIND payloads [STO] [FET] [REM] [FND].
+ * Where the draft has two names for one thing, the register's is used [GAP-07]: fetch_response,
+ * find_type_data (torc_find_result), and in contents.h signer_identity, error_response.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_WIRE_STORAGE_PDU_H
 #define TORC_WIRE_STORAGE_PDU_H

@@ -259,7 +259,7 @@ int main(void) {
       TORC_TEST("ARC-18 CHD-04 every id has exactly one responsible peer", test_partition),
       TORC_TEST("ARC-16 0 and all ones are no peers", test_reserved),
       TORC_TEST("GAP-67 parts per billion", test_ppb),
-      TORC_TEST("ENC-03 ids as text", test_text),
+      TORC_TEST("ENC-03 GAP-06 ids as text have 32 digits", test_text),
       TORC_TEST("hash spreads every bit and depends on its seed", test_hash),
       TORC_TEST("random numbers repeat with their seed and are uniform", test_rng),
   };

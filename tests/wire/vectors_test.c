@@ -8,8 +8,9 @@
 #include "wire/helper_vectors.h"
 
 #define AGAIN_CAP (1u << 18)
-#define WHOLE_MAX 4096u /* longer vectors are cut and flipped at their ends and at steps between \
-                         */
+#define WHOLE_MAX                                                                \
+  4096u /* longer vectors are cut and flipped at their ends and at steps between \
+         */
 #define END_BYTES 40u
 #define STEP 6007u
 
@@ -109,6 +110,26 @@ static void check_cuts_and_flips(const vec *v) {
   }
 }
 
+/* Whatever room is missing, the encoder says so and stays inside what there is. */
+static void check_every_room(const vec *v, size_t need) {
+  const vec_kind *kind = vec_kind_find(v->pdu);
+  vec_text text = {0};
+  for (size_t cap = 0; cap < need && need <= WHOLE_MAX; cap++) {
+    uint8_t *small = malloc(cap + 1);
+    int encode_rc = 0;
+    torc_wr wr;
+    assert_non_null(small);
+    small[cap] = 0xa5;
+    torc_wr_init(&wr, small, cap);
+    vec_text_clear(&text);
+    assert_int_equal(kind->run(v, torc_slice_of(v->bytes, v->len), &text, &wr, &encode_rc), 0);
+    assert_int_equal(wr.err, TORC_ERR_SPACE);
+    assert_int_equal(small[cap], 0xa5);
+    free(small);
+  }
+  vec_text_free(&text);
+}
+
 static void test_vector(void **state) {
   const vec *v = *state;
   torc_slice in = torc_slice_of(v->bytes, v->len);
@@ -125,6 +146,7 @@ static void test_vector(void **state) {
   vec_text_free(&got);
   if (rc == 0) {
     assert_int_equal(torc_slice_eq(encoded, in), !v->is_reencoded_otherwise);
+    check_every_room(v, encoded.len);
     check_consistent(v, in, !v->is_reencoded_otherwise);
   }
   check_cuts_and_flips(v);
