@@ -14,6 +14,7 @@ typedef struct torc_rd {
 
 void torc_rd_init(torc_rd *rd, torc_slice s);
 size_t torc_rd_left(const torc_rd *rd);
+/* Integers of the widths that the draft names [ENC-02] [ENC-04]. */
 uint8_t torc_rd_u8(torc_rd *rd);
 uint16_t torc_rd_u16(torc_rd *rd);
 uint32_t torc_rd_u24(torc_rd *rd);

@@ -106,7 +106,8 @@ int torc_identity_put(torc_wr *wr, const torc_identity *id) {
 }
 
 /* [SIG-02] [SIG-04] [SIG-08]: one form for messages and stored data. Nothing left means that there
- * is none [GAP-25]; which codes of `algorithm` are accepted is not decided here [GAP-51]. */
+ * is none [GAP-25], as in shared-key mode [GAP-53]; which codes of `algorithm` are accepted is not
+ * decided here [GAP-51]. */
 int torc_signature_get(torc_rd *rd, torc_signature *out) {
   torc_signature s = {0};
   int rc = rd->err;
@@ -131,8 +132,8 @@ int torc_signature_put(torc_wr *wr, const torc_signature *s) {
   return torc_identity_put(wr, &s->identity);
 }
 
-/* [MSG-01] [MSG-02] [MSG-04]: common header, Length, payload; then the signature, exactly to the
- * end [ENC-12] [GAP-09]. */
+/* What fails here is answered 400 if it is for this peer [R-11]. [MSG-01] [MSG-02] [MSG-04]: common
+ * header, Length, payload; then the signature, exactly to the end [ENC-12] [GAP-09]. */
 int torc_contents_decode(torc_contents *out, torc_slice body) {
   torc_contents c = {0};
   torc_rd rd;

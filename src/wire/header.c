@@ -90,6 +90,8 @@ static void read_fixed(torc_rd *rd, torc_header *h, uint8_t *num_route, uint8_t 
   h->flags = torc_rd_u16(rd); /* undefined bits are kept [HDR-19] [GAP-19] */
 }
 
+/* What fails here is dropped and counted; the stream stays in step because Length was good [R-11].
+ */
 int torc_header_decode(torc_header *out, torc_slice msg) {
   torc_header h = {0};
   torc_rd rd;

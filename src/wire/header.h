@@ -17,7 +17,7 @@
   (TORC_HEADER_FIXED + TORC_LISTS_MAX_BYTES + TORC_ROUTE_LOG_MAX_BYTES + \
    TORC_BODY_MAX)                   /* 204262 */
 #define TORC_VERSION_1 1u           /* [HDR-14] */
-#define TORC_TTL_INITIAL 100u       /* [GAP-13] [D-22] */
+#define TORC_TTL_INITIAL 100u       /* [HDR-07] [GAP-13] [D-22] */
 #define TORC_FLAG_ROUTE_LOG 0x0001u /* [HDR-19] */
 
 enum { /* Routing field [HDR-08] */
@@ -26,6 +26,8 @@ enum { /* Routing field [HDR-08] */
        TORC_ROUTING_ITERATIVE = 0x02
 };
 
+/* DHT, hash and security parameters are not here but in the overlay configuration [HDR-23], and no
+ * IP address is [HDR-24]. */
 typedef struct torc_header {
   uint32_t overlay; /* CRC-32 of the overlay name [HDR-02] */
   uint8_t ttl;

@@ -105,7 +105,8 @@ int torc_stored_data_put(torc_wr *wr, const torc_stored_data *v) {
   return wr->err;
 }
 
-/* [FET-15] "FETCH / Response Definition" in the form of [GAP-87]. */
+/* [FET-15] "FETCH / Response Definition" in the form of [GAP-87]; also the holes of an array
+ * [STO-25]. */
 int torc_stored_data_put_absent(torc_wr *wr, const torc_entry *e) {
   torc_stored_data v = {.storage_time = 0, .lifetime = 0, .entry = *e};
   v.entry.value = (torc_slice){.p = NULL, .len = 0};
