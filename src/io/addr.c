@@ -7,7 +7,7 @@
 #include <string.h>
 #include <uv.h>
 
-int torc_addr_literal(const char *host, uint16_t port, torc_addr *out) {
+int torc_sock_literal(const char *host, uint16_t port, torc_sock *out) {
   memset(out, 0, sizeof *out);
   if (inet_pton(AF_INET, host, &out->v4.sin_addr) == 1) {
     out->v4.sin_family = AF_INET;
@@ -16,13 +16,13 @@ int torc_addr_literal(const char *host, uint16_t port, torc_addr *out) {
   } else {
     return TORC_ERR_FORMAT;
   }
-  torc_addr_set_port(out, port);
+  torc_sock_set_port(out, port);
   return 0;
 }
 
 bool torc_host_valid(const char *host) {
-  torc_addr a;
-  if (torc_addr_literal(host, 0, &a) == 0) {
+  torc_sock a;
+  if (torc_sock_literal(host, 0, &a) == 0) {
     return true;
   }
   size_t len = strlen(host);
@@ -42,7 +42,7 @@ bool torc_host_valid(const char *host) {
   return true;
 }
 
-static bool is_multicast(const torc_addr *a) {
+static bool is_multicast(const torc_sock *a) {
   if (a->sa.sa_family == AF_INET) {
     return IN_MULTICAST(ntohl(a->v4.sin_addr.s_addr));
   }
@@ -50,11 +50,11 @@ static bool is_multicast(const torc_addr *a) {
 }
 
 bool torc_host_is_multicast(const char *host) {
-  torc_addr a;
-  return torc_addr_literal(host, 0, &a) == 0 && is_multicast(&a);
+  torc_sock a;
+  return torc_sock_literal(host, 0, &a) == 0 && is_multicast(&a);
 }
 
-int torc_addr_parse(const char *text, torc_addr *out) {
+int torc_sock_parse(const char *text, torc_sock *out) {
   const char *colon = strrchr(text, ':');
   if (colon == NULL) {
     return TORC_ERR_FORMAT;
@@ -66,7 +66,7 @@ int torc_addr_parse(const char *text, torc_addr *out) {
     begin++;
     len -= 2;
   }
-  char host[TORC_ADDR_TEXT];
+  char host[TORC_SOCK_TEXT];
   if (len == 0 || len >= sizeof host) {
     return TORC_ERR_FORMAT;
   }
@@ -86,32 +86,32 @@ int torc_addr_parse(const char *text, torc_addr *out) {
       return TORC_ERR_FORMAT;
     }
   }
-  if (torc_addr_literal(host, (uint16_t)port, out) != 0) {
+  if (torc_sock_literal(host, (uint16_t)port, out) != 0) {
     return TORC_ERR_FORMAT;
   }
   return (out->sa.sa_family == AF_INET6) == has_brackets ? 0 : TORC_ERR_FORMAT;
 }
 
-void torc_addr_host(const torc_addr *a, char out[TORC_ADDR_TEXT]) {
+void torc_sock_host(const torc_sock *a, char out[TORC_SOCK_TEXT]) {
   const void *bytes =
       a->sa.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr;
-  if (inet_ntop(a->sa.sa_family, bytes, out, TORC_ADDR_TEXT) == NULL) {
-    snprintf(out, TORC_ADDR_TEXT, "?");
+  if (inet_ntop(a->sa.sa_family, bytes, out, TORC_SOCK_TEXT) == NULL) {
+    snprintf(out, TORC_SOCK_TEXT, "?");
   }
 }
 
-void torc_addr_text(const torc_addr *a, char out[TORC_ADDR_TEXT]) {
-  char host[TORC_ADDR_TEXT];
-  torc_addr_host(a, host);
-  snprintf(out, TORC_ADDR_TEXT, a->sa.sa_family == AF_INET6 ? "[%.45s]:%u" : "%.45s:%u", host,
-           (unsigned)torc_addr_port(a));
+void torc_sock_text(const torc_sock *a, char out[TORC_SOCK_TEXT]) {
+  char host[TORC_SOCK_TEXT];
+  torc_sock_host(a, host);
+  snprintf(out, TORC_SOCK_TEXT, a->sa.sa_family == AF_INET6 ? "[%.45s]:%u" : "%.45s:%u", host,
+           (unsigned)torc_sock_port(a));
 }
 
-uint16_t torc_addr_port(const torc_addr *a) {
+uint16_t torc_sock_port(const torc_sock *a) {
   return ntohs(a->sa.sa_family == AF_INET6 ? a->v6.sin6_port : a->v4.sin_port);
 }
 
-void torc_addr_set_port(torc_addr *a, uint16_t port) {
+void torc_sock_set_port(torc_sock *a, uint16_t port) {
   if (a->sa.sa_family == AF_INET6) {
     a->v6.sin6_port = htons(port);
   } else {
@@ -119,7 +119,7 @@ void torc_addr_set_port(torc_addr *a, uint16_t port) {
   }
 }
 
-bool torc_addr_host_eq(const torc_addr *a, const torc_addr *b) {
+bool torc_sock_host_eq(const torc_sock *a, const torc_sock *b) {
   if (a->sa.sa_family != b->sa.sa_family) {
     return false;
   }
@@ -129,29 +129,29 @@ bool torc_addr_host_eq(const torc_addr *a, const torc_addr *b) {
   return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 }
 
-bool torc_addr_eq(const torc_addr *a, const torc_addr *b) {
-  return torc_addr_host_eq(a, b) && torc_addr_port(a) == torc_addr_port(b);
+bool torc_sock_eq(const torc_sock *a, const torc_sock *b) {
+  return torc_sock_host_eq(a, b) && torc_sock_port(a) == torc_sock_port(b);
 }
 
-bool torc_addr_is_wildcard(const torc_addr *a) {
+bool torc_sock_is_wildcard(const torc_sock *a) {
   if (a->sa.sa_family == AF_INET6) {
     return IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr) != 0;
   }
   return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
-bool torc_addr_is_loopback(const torc_addr *a) {
+bool torc_sock_is_loopback(const torc_sock *a) {
   if (a->sa.sa_family == AF_INET6) {
     return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr) != 0;
   }
   return ntohl(a->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-void torc_addr_normalise(torc_addr *a) {
+void torc_sock_normalise(torc_sock *a) {
   if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr)) {
     return;
   }
-  torc_addr v4;
+  torc_sock v4;
   memset(&v4, 0, sizeof v4);
   v4.v4.sin_family = AF_INET;
   v4.v4.sin_port = a->v6.sin6_port;
@@ -159,10 +159,10 @@ void torc_addr_normalise(torc_addr *a) {
   *a = v4;
 }
 
-bool torc_addr_is_usable(const torc_addr *a) {
-  torc_addr plain = *a;
-  torc_addr_normalise(&plain);
-  if (torc_addr_port(&plain) == 0 || torc_addr_is_wildcard(&plain) || is_multicast(&plain)) {
+bool torc_sock_is_usable(const torc_sock *a) {
+  torc_sock plain = *a;
+  torc_sock_normalise(&plain);
+  if (torc_sock_port(&plain) == 0 || torc_sock_is_wildcard(&plain) || is_multicast(&plain)) {
     return false;
   }
   if (plain.sa.sa_family == AF_INET6) {
@@ -173,7 +173,7 @@ bool torc_addr_is_usable(const torc_addr *a) {
   return host >> 24 != 0 && host != INADDR_BROADCAST && !is_link_local && host >> 28 != 0xf;
 }
 
-void torc_addr_wire(const torc_addr *a, uint8_t out[18]) {
+void torc_sock_wire(const torc_sock *a, uint8_t out[18]) {
   memset(out, 0, 18);
   if (a->sa.sa_family == AF_INET6) {
     memcpy(out, a->v6.sin6_addr.s6_addr, 16);
@@ -182,11 +182,11 @@ void torc_addr_wire(const torc_addr *a, uint8_t out[18]) {
     out[11] = 0xff;
     memcpy(out + 12, &a->v4.sin_addr, 4);
   }
-  out[16] = (uint8_t)(torc_addr_port(a) >> 8);
-  out[17] = (uint8_t)(torc_addr_port(a) & 0xff);
+  out[16] = (uint8_t)(torc_sock_port(a) >> 8);
+  out[17] = (uint8_t)(torc_sock_port(a) & 0xff);
 }
 
-size_t torc_addr_interfaces(int family, uint16_t port, torc_addr *out, size_t max) {
+size_t torc_sock_interfaces(int family, uint16_t port, torc_sock *out, size_t max) {
   uv_interface_address_t *list = NULL;
   int count = 0;
   if (uv_interface_addresses(&list, &count) != 0) {
@@ -195,14 +195,14 @@ size_t torc_addr_interfaces(int family, uint16_t port, torc_addr *out, size_t ma
   size_t num = 0;
   for (int pass = 0; pass < 2 && num == 0; pass++) { /* the second one: loopback */
     for (int i = 0; i < count && num < max; i++) {
-      torc_addr a;
+      torc_sock a;
       memset(&a, 0, sizeof a);
       memcpy(&a, &list[i].address, sizeof list[i].address);
-      if (a.sa.sa_family != family || torc_addr_is_loopback(&a) != (pass == 1)) {
+      if (a.sa.sa_family != family || torc_sock_is_loopback(&a) != (pass == 1)) {
         continue;
       }
-      torc_addr_set_port(&a, port);
-      if (torc_addr_is_usable(&a)) {
+      torc_sock_set_port(&a, port);
+      if (torc_sock_is_usable(&a)) {
         out[num] = a;
         num++;
       }

@@ -9,9 +9,10 @@
 #define TORC_CONTROL_CLIENTS_MAX 64
 #define TORC_CONTROL_CALLS_MAX 64          /* unanswered requests of one client */
 #define TORC_CONTROL_LINE_MAX (256u << 10) /* bytes of one request */
-#define TORC_CONTROL_UNSENT_MAX (8u << 20) /* answers a client does not read; then it is dropped \
-                                            */
-#define TORC_CONTROL_ITEMS_MAX 8           /* elements of one store, fetch or remove */
+#define TORC_CONTROL_UNSENT_MAX                                                        \
+  (8u << 20)                     /* answers a client does not read; then it is dropped \
+                                  */
+#define TORC_CONTROL_ITEMS_MAX 8 /* elements of one store, fetch or remove */
 
 typedef struct torc_control torc_control;
 

@@ -1,0 +1,649 @@
+/* One connection: TCP, then TLS, then messages.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+#include "io/net_impl.h"
+#include "wire/header.h"
+
+typedef struct write_req { /* bytes libuv could not take at once */
+  uv_write_t req;
+  uint8_t *bytes;
+  size_t len;
+} write_req;
+
+static void on_limit(torc_timer *t, torc_time now);
+
+torc_conn *torc_conn_new(torc_net *net) {
+  torc_conn *c = calloc(1, sizeof *c);
+  if (c == NULL || uv_tcp_init(net->loop, &c->tcp) != 0) {
+    free(c);
+    net->stats.no_memory++;
+    return NULL;
+  }
+  c->net = net;
+  c->tcp.data = c;
+  c->state = TORC_CONN_CONNECTING;
+  torc_list_init(&c->siblings);
+  torc_list_init(&c->dirty);
+  torc_list_init(&c->ended);
+  torc_timer_init(&c->timer, on_limit);
+  torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
+  torc_buf_init(&c->tls.out, torc_mem_libc(), 0);
+  torc_list_push_back(&net->conns, &c->all);
+  net->num_conns++;
+  net->num_handles++;
+  return c;
+}
+
+bool torc_conn_has_peer(const torc_conn *c, const torc_id *peer) {
+  for (size_t i = 0; c->tls.cert != NULL && i < c->tls.cert->num_peers; i++) {
+    if (torc_id_eq(&c->tls.cert->peers[i], peer)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* ---- the end ---- */
+
+static void on_closed(uv_handle_t *h) {
+  torc_conn *c = h->data;
+  torc_net *net = c->net;
+  torc_list_remove(&c->all);
+  torc_list_remove(&c->ended);
+  net->num_conns--;
+  net->num_handles--;
+  free(c);
+}
+
+static void drop_partial(torc_conn *c) {
+  c->net->partial_bytes -= c->partial.cap;
+  torc_buf_clear(&c->partial);
+  torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
+}
+
+static void leave_half_open(torc_conn *c) {
+  if (c->is_half_open) {
+    c->is_half_open = false;
+    c->net->num_half_open--;
+  }
+}
+
+/* No longer a link for the node: it is told at the next flush. */
+static void forget_link(torc_conn *c, int rc) {
+  torc_net *net = c->net;
+  if (c->id == 0 || torc_map_get(&net->links, &c->id) != c) {
+    return;
+  }
+  (void)torc_map_del(&net->links, &c->id);
+  net->stats.links_down++;
+  c->end_rc = rc;
+  torc_list_push_back(&net->ended, &c->ended);
+  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_down", TORC_F_ID("peer", &c->peer),
+           TORC_F_U64("link", c->id), TORC_F_ERR("why", rc));
+}
+
+void torc_conn_end(torc_conn *c, int rc) {
+  torc_net *net = c->net;
+  if (c->state == TORC_CONN_CLOSED) {
+    return;
+  }
+  torc_dial *dial = c->dial;
+  forget_link(c, rc);
+  leave_half_open(c);
+  c->state = TORC_CONN_CLOSED;
+  c->dial = NULL;
+  torc_list_remove(&c->siblings);
+  torc_list_init(&c->siblings);
+  torc_list_remove(&c->dirty);
+  torc_list_init(&c->dirty);
+  torc_timer_stop(&net->timers, &c->timer);
+  drop_partial(c);
+  torc_tls_clear(&c->tls);
+  uv_close((uv_handle_t *)&c->tcp, on_closed);
+  if (dial != NULL) {
+    torc_dial_attempt_ended(dial, c, rc);
+  }
+}
+
+static void on_shut_down(uv_shutdown_t *req, int status) {
+  (void)status; /* the other side's end of stream, or the time limit, closes */
+  free(req);
+}
+
+/* Everything is out: half-close, so that what the other side still sends does not reset the
+ * connection. */
+static void finish_drain(torc_conn *c) {
+  if (c->is_shut_down) {
+    return;
+  }
+  uv_shutdown_t *req = calloc(1, sizeof *req);
+  if (req == NULL || uv_shutdown(req, (uv_stream_t *)&c->tcp, on_shut_down) != 0) {
+    free(req);
+    torc_conn_end(c, TORC_ERR_CLOSED);
+    return;
+  }
+  c->is_shut_down = true;
+}
+
+void torc_conn_drain(torc_conn *c) {
+  torc_net *net = c->net;
+  if (c->state != TORC_CONN_UP) {
+    return;
+  }
+  forget_link(c, TORC_ERR_CLOSED);
+  c->state = TORC_CONN_DRAINING;
+  drop_partial(c);
+  torc_conn_set_reading(c, true); /* and thrown away */
+  torc_tls_shutdown(&c->tls);
+  torc_net_arm(net, &c->timer, torc_time_add(torc_net_now(), net->limits.linger));
+  torc_list_remove(&c->dirty);
+  torc_list_push_back(&net->dirty, &c->dirty);
+}
+
+/* A peer that has proved nothing gets no more than this. */
+static void fail_handshake(torc_conn *c, int rc) {
+  torc_net *net = c->net;
+  char remote[TORC_SOCK_TEXT];
+  torc_sock_text(&c->remote, remote);
+  net->stats.handshakes_failed++;
+  TORC_LOG(net->log, TORC_LOG_INFO, "io:handshake_failed", TORC_F_STR("remote", remote),
+           TORC_F_STR("why", c->tls.why), TORC_F_U64("dialled", c->dial != NULL));
+  torc_conn_flush(c); /* the alert says why to the other side, if it fits */
+  torc_conn_end(c, rc);
+}
+
+static void on_limit(torc_timer *t, torc_time now) {
+  torc_conn *c = TORC_CONTAINER_OF(t, torc_conn, timer);
+  (void)now;
+  switch (c->state) {
+    case TORC_CONN_UP: /* */
+      c->net->stats.message_timeouts++;
+      TORC_LOG(c->net->log, TORC_LOG_INFO, "io:message_timeout", TORC_F_ID("peer", &c->peer),
+               TORC_F_U64("have", c->partial.len));
+      torc_conn_end(c, TORC_ERR_TIMEOUT);
+      break;
+    case TORC_CONN_CONNECTING:
+    case TORC_CONN_HANDSHAKE:
+      c->net->stats.handshake_timeouts++;
+      torc_conn_end(c, TORC_ERR_TIMEOUT);
+      break;
+    case TORC_CONN_DRAINING:
+      torc_conn_end(c, TORC_ERR_CLOSED);
+      break;
+    case TORC_CONN_CLOSED:
+      break;
+  }
+}
+
+/* ---- writing ---- */
+
+static void on_written(uv_write_t *req, int status) {
+  write_req *w = TORC_CONTAINER_OF(req, write_req, req);
+  torc_conn *c = req->data;
+  torc_net *net = c->net;
+  c->in_flight -= w->len;
+  free(w->bytes);
+  free(w);
+  if (c->state == TORC_CONN_CLOSED) {
+    return;
+  }
+  if (status < 0) {
+    torc_conn_end(c, TORC_ERR_IO);
+  } else {
+    torc_list_remove(&c->dirty);
+    torc_list_push_back(&net->dirty, &c->dirty);
+  }
+  net->events.turn(net->events.ctx);
+}
+
+/* Hands the rest of `out` to libuv, which keeps the bytes until they are written. */
+static int queue_write(torc_conn *c) {
+  torc_buf *out = &c->tls.out;
+  write_req *w = calloc(1, sizeof *w);
+  if (w == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  size_t max = out->max;
+  w->bytes = out->p;
+  w->len = out->len;
+  w->req.data = c;
+  uv_buf_t buf = uv_buf_init((char *)w->bytes, (unsigned)w->len);
+  if (uv_write(&w->req, (uv_stream_t *)&c->tcp, &buf, 1, on_written) != 0) {
+    free(w);
+    return TORC_ERR_IO;
+  }
+  c->in_flight += w->len;
+  c->net->stats.writes_queued++;
+  torc_buf_init(out, torc_mem_libc(), max);
+  return 0;
+}
+
+static int write_now(torc_conn *c) {
+  torc_buf *out = &c->tls.out;
+  if (c->in_flight > 0 || out->len == 0) {
+    return 0;
+  }
+  uv_buf_t buf = uv_buf_init((char *)out->p, (unsigned)out->len);
+  int n = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+  c->net->stats.writes++;
+  if (n < 0 && n != UV_EAGAIN) {
+    return TORC_ERR_IO;
+  }
+  if (n > 0) {
+    torc_buf_consume(out, (size_t)n);
+  }
+  if (out->len > 0) {
+    return queue_write(c);
+  }
+  size_t max = out->max;
+  torc_buf_clear(out); /* an idle link holds no buffer */
+  torc_buf_init(out, torc_mem_libc(), max);
+  return 0;
+}
+
+void torc_conn_flush(torc_conn *c) {
+  if (c->state == TORC_CONN_CLOSED || c->state == TORC_CONN_CONNECTING) {
+    return;
+  }
+  int rc = write_now(c);
+  if (rc != 0) {
+    torc_conn_end(c, rc);
+    return;
+  }
+  if (c->state == TORC_CONN_DRAINING && c->in_flight == 0 && c->tls.out.len == 0) {
+    finish_drain(c);
+  }
+}
+
+static void mark_dirty(torc_conn *c) {
+  if (c->tls.out.len > 0 && torc_list_empty(&c->dirty)) {
+    torc_list_push_back(&c->net->dirty, &c->dirty);
+  }
+}
+
+/* [TLS-04] Messages are written into the stream one after the other; head and body meet in one
+ * record if they fit. */
+void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
+  torc_net *net = c->net;
+  size_t left = head.len + body.len;
+  size_t queued = c->tls.out.len + c->in_flight;
+  int rc = queued + left > net->limits.queue_max ? TORC_ERR_LIMIT : 0;
+  torc_rd parts[2];
+  torc_rd_init(&parts[0], head);
+  torc_rd_init(&parts[1], body);
+  while (rc == 0 && left > 0) {
+    size_t n = 0;
+    for (size_t i = 0; i < 2; i++) {
+      size_t take = torc_rd_left(&parts[i]);
+      take = take < TORC_NET_RECORD_BYTES - n ? take : TORC_NET_RECORD_BYTES - n;
+      if (take > 0) {
+        memcpy(net->record_buf + n, torc_rd_slice(&parts[i], take).p, take);
+        n += take;
+      }
+    }
+    rc = torc_tls_write(&c->tls, torc_slice_of(net->record_buf, n));
+    left -= n;
+  }
+  if (rc != 0) { /* a peer that does not read cannot make us remember */
+    if (rc == TORC_ERR_LIMIT) {
+      net->stats.queue_overflows++;
+    } else {
+      net->stats.tls_failures++;
+    }
+    TORC_LOG(net->log, TORC_LOG_WARN, "io:send_failed", TORC_F_ID("peer", &c->peer),
+             TORC_F_U64("queued", queued), TORC_F_ERR("why", rc));
+    torc_conn_end(c, rc);
+    return;
+  }
+  net->stats.messages_out++;
+  net->stats.bytes_out += head.len + body.len;
+  mark_dirty(c);
+  if (c->tls.out.len > TORC_NET_SEND_AHEAD) {
+    torc_conn_flush(c);
+  }
+}
+
+/* ---- messages ---- */
+
+static void deliver(torc_conn *c, torc_slice msg) {
+  torc_net *net = c->net;
+  net->stats.messages_in++;
+  net->stats.bytes_in += msg.len;
+  net->events.message(net->events.ctx, c->id, msg);
+}
+
+/* [GAP-48] no resynchronisation: what cannot be the start of a message closes the link. */
+static void bad_frame(torc_conn *c, int rc) {
+  torc_net *net = c->net;
+  if (rc == TORC_ERR_INVALID) { /* */
+    net->stats.later_version++;
+  } else if (rc == TORC_ERR_LIMIT) { /* */
+    net->stats.bad_length++;
+  } else {
+    net->stats.bad_frame++;
+  }
+  TORC_LOG(net->log, TORC_LOG_INFO, "io:bad_frame", TORC_F_ID("peer", &c->peer),
+           TORC_F_ERR("why", rc));
+  torc_conn_end(c, TORC_ERR_FORMAT);
+}
+
+/* Keeps the beginning of a message. The buffer grows with the bytes that came, not with the Length
+ * claimed. */
+static int keep(torc_conn *c, torc_slice bytes) {
+  torc_net *net = c->net;
+  if (net->partial_bytes - c->partial.cap + c->partial.len + bytes.len > net->limits.partial_max) {
+    net->stats.partial_refused++;
+    return TORC_ERR_LIMIT;
+  }
+  net->partial_bytes -= c->partial.cap;
+  int rc = torc_buf_append(&c->partial, bytes);
+  net->partial_bytes += c->partial.cap;
+  return rc;
+}
+
+/* How much of `data` still belongs to the message in `partial`; 0 on a bad frame. */
+static size_t missing(torc_conn *c, torc_slice data, bool *is_whole) {
+  uint32_t length = 0;
+  int rc = torc_frame_peek(torc_buf_slice(&c->partial), &length);
+  *is_whole = false;
+  if (rc == TORC_ERR_SHORT) { /* byte by byte until Length is there: at most 15 times */
+    return 1;
+  }
+  if (rc != 0) {
+    bad_frame(c, rc);
+    return 0;
+  }
+  size_t need = length - c->partial.len;
+  *is_whole = need <= data.len;
+  return need < data.len ? need : data.len;
+}
+
+static void consume_partial(torc_conn *c, torc_slice *data) {
+  bool is_whole = false;
+  size_t take = missing(c, *data, &is_whole);
+  if (take == 0 && !is_whole) {
+    return;
+  }
+  int rc = keep(c, torc_slice_sub(*data, 0, take));
+  if (rc != 0) {
+    torc_conn_end(c, rc);
+    return;
+  }
+  *data = torc_slice_of(data->p + take, data->len - take);
+  if (!is_whole) {
+    return;
+  }
+  torc_timer_stop(&c->net->timers, &c->timer);
+  torc_buf whole = c->partial; /* the call may close the link */
+  c->net->partial_bytes -= whole.cap;
+  torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
+  deliver(c, torc_buf_slice(&whole));
+  torc_buf_clear(&whole);
+}
+
+static void consume(torc_conn *c, torc_slice data) {
+  while (c->state == TORC_CONN_UP && data.len > 0) {
+    uint32_t length = 0;
+    if (c->partial.len > 0) {
+      consume_partial(c, &data);
+      continue;
+    }
+    int rc = torc_frame_peek(data, &length);
+    if (rc != 0 && rc != TORC_ERR_SHORT) {
+      bad_frame(c, rc);
+      return;
+    }
+    if (rc == 0 && length <= data.len) { /* straight from the read buffer, no copy */
+      torc_slice msg = torc_slice_of(data.p, length);
+      data = torc_slice_of(data.p + length, data.len - length);
+      deliver(c, msg);
+      continue;
+    }
+    rc = keep(c, data);
+    if (rc != 0) {
+      torc_conn_end(c, rc);
+    }
+    return;
+  }
+}
+
+/* The limit runs from the first byte of a message, decrypted or not. */
+static void watch_message(torc_conn *c) {
+  torc_net *net = c->net;
+  if (c->state != TORC_CONN_UP) {
+    return;
+  }
+  bool is_waiting = c->partial.len > 0 || torc_tls_has_part(&c->tls);
+  if (is_waiting && !torc_timer_armed(&c->timer)) {
+    torc_net_arm(net, &c->timer, torc_time_add(torc_net_now(), net->limits.message));
+  } else if (!is_waiting && torc_timer_armed(&c->timer)) {
+    torc_timer_stop(&net->timers, &c->timer);
+  }
+}
+
+/* The node may close the link from inside a message; its TLS object is then gone. */
+static void read_plain(torc_conn *c) {
+  torc_net *net = c->net;
+  for (;;) {
+    size_t len = 0;
+    int rc = 0;
+    while (rc == 0 && TORC_NET_PLAIN_BYTES - len >= TORC_NET_RECORD_BYTES) {
+      size_t n = 0;
+      rc = torc_tls_read(&c->tls, net->plain_buf + len, TORC_NET_PLAIN_BYTES - len, &n);
+      len += n;
+      if (n == 0) {
+        break;
+      }
+    }
+    bool is_all = rc != 0 || TORC_NET_PLAIN_BYTES - len >= TORC_NET_RECORD_BYTES;
+    if (c->state == TORC_CONN_UP) {
+      consume(c, torc_slice_of(net->plain_buf, len));
+    }
+    if (c->state != TORC_CONN_UP && c->state != TORC_CONN_DRAINING) {
+      return;
+    }
+    if (rc != 0) {
+      if (rc == TORC_ERR_CRYPTO) {
+        net->stats.tls_failures++;
+        TORC_LOG(net->log, TORC_LOG_INFO, "io:tls_failed", TORC_F_ID("peer", &c->peer),
+                 TORC_F_STR("why", c->tls.why));
+      }
+      torc_conn_end(c, rc);
+      return;
+    }
+    if (is_all) {
+      return;
+    }
+  }
+}
+
+/* ---- the handshake's end ---- */
+
+/* [TLS-06] [GAP-136] The peer at the other end: the one expected, if the certificate has it; else
+ * the certificate's first, which is what a node runs as. */
+static int identify(torc_conn *c, torc_pending **pending) {
+  torc_net *net = c->net;
+  const torc_cert *cert = c->tls.cert;
+  *pending = NULL;
+  c->peer = cert->peers[0];
+  if (c->dial != NULL && !torc_id_eq(&c->dial->expected, &torc_id_zero)) {
+    if (!torc_conn_has_peer(c, &c->dial->expected)) {
+      net->stats.wrong_peer++;
+      memcpy(c->tls.why, "another peer than expected", sizeof "another peer than expected");
+      return TORC_ERR_DENIED;
+    }
+    c->peer = c->dial->expected;
+  }
+  if (torc_conn_has_peer(c, &net->self)) {
+    net->stats.self_links++;
+    memcpy(c->tls.why, "connected to itself", sizeof "connected to itself");
+    return TORC_ERR_EXISTS;
+  }
+  const torc_fingerprint *wanted = c->dial != NULL ? &c->dial->fingerprint : NULL;
+  if (c->dial == NULL) {
+    *pending = torc_pending_of(net, c);
+    if (*pending != NULL) {
+      c->peer = (*pending)->peer;
+      wanted = &(*pending)->fingerprint;
+    }
+  }
+  if (wanted != NULL && !torc_fingerprint_matches(wanted, cert)) { /* [GAP-72] */
+    net->stats.bad_fingerprint++;
+    memcpy(c->tls.why, "fingerprint differs from CONNECT",
+           sizeof "fingerprint differs from CONNECT");
+    return TORC_ERR_CRYPTO;
+  }
+  return 0;
+}
+
+static void local_address(torc_conn *c, uint8_t out[18]) {
+  torc_sock local;
+  int len = (int)sizeof local;
+  memset(&local, 0, sizeof local);
+  if (uv_tcp_getsockname(&c->tcp, &local.sa, &len) != 0) {
+    memset(&local, 0, sizeof local);
+    local.sa.sa_family = AF_INET;
+  }
+  torc_sock_normalise(&local);
+  torc_sock_wire(&local, out);
+}
+
+/* The time of the handshake has passed on, that of messages begins. */
+static int go_up(torc_conn *c) {
+  torc_net *net = c->net;
+  torc_pending *pending = NULL;
+  int rc = identify(c, &pending);
+  if (rc == 0 && net->links.len >= net->limits.links_max) {
+    net->stats.links_refused++;
+    rc = TORC_ERR_LIMIT;
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  torc_link_id id = net->last_id + 1;
+  rc = torc_map_put(&net->links, &id, c);
+  if (rc != 0) {
+    return rc;
+  }
+  net->last_id = id;
+  c->id = id;
+  c->state = TORC_CONN_UP;
+  c->not_after = c->tls.cert->not_after;
+  torc_timer_stop(&net->timers, &c->timer);
+  leave_half_open(c);
+  torc_link_info info = {.kind = TORC_LINK_TLS, .peer = c->peer, .cert = c->tls.cert};
+  c->tls.cert = NULL; /* its reference passes on */
+  local_address(c, info.local_addr);
+  if (c->dial != NULL) {
+    info.token = c->dial->token;
+    c->dialable = c->remote;
+    torc_dial *dial = c->dial;
+    c->dial = NULL;
+    torc_dial_won(dial, c);
+  } else if (pending != NULL) {
+    info.token = pending->token;
+    if (pending->num_addrs > 0) {
+      c->dialable = pending->addrs[0];
+    }
+    torc_pending_free(pending);
+  }
+  net->stats.links_up++;
+  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_up", TORC_F_ID("peer", &c->peer),
+           TORC_F_U64("link", id));
+  c->is_told_up = true;
+  net->events.up(net->events.ctx, id, &info);
+  if (c->state == TORC_CONN_UP && net->is_paused) {
+    torc_conn_set_reading(c, false);
+  }
+  return 0;
+}
+
+static void step_handshake(torc_conn *c) {
+  int rc = torc_tls_handshake(&c->tls);
+  if (rc == TORC_ERR_SHORT) {
+    mark_dirty(c);
+    return;
+  }
+  if (rc == 0) {
+    mark_dirty(c);
+    rc = go_up(c);
+  }
+  if (rc != 0) {
+    fail_handshake(c, rc);
+  }
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
+  torc_conn *c = h->data;
+  (void)suggested;
+  *buf = uv_buf_init((char *)c->net->read_buf, TORC_NET_READ_BYTES);
+}
+
+static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
+  torc_conn *c = s->data;
+  torc_net *net = c->net;
+  if (nread == 0 || c->state == TORC_CONN_CLOSED) {
+    return;
+  }
+  if (nread < 0) {
+    if (c->state == TORC_CONN_HANDSHAKE) {
+      memcpy(c->tls.why, "closed by the other side", sizeof "closed by the other side");
+      fail_handshake(c, TORC_ERR_CLOSED);
+    } else {
+      torc_conn_end(c, nread == UV_EOF ? TORC_ERR_CLOSED : TORC_ERR_IO);
+    }
+    net->events.turn(net->events.ctx);
+    return;
+  }
+  c->tls.in = torc_slice_of(buf->base, (size_t)nread);
+  if (c->state == TORC_CONN_HANDSHAKE) {
+    step_handshake(c);
+  }
+  if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
+    read_plain(c);
+  }
+  watch_message(c);
+  net->events.turn(net->events.ctx);
+}
+
+void torc_conn_set_reading(torc_conn *c, bool on) {
+  if (c->is_reading == on) {
+    return;
+  }
+  c->is_reading = on;
+  if (!on) {
+    (void)uv_read_stop((uv_stream_t *)&c->tcp);
+  } else if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0) {
+    torc_conn_end(c, TORC_ERR_IO);
+  }
+}
+
+int torc_conn_begin(torc_conn *c, bool is_client) {
+  torc_net *net = c->net;
+  int len = (int)sizeof c->remote;
+  (void)uv_tcp_nodelay(&c->tcp, 1);
+  memset(&c->remote, 0, sizeof c->remote);
+  if (uv_tcp_getpeername(&c->tcp, &c->remote.sa, &len) != 0) {
+    return TORC_ERR_IO;
+  }
+  torc_sock_normalise(&c->remote);
+  /* Room for one more message than the limit lets in, and for the handshake. */
+  size_t out_max = net->limits.queue_max + 2 * TORC_MESSAGE_MAX;
+  int rc = torc_tls_init(&c->tls, net->tls, is_client, out_max);
+  if (rc != 0) {
+    return rc;
+  }
+  c->state = TORC_CONN_HANDSHAKE;
+  torc_net_arm(net, &c->timer, torc_time_add(torc_net_now(), net->limits.handshake));
+  torc_conn_set_reading(c, true);
+  if (is_client && c->state == TORC_CONN_HANDSHAKE) {
+    step_handshake(c);
+  }
+  return 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+#include "io/err.h"
+#include "io/net_impl.h"
+
+torc_time torc_net_now(void) {
+  return uv_hrtime() / 1000;
+}
+
+/* ---- timers ---- */
+
+static void on_timer(uv_timer_t *t);
+
+static void rearm(torc_net *net) {
+  torc_time next = torc_timers_next(&net->timers);
+  if (net->is_shutting) {
+    return;
+  }
+  if (next == TORC_NEVER) {
+    (void)uv_timer_stop(&net->timer);
+    return;
+  }
+  torc_time now = torc_net_now();
+  uint64_t ms = next > now ? (next - now + 999) / 1000 : 0;
+  (void)uv_timer_start(&net->timer, on_timer, ms, 0);
+}
+
+static void on_timer(uv_timer_t *t) {
+  torc_net *net = t->data;
+  torc_timers_run(&net->timers, torc_net_now());
+  rearm(net);
+  net->events.turn(net->events.ctx);
+}
+
+void torc_net_arm(torc_net *net, torc_timer *t, torc_time at) {
+  torc_time before = torc_timers_next(&net->timers);
+  torc_timer_arm(&net->timers, t, at);
+  if (torc_timers_next(&net->timers) <
+      before) { /* a later deadline is found when the earlier one fires */
+    rearm(net);
+  }
+}
+
+/* ---- life ---- */
+
+static int allocate(torc_net *net) {
+  net->read_buf = malloc(TORC_NET_READ_BYTES);
+  net->plain_buf = malloc(TORC_NET_PLAIN_BYTES);
+  net->record_buf = malloc(TORC_NET_RECORD_BYTES);
+  return net->read_buf != NULL && net->plain_buf != NULL && net->record_buf != NULL
+             ? 0
+             : TORC_ERR_NOMEM;
+}
+
+static void on_timer_closed(uv_handle_t *h) {
+  torc_net *net = h->data;
+  net->num_handles--;
+}
+
+int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t err_cap) {
+  torc_net *net = calloc(1, sizeof *net);
+  if (net == NULL) {
+    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
+  }
+  torc_net_limits defaults = TORC_NET_LIMITS_INIT;
+  uint64_t seed = 0;
+  const torc_crypto *crypto = torc_pki_crypto(cfg->pki);
+  int rc = crypto->random(crypto->ctx, (uint8_t *)&seed, sizeof seed);
+  net->loop = cfg->loop;
+  net->pki = cfg->pki;
+  net->limits = cfg->limits == NULL ? defaults : *cfg->limits;
+  net->events = cfg->events;
+  net->log = cfg->log;
+  net->wall = cfg->wall;
+  torc_timers_init(&net->timers);
+  torc_map_init(&net->links, torc_mem_libc(), sizeof(torc_link_id), seed);
+  torc_list_init(&net->conns);
+  torc_list_init(&net->dirty);
+  torc_list_init(&net->ended);
+  torc_list_init(&net->dials);
+  torc_list_init(&net->pending);
+  torc_list_init(&net->failures);
+  if (rc == 0) {
+    rc = allocate(net);
+  }
+  if (rc == 0) {
+    rc = torc_tls_ctx_new(&net->tls, cfg->pki, err, err_cap);
+  } else {
+    torc_fail(rc, err, err_cap, "no memory or no random numbers");
+  }
+  if (rc == 0 && uv_timer_init(net->loop, &net->timer) != 0) {
+    rc = torc_fail(TORC_ERR_IO, err, err_cap, "the event loop cannot make a timer");
+  }
+  if (rc != 0) {
+    torc_net_free(net);
+    return rc;
+  }
+  net->timer.data = net;
+  net->num_handles = 1;
+  uv_unref((uv_handle_t *)&net->timer);
+  net->self = torc_pki_own_cert(cfg->pki)->peers[0];
+  torc_tls_ctx_set_wall(net->tls, net->wall);
+  *out = net;
+  return 0;
+}
+
+static void on_listener_closed(uv_handle_t *h) {
+  torc_net *net = h->data;
+  net->num_handles--;
+}
+
+void torc_net_shutdown(torc_net *net) {
+  if (net->is_shutting) {
+    return;
+  }
+  net->is_shutting = true;
+  for (size_t i = 0; i < net->num_listeners; i++) {
+    uv_close((uv_handle_t *)&net->listeners[i]->tcp, on_listener_closed);
+  }
+  torc_list *node = NULL;
+  while ((node = torc_list_pop_front(&net->dials)) != NULL) {
+    torc_list_init(node);
+    torc_dial_free(TORC_CONTAINER_OF(node, torc_dial, all));
+  }
+  for (node = net->conns.next; node != &net->conns; node = node->next) {
+    torc_conn_end(TORC_CONTAINER_OF(node, torc_conn, all), TORC_ERR_CLOSED);
+  }
+  while ((node = torc_list_pop_front(&net->pending)) != NULL) {
+    torc_list_init(node);
+    torc_pending_free(TORC_CONTAINER_OF(node, torc_pending, all));
+  }
+  (void)uv_timer_stop(&net->timer);
+  uv_close((uv_handle_t *)&net->timer, on_timer_closed);
+}
+
+bool torc_net_is_shut(const torc_net *net) {
+  return net->num_handles == 0;
+}
+
+void torc_net_free(torc_net *net) {
+  if (net == NULL) {
+    return;
+  }
+  torc_list *node = NULL;
+  while ((node = torc_list_pop_front(&net->failures)) != NULL) {
+    free(TORC_CONTAINER_OF(node, torc_failure, all));
+  }
+  for (size_t i = 0; i < net->num_listeners; i++) {
+    free(net->listeners[i]);
+  }
+  torc_map_clear(&net->links);
+  torc_tls_ctx_free(net->tls);
+  free(net->read_buf);
+  free(net->plain_buf);
+  free(net->record_buf);
+  free(net);
+}
+
+/* ---- what is told later ---- */
+
+void torc_net_tell_failure(torc_net *net, torc_token token, int rc) {
+  torc_failure *f = calloc(1, sizeof *f);
+  net->stats.open_failures++;
+  if (f == NULL) { /* the node's own time limit ends what we cannot report */
+    net->stats.no_memory++;
+    return;
+  }
+  f->token = token;
+  f->rc = rc;
+  torc_list_push_back(&net->failures, &f->all);
+}
+
+static size_t tell_congestion(torc_net *net, torc_conn *c) {
+  size_t queued = c->tls.out.len + c->in_flight;
+  if (!c->is_congested && queued > net->limits.queue_high) {
+    c->is_congested = true;
+    net->stats.congestions++;
+  } else if (c->is_congested && queued <= net->limits.queue_low) {
+    c->is_congested = false;
+  }
+  if (c->state != TORC_CONN_UP || c->is_congested == c->has_told_congested) {
+    return 0;
+  }
+  c->has_told_congested = c->is_congested;
+  net->events.congested(net->events.ctx, c->id, c->is_congested);
+  return 1;
+}
+
+size_t torc_net_flush(torc_net *net) {
+  size_t told = 0;
+  torc_list *node = NULL;
+  while ((node = torc_list_pop_front(&net->dirty)) != NULL) {
+    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, dirty);
+    torc_list_init(node);
+    torc_conn_flush(c);
+    told += tell_congestion(net, c);
+  }
+  while ((node = torc_list_pop_front(&net->ended)) != NULL) {
+    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, ended);
+    torc_list_init(node);
+    if (c->is_told_up) {
+      c->is_told_up = false;
+      told++;
+      net->events.down(net->events.ctx, c->id, c->end_rc);
+    }
+  }
+  while ((node = torc_list_pop_front(&net->failures)) != NULL) {
+    torc_failure f = *TORC_CONTAINER_OF(node, torc_failure, all);
+    free(TORC_CONTAINER_OF(node, torc_failure, all));
+    told++;
+    net->events.open_failed(net->events.ctx, f.token, f.rc);
+  }
+  return told;
+}
+
+/* ---- calls by link ---- */
+
+static torc_conn *find_link(const torc_net *net, torc_link_id link) {
+  return torc_map_get(&net->links, &link);
+}
+
+void torc_net_send(torc_net *net, torc_link_id link, torc_slice head, torc_slice body) {
+  torc_conn *c = find_link(net, link);
+  if (c != NULL && c->state == TORC_CONN_UP) {
+    torc_conn_send(c, head, body);
+  }
+}
+
+void torc_net_close(torc_net *net, torc_link_id link) {
+  torc_conn *c = find_link(net, link);
+  if (c != NULL) {
+    torc_conn_drain(c);
+  }
+}
+
+void torc_net_pause(torc_net *net, bool is_paused) {
+  if (net->is_paused == is_paused) {
+    return;
+  }
+  net->is_paused = is_paused;
+  if (is_paused) {
+    net->stats.pauses++;
+  }
+  for (torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
+    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, all);
+    if (c->state == TORC_CONN_UP) {
+      torc_conn_set_reading(c, !is_paused);
+    }
+  }
+}
+
+void torc_net_set_wall(torc_net *net, torc_wall now) {
+  net->wall = now;
+  torc_tls_ctx_set_wall(net->tls, now);
+  for (torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
+    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, all);
+    if (c->state == TORC_CONN_UP && now > c->not_after) { /* [GAP-135] */
+      net->stats.expired_links++;
+      TORC_LOG(net->log, TORC_LOG_INFO, "io:certificate_expired", TORC_F_ID("peer", &c->peer));
+      torc_conn_drain(c);
+    }
+  }
+}
+
+/* ---- views ---- */
+
+/* [BST-09] [BST-11] only peers linked directly, and only where they can be dialled. */
+void torc_net_each_dialable(const torc_net *net, void *ctx,
+                            void (*each)(void *ctx, const torc_id *peer, const torc_endpoint *at)) {
+  for (const torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
+    const torc_conn *c = TORC_CONTAINER_OF((torc_list *)(uintptr_t)node, torc_conn, all);
+    if (c->state != TORC_CONN_UP || c->dialable.sa.sa_family == 0) {
+      continue;
+    }
+    char host[TORC_SOCK_TEXT];
+    torc_endpoint at;
+    memset(&at, 0, sizeof at);
+    torc_sock_host(&c->dialable, host);
+    memcpy(at.host, host, strlen(host) + 1);
+    at.port = torc_sock_port(&c->dialable);
+    at.peer = c->peer;
+    each(ctx, &c->peer, &at);
+  }
+}
+
+void torc_net_counters(const torc_net *net, void *ctx,
+                       void (*each)(void *ctx, const char *name, uint64_t value)) {
+#define X(name) each(ctx, "io_" #name, net->stats.name);
+  TORC_NET_STATS(X)
+#undef X
+  each(ctx, "io_half_open", net->num_half_open);
+  each(ctx, "io_connections", net->num_conns);
+  each(ctx, "io_partial_bytes", net->partial_bytes);
+}

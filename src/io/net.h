@@ -1,0 +1,125 @@
+/* TLS links over TCP on a libuv loop: listening, dialling, framing, back-pressure. Knows
+ * certificates and message lengths, nothing else of the overlay. One thread.
+ *
+ * What happens is told through torc_net_events. `down`, `open_failed` and `congested` come from
+ * inside torc_net_flush only, `up` and `message` from the loop only, so no call below ever calls
+ * back except torc_net_flush. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_IO_NET_H
+#define TORC_IO_NET_H
+
+#include <uv.h>
+
+#include "io/addr.h"
+#include "io/x509.h"
+#include "torc/node.h"
+
+typedef struct torc_net torc_net;
+
+#define TORC_NET_LISTEN_MAX 8
+#define TORC_NET_ADVERTISE_MAX 8
+
+/* Every limit a peer can reach; each has a counter. */
+typedef struct torc_net_limits {
+  torc_time handshake; /* TCP accepted to TLS done */
+  torc_time message;   /* first to last byte of one message */
+  torc_time dial;      /* all addresses of one OPEN or CONNECT */
+  torc_time stagger;   /* before the next address is tried beside the first */
+  torc_time linger;    /* for what is queued when a link is closed in good order */
+  uint32_t half_open_max,
+      half_open_per_ip_max;                /* accepted connections without a finished handshake */
+  uint32_t links_max;                      /* of all kinds; the node's own limits are lower */
+  uint32_t pending_max;                    /* CONNECTs answered or awaited */
+  size_t queue_high, queue_low, queue_max; /* bytes waiting to be sent on one link */
+  size_t partial_max;                      /* bytes of unfinished messages on all links */
+} torc_net_limits;
+
+#define TORC_NET_LIMITS_INIT                                                                     \
+  {                                                                                              \
+    .handshake = TORC_SEC(10), .message = TORC_SEC(30), .dial = TORC_SEC(10),                    \
+    .stagger = TORC_MS(250), .linger = TORC_SEC(2), .half_open_max = 256,                        \
+    .half_open_per_ip_max = 64, .links_max = 1024, .pending_max = 256, .queue_high = 256u << 10, \
+    .queue_low = 64u << 10, .queue_max = 8u << 20, .partial_max = 32u << 20                      \
+  }
+
+typedef struct torc_net_events {
+  void *ctx;
+  /* info->cert: one reference passes to the receiver. */
+  void (*up)(void *ctx, torc_link_id link, const torc_link_info *info);
+  /* A whole message; `msg` lives for the call. */
+  void (*message)(void *ctx, torc_link_id link, torc_slice msg);
+  void (*down)(void *ctx, torc_link_id link, int rc);
+  void (*open_failed)(void *ctx, torc_token token, int rc);
+  void (*congested)(void *ctx, torc_link_id link, bool is_congested);
+  /* The loop has done a step: drain what it caused, then call torc_net_flush. */
+  void (*turn)(void *ctx);
+} torc_net_events;
+
+typedef struct torc_net_config {
+  uv_loop_t *loop;
+  torc_pki *pki;                 /* borrowed, with own certificate and key */
+  const torc_net_limits *limits; /* copied; NULL: the defaults */
+  torc_net_events events;
+  const torc_log *log; /* may be NULL */
+  torc_wall wall;
+} torc_net_config;
+
+int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err,
+                 size_t err_cap) TORC_MUST_CHECK;
+/* Closes every handle at once, without events. Run the loop until it has no handle of ours, then
+ * torc_net_free. */
+void torc_net_shutdown(torc_net *net);
+bool torc_net_is_shut(const torc_net *net);
+void torc_net_free(torc_net *net);
+
+/* "address:port"; the reason names address and cause. */
+int torc_net_listen(torc_net *net, const char *address, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Puts `address` into candidates instead of the listening addresses. */
+int torc_net_advertise(torc_net *net, const char *address, char *err,
+                       size_t err_cap) TORC_MUST_CHECK;
+size_t torc_net_num_listeners(const torc_net *net);
+uint16_t torc_net_port(const torc_net *net, size_t i);
+/* Whether host and port are one of the listening or advertised addresses; a host name is resolved
+ * (blocking). */
+bool torc_net_is_self(const torc_net *net, const torc_endpoint *endpoint);
+
+/* Dials [TLS-06]; ends with `up` or `open_failed` and `token`. */
+void torc_net_open(torc_net *net, torc_token token, const torc_endpoint *endpoint);
+/* Encrypts head ++ body as one message; nothing happens if the link is gone. */
+void torc_net_send(torc_net *net, torc_link_id link, torc_slice head, torc_slice body);
+/* Closes once what was sent is flushed; `down` follows at the next flush. */
+void torc_net_close(torc_net *net, torc_link_id link);
+/* Writes what is queued, tells what happened; returns the number of events told. */
+size_t torc_net_flush(torc_net *net);
+/* Stops or resumes reading from every link. */
+void torc_net_pause(torc_net *net, bool is_paused);
+/* The present; links whose certificate has expired are closed [GAP-135]. */
+void torc_net_set_wall(torc_net *net, torc_wall now);
+
+/* ---- CONNECT with TCP host candidates [CON-01] ---- */
+
+/* Storage of the candidate strings of a torc_connect_params. */
+typedef struct torc_net_params {
+  torc_connect_params p;
+  char text[TORC_NET_ADVERTISE_MAX][160];
+} torc_net_params;
+/* Own parameters for an offer. TORC_ERR_CRYPTO: no randomness. */
+int torc_net_offer(torc_net *net, torc_net_params *out) TORC_MUST_CHECK;
+/* Own parameters for the answer to `remote`; 0, or the code to refuse with. The remote side is
+ * remembered under `token`. */
+uint16_t torc_net_answer(torc_net *net, torc_token token, const torc_connect_params *remote,
+                         torc_net_params *out);
+/* The answer came: dials or awaits. */
+void torc_net_connect(torc_net *net, torc_token token, const torc_id *peer,
+                      const torc_connect_params *remote);
+/* The answer was sent: dials or awaits. */
+void torc_net_accept(torc_net *net, torc_token token, const torc_id *peer);
+
+/* ---- views ---- */
+
+/* Links whose other end can be dialled again [BST-11]: `each` gets peer-id and address. */
+void torc_net_each_dialable(const torc_net *net, void *ctx,
+                            void (*each)(void *ctx, const torc_id *peer, const torc_endpoint *at));
+void torc_net_counters(const torc_net *net, void *ctx,
+                       void (*each)(void *ctx, const char *name, uint64_t value));
+
+#endif

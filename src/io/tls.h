@@ -1,0 +1,47 @@
+/* TLS over whatever carries bytes: one OpenSSL connection whose input and output are memory.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_IO_TLS_H
+#define TORC_IO_TLS_H
+
+#include "base/cursor.h"
+#include "io/x509.h"
+
+typedef struct torc_tls_ctx torc_tls_ctx; /* what all connections of one node share */
+
+/* Borrows `pki`, which must hold the own certificate and key. */
+int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err,
+                     size_t err_cap) TORC_MUST_CHECK;
+void torc_tls_ctx_free(torc_tls_ctx *c);
+/* The present: certificates are dated by it. */
+void torc_tls_ctx_set_wall(torc_tls_ctx *c, torc_wall now);
+
+#define TORC_TLS_WHY_MAX 128
+
+/* One connection; lies in its owner. */
+typedef struct torc_tls {
+  torc_tls_ctx *ctx;
+  void *ssl; /* SSL * */
+  torc_slice
+      in; /* ciphertext not read yet, borrowed; set by the owner before a call, empty after it */
+  torc_buf out;               /* ciphertext to be sent; the owner takes it out */
+  torc_cert *cert;            /* the other side's, once the handshake is done; owned */
+  bool is_closed;             /* the other side said close_notify */
+  char why[TORC_TLS_WHY_MAX]; /* reason of a failure */
+} torc_tls;
+
+/* out_max: bytes `out` may hold; a write beyond it fails. */
+int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, size_t out_max) TORC_MUST_CHECK;
+void torc_tls_clear(torc_tls *t);
+/* 0: done, `cert` is set. TORC_ERR_SHORT: needs more input. TORC_ERR_CRYPTO: failed, see `why`;
+ * `out` may hold an alert. */
+int torc_tls_handshake(torc_tls *t) TORC_MUST_CHECK;
+/* Reads decrypted bytes; *len 0: `in` is used up. TORC_ERR_CLOSED, TORC_ERR_CRYPTO. */
+int torc_tls_read(torc_tls *t, uint8_t *buf, size_t cap, size_t *len) TORC_MUST_CHECK;
+/* Part of a record has come and the rest has not. */
+bool torc_tls_has_part(const torc_tls *t);
+/* Encrypts all of `data` into `out`. TORC_ERR_LIMIT: no room there. */
+int torc_tls_write(torc_tls *t, torc_slice data) TORC_MUST_CHECK;
+/* Says close_notify; nothing can be written after it. */
+void torc_tls_shutdown(torc_tls *t);
+
+#endif
