@@ -129,6 +129,14 @@ int torc_route_log_append(torc_node *n, torc_slice log, const torc_link *leaving
 
 /* ---- own messages ---- */
 
+static void start_local(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
+  (void)cookie;
+  (void)rc;
+  (void)peer;
+  torc_inbound_start(n, ctx);
+}
+
+/* A message whose way ends where it began: handled once the present call is through. */
 static int deliver_local(torc_node *n, const torc_header *h, torc_slice body,
                          const torc_step *step) {
   size_t cap = 0;
@@ -153,8 +161,11 @@ static int deliver_local(torc_node *n, const torc_header *h, torc_slice body,
   if (in == NULL) {
     return TORC_ERR_NOMEM;
   }
-  torc_inbound_start(n, in);
-  return 0;
+  int deferred = torc_defer(n, start_local, in, 0, 0, NULL);
+  if (deferred != 0) {
+    torc_inbound_free(n, in);
+  }
+  return deferred;
 }
 
 static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) {
