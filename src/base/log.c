@@ -7,13 +7,13 @@
 
 #include "base/id.h"
 
-typedef struct out {
+typedef struct json {
   char *p;
   size_t len, cap;
   bool is_full; /* sticky: something did not fit */
-} out;
+} json;
 
-static void put_bytes(out *o, const char *p, size_t len) {
+static void put_bytes(json *o, const char *p, size_t len) {
   if (o->is_full || len > o->cap - o->len) {
     o->is_full = true;
     return;
@@ -22,11 +22,11 @@ static void put_bytes(out *o, const char *p, size_t len) {
   o->len += len;
 }
 
-static void put_text(out *o, const char *text) {
+static void put_text(json *o, const char *text) {
   put_bytes(o, text, strlen(text));
 }
 
-static void put_u64(out *o, uint64_t v) {
+static void put_u64(json *o, uint64_t v) {
   char digits[20];
   size_t n = sizeof(digits);
   do {
@@ -36,7 +36,7 @@ static void put_u64(out *o, uint64_t v) {
   put_bytes(o, digits + n, sizeof(digits) - n);
 }
 
-static void put_i64(out *o, int64_t v) {
+static void put_i64(json *o, int64_t v) {
   if (v < 0) {
     put_text(o, "-");
     put_u64(o, 0 - (uint64_t)v);
@@ -45,7 +45,7 @@ static void put_i64(out *o, int64_t v) {
   }
 }
 
-static void put_hex(out *o, torc_slice s) {
+static void put_hex(json *o, torc_slice s) {
   static const char digits[] = "0123456789abcdef";
   put_text(o, "\"");
   for (size_t i = 0; i < s.len && !o->is_full; i++) {
@@ -69,7 +69,7 @@ static bool is_printable(torc_slice s) {
 }
 
 /* `s` is UTF-8; control characters are written as \u00xx. */
-static void put_quoted(out *o, torc_slice s) {
+static void put_quoted(json *o, torc_slice s) {
   static const char digits[] = "0123456789abcdef";
   put_text(o, "\"");
   for (size_t i = 0; i < s.len && !o->is_full; i++) {
@@ -87,7 +87,7 @@ static void put_quoted(out *o, torc_slice s) {
   put_text(o, "\"");
 }
 
-static void put_str(out *o, const char *text) {
+static void put_str(json *o, const char *text) {
   torc_slice s = torc_slice_str(text);
   if (text == NULL) {
     put_text(o, "null");
@@ -98,7 +98,7 @@ static void put_str(out *o, const char *text) {
   }
 }
 
-static void put_value(out *o, const torc_field *f) {
+static void put_value(json *o, const torc_field *f) {
   switch (f->kind) {
     case TORC_FIELD_U64:
       put_u64(o, f->v.u64);
@@ -132,10 +132,10 @@ static void put_value(out *o, const torc_field *f) {
   }
 }
 
-size_t torc_log_json(char *line, size_t cap, torc_time t_us, torc_log_level level, const char *name,
+size_t torc_log_json(char *out, size_t cap, torc_time t_us, torc_log_level level, const char *name,
                      const torc_field *fields, size_t num_fields) {
   static const char tail[] = "}\n"; /* with its NUL */
-  out o = {.p = line, .len = 0, .cap = cap > sizeof(tail) ? cap - sizeof(tail) : 0};
+  json o = {.p = out, .len = 0, .cap = cap > sizeof(tail) ? cap - sizeof(tail) : 0};
   put_text(&o, "{\"t_us\":");
   put_u64(&o, t_us);
   put_text(&o, ",\"level\":");
@@ -144,7 +144,7 @@ size_t torc_log_json(char *line, size_t cap, torc_time t_us, torc_log_level leve
   put_str(&o, name);
   if (o.is_full) {
     if (cap != 0) {
-      line[0] = '\0';
+      out[0] = '\0';
     }
     return 0;
   }
@@ -159,7 +159,7 @@ size_t torc_log_json(char *line, size_t cap, torc_time t_us, torc_log_level leve
       break;
     }
   }
-  memcpy(line + o.len, tail, sizeof(tail));
+  memcpy(out + o.len, tail, sizeof(tail));
   return o.len + sizeof(tail) - 1;
 }
 
@@ -170,10 +170,10 @@ const char *torc_log_level_name(torc_log_level level) {
   return i < TORC_ARRAY_LEN(level_names) ? level_names[i] : "unknown";
 }
 
-int torc_log_level_parse(const char *text, torc_log_level *result) {
+int torc_log_level_parse(const char *text, torc_log_level *out) {
   for (size_t i = TORC_LOG_ERROR; i < TORC_ARRAY_LEN(level_names); i++) {
     if (text != NULL && strcmp(text, level_names[i]) == 0) {
-      *result = (torc_log_level)i;
+      *out = (torc_log_level)i;
       return 0;
     }
   }

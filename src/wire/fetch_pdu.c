@@ -67,7 +67,7 @@ static int specifier_get(torc_rd *rd, const torc_model_lookup *models, torc_spec
 }
 
 bool torc_specifier_next(torc_rd *rd, const torc_model_lookup *models, torc_specifier *out) {
-  torc_specifier s;
+  torc_specifier s = {0};
   if (torc_rd_left(rd) == 0) {
     return false;
   }
@@ -81,7 +81,7 @@ bool torc_specifier_next(torc_rd *rd, const torc_model_lookup *models, torc_spec
 static int check_specifiers(torc_slice list, const torc_model_lookup *models,
                             torc_type_id *unknown) {
   torc_type_set seen;
-  torc_specifier s;
+  torc_specifier s = {0};
   torc_rd rd;
   torc_type_set_init(&seen);
   torc_rd_init(&rd, list);

@@ -39,18 +39,22 @@ void vec_text_free(vec_text *t) {
 }
 
 void vec_add(vec_text *t, const char *format, ...) {
+  char piece[1024];
   va_list args;
   int len;
   va_start(args, format);
-  len = vsnprintf(NULL, 0, format, args);
+  /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is initialised one line above */
+  len = vsnprintf(piece, sizeof(piece), format, args);
   va_end(args);
+  if (len < 0 || (size_t)len >= sizeof(piece)) {
+    fprintf(stderr, "a piece of more than %zu characters\n", sizeof(piece));
+    exit(2);
+  }
   if (t->len + (size_t)len + 1 > t->cap) {
     t->cap = 2 * (t->len + (size_t)len + 1);
     t->p = must(realloc(t->p, t->cap));
   }
-  va_start(args, format);
-  vsnprintf(t->p + t->len, t->cap - t->len, format, args);
-  va_end(args);
+  memcpy(t->p + t->len, piece, (size_t)len + 1);
   t->len += (size_t)len;
 }
 
@@ -140,12 +144,13 @@ static void read_hex(vec *v, const char *text, const char *path, int line) {
 }
 
 static void read_fill(vec *v, const char *text, const char *path, int line) {
-  unsigned count;
-  unsigned byte;
-  if (sscanf(text, "%u %2x", &count, &byte) != 2) {
+  char *end;
+  unsigned long count = strtoul(text, &end, 10);
+  unsigned long byte = strtoul(end, NULL, 16);
+  if (count == 0 || count > 100000 || *end != ' ' || byte > 255) {
     die(path, line, "fill COUNT BYTE");
   }
-  for (unsigned i = 0; i < count; i++) {
+  for (unsigned long i = 0; i < count; i++) {
     push_byte(v, (uint8_t)byte);
   }
 }

@@ -61,8 +61,8 @@ static int run(const vec *v, torc_slice in, vec_text *out, uint8_t *again, torc_
 static void check_consistent(const vec *v, torc_slice in, bool must_be_same_bytes) {
   vec_text first = {0};
   vec_text second = {0};
-  torc_slice encoded;
-  torc_slice twice;
+  torc_slice encoded = {0};
+  torc_slice twice = {0};
   if (run(v, in, &first, again_buf[0], &encoded) == 0) {
     if (must_be_same_bytes) {
       assert_int_equal(encoded.len, in.len);
@@ -133,7 +133,7 @@ static void check_every_room(const vec *v, size_t need) {
 static void test_vector(void **state) {
   const vec *v = *state;
   torc_slice in = torc_slice_of(v->bytes, v->len);
-  torc_slice encoded;
+  torc_slice encoded = {0};
   vec_text got = {0};
   int rc = run(v, in, &got, again_buf[0], &encoded);
   assert_int_equal(rc, want_rc(v));
