@@ -126,7 +126,8 @@ static int sim_rand(void *ctx, uint8_t *out, size_t len) {
   return 0;
 }
 
-static void model_sign(sim *s, const torc_id *key, const torc_job *j, uint8_t out[TORC_DIGEST_LEN]) {
+static void model_sign(sim *s, const torc_id *key, const torc_job *j,
+                       uint8_t out[TORC_DIGEST_LEN]) {
   torc_slice parts[6];
   size_t n = 0;
   parts[n++] = torc_slice_of(key->b, TORC_ID_LEN);
@@ -177,7 +178,8 @@ static void do_job(sim *s, size_t i, const torc_job *j) {
 /* ---- links ---- */
 
 static bool can_reach(const sim *s, size_t a, size_t b) {
-  return s->peers[a].node != NULL && s->peers[b].node != NULL && s->peers[a].group == s->peers[b].group;
+  return s->peers[a].node != NULL && s->peers[b].node != NULL &&
+         s->peers[a].group == s->peers[b].group;
 }
 
 static link_end *find_link(sim *s, torc_link_id id) {
@@ -192,12 +194,22 @@ static void make_link(sim *s, size_t from, size_t to, torc_token token) {
   torc_link_id id = s->num_links + 1;
   s->links[s->num_links++] = (link_end){.id = id, .a = from, .b = to};
   torc_time d = delay(s);
-  push(s, (event){.at = s->now + 3 * d, .kind = W_UP, .to = from, .life = s->peers[from].life, .link = id, .token = token});
-  push(s, (event){.at = s->now + 4 * d, .kind = W_UP, .to = to, .life = s->peers[to].life, .link = id});
+  push(s, (event){.at = s->now + 3 * d,
+                  .kind = W_UP,
+                  .to = from,
+                  .life = s->peers[from].life,
+                  .link = id,
+                  .token = token});
+  push(s, (event){
+              .at = s->now + 4 * d, .kind = W_UP, .to = to, .life = s->peers[to].life, .link = id});
 }
 
 static void open_failed(sim *s, size_t i, torc_token token, torc_time after) {
-  push(s, (event){.at = s->now + after, .kind = W_OPEN_FAILED, .to = i, .life = s->peers[i].life, .token = token});
+  push(s, (event){.at = s->now + after,
+                  .kind = W_OPEN_FAILED,
+                  .to = i,
+                  .life = s->peers[i].life,
+                  .token = token});
 }
 
 static void break_link(sim *s, link_end *l, size_t silent) {
@@ -208,7 +220,11 @@ static void break_link(sim *s, link_end *l, size_t silent) {
   size_t ends[2] = {l->a, l->b};
   for (int k = 0; k < 2; k++) {
     if (ends[k] != silent && s->peers[ends[k]].node != NULL) {
-      push(s, (event){.at = s->now + delay(s), .kind = W_DOWN, .to = ends[k], .life = s->peers[ends[k]].life, .link = l->id});
+      push(s, (event){.at = s->now + delay(s),
+                      .kind = W_DOWN,
+                      .to = ends[k],
+                      .life = s->peers[ends[k]].life,
+                      .link = l->id});
     }
   }
 }
@@ -223,8 +239,12 @@ static size_t by_id(const sim *s, const torc_id *id) {
 }
 
 static torc_connect_params params_of(void) {
-  torc_connect_params p = {.ufrag = "abcd", .password = "0123456789012345678901", .fingerprint = "sha-256 AA",
-                           .role = "passive", .application = TORC_APPLICATION_RELOAD, .num_candidates = 1};
+  torc_connect_params p = {.ufrag = "abcd",
+                           .password = "0123456789012345678901",
+                           .fingerprint = "sha-256 AA",
+                           .role = "passive",
+                           .application = TORC_APPLICATION_RELOAD,
+                           .num_candidates = 1};
   p.candidates[0] = "candidate:1 1 TCP 1 192.0.2.1 6084 typ host tcptype passive";
   return p;
 }
@@ -244,7 +264,8 @@ static void note_done(sim *s, const torc_event *e) {
   v->generation = d->num_generations > 0 ? d->generations[0].generation : 0;
   if (d->num_values > 0) {
     v->exists = d->values[0].exists;
-    v->len = d->values[0].value.len < sizeof v->value - 1 ? d->values[0].value.len : sizeof v->value - 1;
+    v->len =
+        d->values[0].value.len < sizeof v->value - 1 ? d->values[0].value.len : sizeof v->value - 1;
     if (v->len > 0) {
       memcpy(v->value, d->values[0].value.p, v->len);
     }
@@ -267,14 +288,19 @@ static void on_output(sim *s, size_t i, const torc_output *o) {
   torc_connect_params params;
   switch (o->kind) {
     case TORC_OUT_SEND:
-      if (l == NULL || l->is_down || (s->o.loss_permille > 0 && torc_rng_below(&s->rng, 1000) < s->o.loss_permille)) {
+      if (l == NULL || l->is_down ||
+          (s->o.loss_permille > 0 && torc_rng_below(&s->rng, 1000) < s->o.loss_permille)) {
         break;
       }
       other = l->a == i ? l->b : l->a;
       if (s->peers[other].group != p->group) {
         break;
       }
-      event e = {.at = s->now + delay(s), .kind = W_MESSAGE, .to = other, .life = s->peers[other].life, .link = o->link};
+      event e = {.at = s->now + delay(s),
+                 .kind = W_MESSAGE,
+                 .to = other,
+                 .life = s->peers[other].life,
+                 .link = o->link};
       e.len = o->head.len + o->body.len;
       e.bytes = malloc(e.len);
       memcpy(e.bytes, o->head.p, o->head.len);
@@ -322,7 +348,8 @@ static void on_output(sim *s, size_t i, const torc_output *o) {
     case TORC_OUT_EVENT:
       if (o->event.kind == TORC_EVENT_LEFT) {
         p->has_left = true;
-      } else if (o->event.kind == TORC_EVENT_DONE && i == s->waiting_node && o->event.token == s->waiting) {
+      } else if (o->event.kind == TORC_EVENT_DONE && i == s->waiting_node &&
+                 o->event.token == s->waiting) {
         note_done(s, &o->event);
       }
       break;
@@ -410,7 +437,8 @@ sim *sim_new(const sim_options *o) {
   return s;
 }
 
-static void on_log(void *ctx, torc_log_level level, const char *name, const torc_field *fields, size_t num) {
+static void on_log(void *ctx, torc_log_level level, const char *name, const torc_field *fields,
+                   size_t num) {
   sim_peer *p = ctx;
   char line[1024];
   size_t len = torc_log_json(line, sizeof line, p->sim->now, level, name, fields, num);
@@ -419,9 +447,14 @@ static void on_log(void *ctx, torc_log_level level, const char *name, const torc
 
 static void start(sim *s, size_t i) {
   sim_peer *p = &s->peers[i];
-  static const torc_type_def note = {.id = 0xf00001, .name = "note", .model = TORC_TYPE_DICTIONARY,
-                                     .rule = TORC_RULE_USER_MATCH, .findable = true, .max_values = 1000,
-                                     .max_size = 4096, .max_lifetime_s = 604800};
+  static const torc_type_def note = {.id = 0xf00001,
+                                     .name = "note",
+                                     .model = TORC_TYPE_DICTIONARY,
+                                     .rule = TORC_RULE_USER_MATCH,
+                                     .findable = true,
+                                     .max_values = 1000,
+                                     .max_size = 4096,
+                                     .max_lifetime_s = 604800};
   torc_endpoint bootstrap[16];
   torc_node_config c = TORC_NODE_CONFIG_INIT;
   const char *why = NULL;
@@ -431,7 +464,8 @@ static void start(sim *s, size_t i) {
     bootstrap[k].port = 1;
   }
   p->sim = s;
-  p->log = (torc_log){.ctx = p, .level = s->o.trace ? TORC_LOG_TRACE : TORC_LOG_ERROR, .event = on_log};
+  p->log =
+      (torc_log){.ctx = p, .level = s->o.trace ? TORC_LOG_TRACE : TORC_LOG_ERROR, .event = on_log};
   c.crypto = &s->crypto;
   c.log = &p->log;
   c.backend = &p->backend;
@@ -641,7 +675,8 @@ void sim_print_ring(sim *s) {
     if (s->peers[i].node != NULL && s->peers[i].role == TORC_ROLE_PEER) {
       torc_node_view v;
       torc_node_get_view(s->peers[i].node, &v);
-      fprintf(stderr, "n%zu %02x%02x %s ok=%d pred", i, v.self.b[0], v.self.b[1], v.state, peer_ok(s, i, ids, n));
+      fprintf(stderr, "n%zu %02x%02x %s ok=%d pred", i, v.self.b[0], v.self.b[1], v.state,
+              peer_ok(s, i, ids, n));
       for (size_t k = 0; k < v.num_predecessors; k++) {
         fprintf(stderr, " %02x%02x", v.predecessors[k].b[0], v.predecessors[k].b[1]);
       }
@@ -660,7 +695,8 @@ size_t sim_holders(sim *s, const torc_id *resource) {
   torc_id found;
   for (size_t i = 0; i < s->num; i++) {
     if (s->peers[i].node != NULL && s->peers[i].node->store != NULL &&
-        torc_store_next_resource(s->peers[i].node->store, &before_it, &before_it, resource, &found) == 0) {
+        torc_store_next_resource(s->peers[i].node->store, &before_it, &before_it, resource,
+                                 &found) == 0) {
       n++;
     }
   }
@@ -700,7 +736,10 @@ torc_id sim_resource(sim *s, size_t i, const char *user) {
 
 sim_value sim_store(sim *s, size_t i, const char *key, const char *value) {
   torc_id resource = sim_resource(s, i, s->peers[i].user);
-  torc_store_item item = {.type = 0xf00001, .key = torc_slice_str(key), .value = torc_slice_str(value), .lifetime_s = 86400};
+  torc_store_item item = {.type = 0xf00001,
+                          .key = torc_slice_str(key),
+                          .value = torc_slice_str(value),
+                          .lifetime_s = 86400};
   torc_token token = 0;
   int rc = torc_node_store(s->peers[i].node, &resource, &item, 1, s->now, &token);
   return await(s, i, rc, token);

@@ -1,5 +1,6 @@
-/* Many real nodes in one process on virtual links and virtual time; one seed makes every choice. Crypto is modelled: a
- * signature is a hash that only the model checks. SPDX-License-Identifier: Apache-2.0 */
+/* Many real nodes in one process on virtual links and virtual time; one seed makes every choice.
+ * Crypto is modelled: a signature is a hash that only the model checks. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef TORC_HELPER_SIM_H
 #define TORC_HELPER_SIM_H
 
@@ -11,13 +12,13 @@ typedef struct sim sim;
 
 typedef struct sim_options {
   uint64_t seed;
-  const char *algorithm;    /* NULL: chord-128-2-8 */
-  torc_time delay;          /* one way, 0: 2 ms */
-  torc_time update_period;  /* 0: 10 s */
-  unsigned num_bootstrap;   /* nodes 0..n-1 are bootstrap peers; 0: one */
-  unsigned loss_permille;   /* of messages */
+  const char *algorithm;   /* NULL: chord-128-2-8 */
+  torc_time delay;         /* one way, 0: 2 ms */
+  torc_time update_period; /* 0: 10 s */
+  unsigned num_bootstrap;  /* nodes 0..n-1 are bootstrap peers; 0: one */
+  unsigned loss_permille;  /* of messages */
   bool compress_via;
-  bool trace;               /* log to stderr */
+  bool trace; /* log to stderr */
 } sim_options;
 
 sim *sim_new(const sim_options *o);
@@ -49,7 +50,8 @@ void sim_print_ring(sim *s);
 /* Live peers that hold an element at this resource. */
 size_t sim_holders(sim *s, const torc_id *resource);
 
-/* Calls that run the simulation until they are answered. *done: slices live until the next sim call. */
+/* Calls that run the simulation until they are answered. *done: slices live until the next sim
+ * call. */
 typedef struct sim_value {
   int rc;
   uint16_t code;
@@ -61,7 +63,8 @@ typedef struct sim_value {
   torc_time elapsed;
   size_t num_values, num_rejected, num_hops;
 } sim_value;
-/* Stores `value` as type 0xF00001 (dictionary "note", user-match) under the node's own user name and the key `key`. */
+/* Stores `value` as type 0xF00001 (dictionary "note", user-match) under the node's own user name
+ * and the key `key`. */
 sim_value sim_store(sim *s, size_t i, const char *key, const char *value);
 sim_value sim_fetch(sim *s, size_t i, const char *user, const char *key);
 sim_value sim_remove(sim *s, size_t i, const char *key, uint64_t generation);

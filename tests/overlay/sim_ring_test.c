@@ -5,7 +5,9 @@
 #include "torc_test.h"
 
 static sim *ring(uint64_t seed, const char *algorithm, size_t n, unsigned num_bootstrap) {
-  sim_options o = {.seed = seed, .algorithm = algorithm, .num_bootstrap = num_bootstrap,
+  sim_options o = {.seed = seed,
+                   .algorithm = algorithm,
+                   .num_bootstrap = num_bootstrap,
                    .trace = getenv("TORC_TRACE") != NULL};
   sim *s = sim_new(&o);
   for (size_t i = 0; i < n; i++) {
@@ -23,7 +25,8 @@ static void test_grow(void **state) {
   static const size_t sizes[] = {1, 2, 3, 4, 8, 16, 32};
   for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
     sim *s = ring(k + 1, algorithm, sizes[k], 1);
-    print_message("%s: %zu peers in %.3f s\n", algorithm, sizes[k], (double)(sim_now(s) - TORC_SEC(1)) / 1e6);
+    print_message("%s: %zu peers in %.3f s\n", algorithm, sizes[k],
+                  (double)(sim_now(s) - TORC_SEC(1)) / 1e6);
     sim_free(s);
   }
 }
@@ -45,8 +48,8 @@ static void check_all(sim *s, size_t from, size_t num, const char *value) {
     sim_value v = sim_fetch(s, from, user, "k");
     if (v.rc != 0 || !v.exists || strcmp(v.value, value) != 0) {
       sim_print_ring(s);
-      fail_msg("fetch of %s from n%zu: rc %d code %u exists %d value '%s' rejected %zu", user, from, v.rc, v.code,
-               v.exists, v.value, v.num_rejected);
+      fail_msg("fetch of %s from n%zu: rc %d code %u exists %d value '%s' rejected %zu", user, from,
+               v.rc, v.code, v.exists, v.value, v.num_rejected);
     }
   }
 }
@@ -101,7 +104,8 @@ static void test_two_neighbours(void **state) {
       }
       torc_id r = sim_resource(s, alive, user);
       if (sim_holders(s, &r) < 3) {
-        fail_msg("seed %llu: %s has %zu holders", (unsigned long long)seed, user, sim_holders(s, &r));
+        fail_msg("seed %llu: %s has %zu holders", (unsigned long long)seed, user,
+                 sim_holders(s, &r));
       }
     }
     sim_restart(s, first);
@@ -118,12 +122,16 @@ static void test_two_neighbours(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TORC_CASE("CHD-10 CHD-14 CHD-16 JOI-01 rings of 1 to 32 form (chord)", test_grow, "chord-128-2-8"),
+      TORC_CASE("CHD-10 CHD-14 CHD-16 JOI-01 rings of 1 to 32 form (chord)", test_grow,
+                "chord-128-2-8"),
       TORC_CASE("ARC-04 rings of 1 to 32 form (full-mesh)", test_grow, "full-mesh"),
-      TORC_CASE("CHD-06 CHD-07 D-13 STO-21 values are held by three (chord)", test_store_fetch, "chord-128-2-8"),
+      TORC_CASE("CHD-06 CHD-07 D-13 STO-21 values are held by three (chord)", test_store_fetch,
+                "chord-128-2-8"),
       TORC_CASE("ARC-22 values are held by three (full-mesh)", test_store_fetch, "full-mesh"),
-      TORC_CASE("D-13 CHD-35 two neighbours die, no value is lost (chord)", test_two_neighbours, "chord-128-2-8"),
-      TORC_CASE("D-13 two neighbours die, no value is lost (full-mesh)", test_two_neighbours, "full-mesh"),
+      TORC_CASE("D-13 CHD-35 two neighbours die, no value is lost (chord)", test_two_neighbours,
+                "chord-128-2-8"),
+      TORC_CASE("D-13 two neighbours die, no value is lost (full-mesh)", test_two_neighbours,
+                "full-mesh"),
   };
   return TORC_RUN(tests);
 }
