@@ -433,6 +433,7 @@ sim *sim_new(const sim_options *o) {
   s->crypto = *helper_crypto();
   s->crypto.random = sim_rand;
   s->crypto.ctx = s;
+  s->o.trace = o->trace || getenv("TORC_TRACE") != NULL;
   s->now = TORC_SEC(1);
   return s;
 }

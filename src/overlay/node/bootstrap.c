@@ -88,7 +88,7 @@ static int open_endpoint(torc_node *n, endpoint *e, torc_token *token) {
   return 0;
 }
 
-static void stop(torc_node *n) {
+void torc_bootstrap_stop(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   b->is_running = false;
   b->is_pinging = false;
@@ -103,7 +103,7 @@ static void stop(torc_node *n) {
 
 /* [CLI-01] [CHD-10] [BST-08] */
 static void attach(torc_node *n, const torc_id *peer) {
-  stop(n);
+  torc_bootstrap_stop(n);
   TORC_LOG(n->log, TORC_LOG_INFO, "bootstrap:found", TORC_F_ID("peer", peer));
   if (n->role == TORC_ROLE_CLIENT) {
     n->ap = *peer;
@@ -119,7 +119,7 @@ static void attach(torc_node *n, const torc_id *peer) {
 }
 
 static void found_ring(torc_node *n) {
-  stop(n);
+  torc_bootstrap_stop(n);
   TORC_LOG(n->log, TORC_LOG_INFO, "bootstrap:founds", TORC_F_ID("self", &n->self));
   if (n->topo_ops->start(n->topo, NULL) != 0) {
     torc_bootstrap_start(n);

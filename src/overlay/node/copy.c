@@ -48,8 +48,7 @@ static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_repl
     return;
   }
   bool is_final = reply->rc != 0 || reply->code == TORC_CODE_BAD_REQUEST ||
-                  reply->code == TORC_CODE_TOO_LARGE || reply->code == TORC_CODE_PRECONDITION ||
-                  reply->code == TORC_CODE_METHOD;
+                  reply->code == TORC_CODE_TOO_LARGE || reply->code == TORC_CODE_METHOD;
   if (is_final || torc_time_add(n->now, op->delay) >= op->deadline) {
     TORC_LOG(n->log, TORC_LOG_INFO, "copy:given_up", TORC_F_ID("peer", &op->peer),
              TORC_F_U64("code", reply->code), TORC_F_ERR("why", reply->rc));

@@ -56,6 +56,15 @@ static uint32_t responsible_ppb(const torc_node *n) {
   return torc_id_ppb(&share);
 }
 
+/* [GAP-59] No way into the ring leads through a peer that is not in it: 503 to whoever bootstraps. A peer that has begun
+ * to join still answers to its own id, by which its neighbours know that it lives. */
+static bool may_vouch(const torc_node *n, const torc_inbound *in) {
+  if (n->phase == TORC_PHASE_JOINED || !in->is_exact) {
+    return true;
+  }
+  return !in->is_wildcard && n->phase == TORC_PHASE_JOINING;
+}
+
 /* [PNG-02] [PNG-07..11] [BST-13]: what was asked and is known, in the order asked, each code once
  * [R-35]. */
 void torc_handle_ping(torc_node *n, torc_inbound *in) {
@@ -68,7 +77,7 @@ void torc_handle_ping(torc_node *n, torc_inbound *in) {
     torc_respond_error(n, in, TORC_CODE_BAD_REQUEST, NULL, nothing);
     return;
   }
-  if (n->phase != TORC_PHASE_JOINED) { /* [GAP-59] no way into the ring leads through a peer that is not in it */
+  if (!may_vouch(n, in)) {
     torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
     return;
   }

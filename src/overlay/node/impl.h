@@ -359,6 +359,8 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
 /* ---- bootstrap (bootstrap.c) ---- */
 int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) TORC_MUST_CHECK;
 void torc_bootstrap_start(torc_node *n);
+/* The ring has been found another way. */
+void torc_bootstrap_stop(torc_node *n);
 void torc_bootstrap_link_up(torc_node *n, torc_link *l);
 bool torc_bootstrap_failed(torc_node *n, torc_token token,
                            int rc); /* true: the token was bootstrap's */
