@@ -36,6 +36,14 @@ static bool is_covered(const torc_topology *t, const torc_ring_replica *r) {
   return r->is_synced && !torc_id_in_open(&r->synced_from, &t->range_from, &t->self);
 }
 
+/* What it held of a range that has since gone to somebody else may be old or deleted when the range
+ * comes back. */
+static void clamp(const torc_topology *t, torc_ring_replica *r) {
+  if (torc_id_in_open(&t->range_from, &r->synced_from, &t->self)) {
+    r->synced_from = t->range_from;
+  }
+}
+
 static void failed(torc_topology *t, torc_ring_replica *r) {
   torc_time delay = TORC_RING_SYNC_RETRY_MIN;
   t->stats.transfers_failed++;
@@ -78,6 +86,7 @@ void torc_ring_replicas_pump(torc_topology *t, torc_time *next) {
   rebuild(t);
   for (size_t i = 0; i < t->num_replicas; i++) {
     torc_ring_replica *r = &t->replicas[i];
+    clamp(t, r);
     if (r->is_running || is_covered(t, r)) {
       continue;
     }
@@ -205,13 +214,14 @@ void torc_ring_on_drop(torc_timer *timer, torc_time now) {
   torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, drop);
   const torc_ring_member *last = torc_ring_pred(t, t->params.num_replicas);
   torc_time stable = torc_time_add(t->changed_at, t->params.deletion_delay);
+  torc_time from = stable > t->hold_until ? stable : t->hold_until;
   torc_time period = t->params.update_period > t->params.deletion_delay ? t->params.update_period
                                                                         : t->params.deletion_delay;
   if (t->state != TORC_TOPO_JOINED) {
     return;
   }
-  if (now < stable) {
-    torc_timer_arm(t->host.timers, &t->drop, stable);
+  if (now < from) {
+    torc_timer_arm(t->host.timers, &t->drop, from);
     return;
   }
   if (t->handoff.stage == TORC_HANDOFF_NONE && t->num_owed == 0 && torc_ring_replicas_idle(t) &&

@@ -82,6 +82,7 @@ typedef struct torc_ring_cand {
   torc_time tried_at;   /* first CONNECT; 0: never */
   torc_time retry_at;   /* no CONNECT before this */
   torc_ring_cand_state state;
+  unsigned fails;  /* CONNECTs in a row */
   bool was_member; /* a lost neighbour: it is re-established whoever reports it [CHD-41] */
 } torc_ring_cand;
 
@@ -229,6 +230,8 @@ struct torc_topology {
   bool has_range;
   torc_id range_from; /* responsible for (range_from, self]; self: the whole ring [GAP-109] */
   torc_time changed_at;
+  torc_time
+      hold_until; /* copies came from a peer that sees the ring differently: nothing is deleted */
   torc_id succ_edge; /* distance of the farthest successor of the last whole list [CHD-25] */
 
   torc_ring_member *members;

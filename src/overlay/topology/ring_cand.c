@@ -196,10 +196,19 @@ void torc_ring_cands_heard(torc_topology *t, torc_ring_member *reporter,
 
 /* ---- CONNECT and confirm ---- */
 
+/* Twice more, soon: a CONNECT may have gone astray while tables changed. Then it counts as
+ * unreachable [GAP-123]. */
 static void cand_failed(torc_topology *t, torc_ring_cand *c) {
-  c->state = TORC_CAND_UNREACHABLE; /* [GAP-123] */
+  torc_time now = torc_ring_now(t);
   c->was_member = false;
-  c->retry_at = torc_time_add(torc_ring_now(t), t->params.retry_unreachable);
+  c->fails++;
+  if (c->fails < 3) {
+    c->state = TORC_CAND_IDLE;
+    c->retry_at = torc_time_add(now, torc_ring_jitter(t, c->fails * TORC_RING_RETRY));
+  } else {
+    c->state = TORC_CAND_UNREACHABLE;
+    c->retry_at = torc_time_add(now, t->params.retry_unreachable);
+  }
 }
 
 static void cand_later(torc_topology *t, torc_ring_cand *c) {
@@ -233,8 +242,9 @@ static void start_connect(torc_topology *t, torc_ring_cand *c) {
   torc_id reporter;
   torc_time now = torc_ring_now(t);
   for (size_t k = 0; k < 2 && via == NULL; k++) {
-    if (torc_ring_member_find(t, &c->reporters[k]) != NULL) {
-      reporter = c->reporters[k];
+    size_t which = (k + c->fails) % 2; /* not through the same one again */
+    if (torc_ring_member_find(t, &c->reporters[which]) != NULL) {
+      reporter = c->reporters[which];
       via = &reporter;
     }
   }

@@ -73,7 +73,10 @@ static void ping_next(torc_topology *t) {
   const torc_id *last = t->join.num_found == 0 ? &t->self : &t->join.found[t->join.num_found - 1];
   torc_id target = torc_id_next(last);
   if (torc_ring_ping(t, TORC_OP_JOIN_PING, t->join.attempt, &target, &t->join.bootstrap) != 0) {
-    again_failed(t, "the PING could not be sent");
+    t->join.is_chain_done = true;
+    if (t->join.num_found == 0) {
+      again_failed(t, "the PING could not be sent");
+    }
   }
 }
 
@@ -128,10 +131,12 @@ static void send_join(torc_topology *t) {
   }
 }
 
-/* JOIN goes out when every successor found is linked or has failed: whoever becomes responsible can
- * replicate at once [D-13]. Fingers are not waited for [GAP-115]. */
+/* JOIN goes out when as many successors as a write needs are linked or have failed: whoever becomes
+ * responsible can replicate at once [D-13]. Neither the further ones nor fingers are waited for
+ * [GAP-115]. */
 static void advance(torc_topology *t) {
-  if (t->join.stage != TORC_JOIN_FIND || !t->join.is_chain_done || t->join.pending > 0) {
+  bool is_enough = t->join.is_chain_done || t->join.num_found >= t->params.num_replicas;
+  if (t->join.stage != TORC_JOIN_FIND || !is_enough || t->join.pending > 0) {
     return;
   }
   if (t->join.num_found == 0 || !t->host.is_linked(t->host.ctx, &t->join.found[0])) {
@@ -141,19 +146,35 @@ static void advance(torc_topology *t) {
   send_join(t);
 }
 
-/* [CHD-12]: fills the connection table only; [CHD-13]: from then this peer may send through it. */
+/* Does an answer of this attempt still help? */
+static bool is_current(const torc_topology *t, const torc_ring_op *op) {
+  return t->state == TORC_TOPO_JOINING && t->join.stage != TORC_JOIN_BACKOFF &&
+         op->arg == t->join.attempt;
+}
+
+static bool is_waited_for(const torc_topology *t, const torc_id *id) {
+  for (size_t i = 0; i < t->join.num_found && i < t->params.num_replicas; i++) {
+    if (torc_id_eq(&t->join.found[i], id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* [CHD-12]: fills the connection table only; [CHD-13]: once linked, this peer may send through it.
+ */
 static void link_successor(torc_topology *t, const torc_id *id) {
-  t->join.pending++;
-  if (torc_ring_connect(t, TORC_OP_JOIN_CONNECT, t->join.attempt, id, true, &t->join.bootstrap) !=
+  unsigned waits = is_waited_for(t, id) ? 1 : 0;
+  if (torc_ring_connect(t, TORC_OP_JOIN_CONNECT, t->join.attempt, id, true, &t->join.bootstrap) ==
       0) {
-    t->join.pending--;
+    t->join.pending += waits;
   }
 }
 
 void torc_ring_join_pinged(torc_topology *t, const torc_ring_op *op, int rc,
                            const torc_id *responder) {
   bool is_new;
-  if (t->join.stage != TORC_JOIN_FIND || op->arg != t->join.attempt) {
+  if (!is_current(t, op)) {
     return;
   }
   is_new = rc == 0 && torc_id_is_peer(responder) && !is_found(t, responder);
@@ -164,11 +185,9 @@ void torc_ring_join_pinged(torc_topology *t, const torc_ring_op *op, int rc,
   if (is_new) {
     t->join.found[t->join.num_found] = *responder;
     t->join.num_found++;
-  }
-  t->join.is_chain_done = !is_new || t->join.num_found >= wanted_successors(t);
-  if (is_new) {
     link_successor(t, responder);
   }
+  t->join.is_chain_done = !is_new || t->join.num_found >= wanted_successors(t);
   if (!t->join.is_chain_done) {
     ping_next(t);
   }
@@ -176,13 +195,15 @@ void torc_ring_join_pinged(torc_topology *t, const torc_ring_op *op, int rc,
 }
 
 void torc_ring_join_connected(torc_topology *t, const torc_ring_op *op, int rc) {
-  if (t->join.stage != TORC_JOIN_FIND || op->arg != t->join.attempt) {
+  if (!is_current(t, op)) {
     return;
   }
-  t->join.pending--;
+  if (is_waited_for(t, &op->peer) && t->join.pending > 0) {
+    t->join.pending--;
+  }
   if (rc == 0) {
     (void)torc_ring_member_add(t, &op->peer, true);
-    if (torc_id_eq(&op->peer, &t->join.found[0])) {
+    if (t->join.stage == TORC_JOIN_FIND && torc_id_eq(&op->peer, &t->join.found[0])) {
       arm_step(t, TORC_RING_JOIN_WAIT);
     }
   }

@@ -123,14 +123,20 @@ static bool suspect(torc_topology *t, torc_ring_member *m, unsigned *num) {
   return true;
 }
 
+/* Does the sender see nobody between `a` and `b`, where this peer is, or is one of the two? */
+static bool concerns_self(const torc_topology *t, const torc_id *a, const torc_id *b) {
+  return torc_id_in_open(&t->self, a, b) || torc_id_eq(&t->self, a) || torc_id_eq(&t->self, b);
+}
+
 /* Third case [CHD-27] [CHD-31] [CHD-32]: an adjacent pair (a, b) of the sender has this peer
- * between them, and a neighbour x as well, but x is not listed [GAP-117]. */
+ * between them, and a neighbour x as well, but x is not listed [GAP-117]. A pair that ends in this
+ * peer is evidence just as well: the sender has lost an x that was next to it. */
 static void check_brackets(torc_topology *t, const torc_ring_heard *heard) {
   unsigned num = 0;
   for (size_t i = 0; i + 1 < heard->num_walk; i++) {
     const torc_id *a = &heard->walk[i];
     const torc_id *b = &heard->walk[i + 1];
-    if (torc_id_eq(a, b) || !torc_id_in_open(&t->self, a, b)) {
+    if (torc_id_eq(a, b) || !concerns_self(t, a, b)) {
       continue;
     }
     for (size_t k = 0; k < t->num_members; k++) {
