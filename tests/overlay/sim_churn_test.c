@@ -6,6 +6,18 @@
 #include "overlay/helper_sim.h"
 #include "torc_test.h"
 
+/* TORC_SEED: the first seed, to repeat a failure. */
+static uint64_t seeds_from(void) {
+  const char *text = getenv("TORC_SEED");
+  return text == NULL ? 1 : strtoull(text, NULL, 10);
+}
+
+/* How many seeds a case runs with; TORC_SEEDS asks for more. */
+static uint64_t seeds(uint64_t usual) {
+  const char *text = getenv("TORC_SEEDS");
+  return text == NULL ? usual : strtoull(text, NULL, 10);
+}
+
 #define NUM 8
 #define HEAL TORC_SEC(60)
 
@@ -69,7 +81,7 @@ static size_t holders_min(sim *s, size_t num, size_t asker) {
 
 /* One after the other leaves and comes back. */
 static void test_leave(void **state) {
-  for (uint64_t seed = 1; seed <= 5; seed++) {
+  for (uint64_t seed = seeds_from(); seed <= seeds(5); seed++) {
     sim_options o = {.seed = seed, .algorithm = *state};
     sim *s = ring(&o, NUM);
     store_all(s, NUM, "v");
@@ -89,7 +101,7 @@ static void test_leave(void **state) {
 }
 
 static void test_all_restart(void **state) {
-  for (uint64_t seed = 1; seed <= 5; seed++) {
+  for (uint64_t seed = seeds_from(); seed <= seeds(5); seed++) {
     sim_options o = {.seed = seed, .algorithm = *state, .num_bootstrap = 2};
     sim *s = ring(&o, NUM);
     store_all(s, NUM, "kept");
@@ -106,7 +118,7 @@ static void test_all_restart(void **state) {
 }
 
 static void test_partition(void **state) {
-  for (uint64_t seed = 1; seed <= 5; seed++) {
+  for (uint64_t seed = seeds_from(); seed <= seeds(5); seed++) {
     sim_options o = {.seed = seed, .algorithm = *state, .num_bootstrap = 2};
     sim *s = ring(&o, NUM);
     store_all(s, NUM, "before");
@@ -140,7 +152,7 @@ static void test_partition(void **state) {
 
 /* Random kills and returns while values are stored and read; answered values are never lost. */
 static void test_churn(void **state) {
-  for (uint64_t seed = 1; seed <= 5; seed++) {
+  for (uint64_t seed = seeds_from(); seed <= seeds(5); seed++) {
     sim_options o = {.seed = seed, .algorithm = *state, .num_bootstrap = 3};
     sim *s = ring(&o, 12);
     char last[12][32];

@@ -4,6 +4,18 @@
 #include "overlay/helper_sim.h"
 #include "torc_test.h"
 
+/* TORC_SEED: the first seed, to repeat a failure. */
+static uint64_t seeds_from(void) {
+  const char *text = getenv("TORC_SEED");
+  return text == NULL ? 1 : strtoull(text, NULL, 10);
+}
+
+/* How many seeds a case runs with; TORC_SEEDS asks for more. */
+static uint64_t seeds(uint64_t usual) {
+  const char *text = getenv("TORC_SEEDS");
+  return text == NULL ? usual : strtoull(text, NULL, 10);
+}
+
 static sim *ring(uint64_t seed, const char *algorithm, size_t n, unsigned num_bootstrap) {
   sim_options o = {.seed = seed,
                    .algorithm = algorithm,
@@ -70,7 +82,7 @@ static void test_store_fetch(void **state) {
 }
 
 static void test_two_neighbours(void **state) {
-  for (uint64_t seed = 1; seed <= 20; seed++) {
+  for (uint64_t seed = seeds_from(); seed <= seeds(20); seed++) {
     sim *s = ring(seed, *state, 8, 2);
     store_all(s, 8, "kept");
     torc_node_view v;
