@@ -1,0 +1,8 @@
+/* libFuzzer target of the line TARGET(route_log, ...) in targets.def.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "wire/helper_property.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
+  property_check("route_log", data, len);
+  return 0;
+}
