@@ -73,14 +73,15 @@ static void check(const vec_kind *kind, const vec *v, torc_slice in) {
 
 void property_check(const char *target, const uint8_t *data, size_t len) {
   const property_target *t = property_find(target);
+  size_t num_kinds = t != NULL ? property_num_kinds(t) : 0;
   char pdu[32];
   char *space;
   vec v = {0};
-  must(t != NULL, target, "no such target");
-  if (t == NULL || len == 0) {
+  must(num_kinds != 0, target, "no such target");
+  if (num_kinds == 0 || len == 0) {
     return;
   }
-  snprintf(pdu, sizeof(pdu), "%s", t->kinds[data[0] % property_num_kinds(t)]);
+  snprintf(pdu, sizeof(pdu), "%s", t->kinds[data[0] % num_kinds]);
   space = strchr(pdu, ' ');
   if (space != NULL) {
     *space = '\0';
