@@ -1,0 +1,275 @@
+/* torc route, ping, connect, find.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "commands.h"
+
+#define WALK_MAX 100000 /* resources of one walk */
+
+static bool is_id(const char *text) {
+  torc_id id;
+  return torc_id_parse(text, strlen(text), &id) == 0;
+}
+
+static void print_hops(const json_t *reply) {
+  const json_t *log = json_object_get(reply, "route_log");
+  for (size_t i = 0; i < json_array_size(log); i++) {
+    const json_t *hop = json_array_get(log, i);
+    (void)printf("  %2zu  %s  %-4s  %-22s  %s\n", i + 1, text_of(hop, "peer"),
+                 text_of(hop, "transport"), text_of(hop, "address"), text_of(hop, "version"));
+  }
+}
+
+static void print_elapsed(const json_t *reply) {
+  long long us = number_of(reply, "elapsed_us");
+  (void)printf("time        %lld.%03lld ms\n", us / 1000, us % 1000);
+}
+
+static void print_ping(const json_t *reply) {
+  long long ppb = number_of(reply, "responsible_ppb");
+  (void)printf("answered by %s\n", text_of(reply, "responder"));
+  print_elapsed(reply);
+  if (json_object_get(reply, "responsible_ppb") != NULL) {
+    (void)printf("responsible for %lld.%02lld %% of the ring\n", ppb / 10000000,
+                 ppb / 100000 % 100);
+  }
+  if (json_object_get(reply, "resources") != NULL) {
+    (void)printf("resources   %lld\n", number_of(reply, "resources"));
+  }
+  print_hops(reply);
+}
+
+int command_ping(client *c, const args *a) {
+  json_t *request = args_request("ping");
+  json_t *route = json_array();
+  for (int i = 0; i < a->num_words; i++) {
+    if (!is_id(a->words[i])) {
+      (void)fprintf(stderr, "torc ping: '%s' is no id of 32 hex digits\n", a->words[i]);
+      json_decref(route);
+      json_decref(request);
+      return EXIT_USAGE;
+    }
+    (void)json_array_append_new(route, json_string(a->words[i]));
+  }
+  (void)json_object_set_new(request, "route", route);
+  (void)json_object_set_new(request, "route_log", json_boolean(a->route_log));
+  (void)json_object_set_new(request, "iterative", json_boolean(a->iterative));
+  json_t *reply = call_or_report(c, a, request, "ping");
+  if (reply == NULL) {
+    return EXIT_FAILURE;
+  }
+  if (a->json) {
+    return print_json(reply);
+  }
+  print_ping(reply);
+  json_decref(reply);
+  return EXIT_SUCCESS;
+}
+
+/* The resource-id of a name; the id itself if it is one. NULL: a complaint was printed. */
+static char *place_of(client *c, const args *a, const char *text) {
+  json_t *request = args_request("resource");
+  if (is_id(text)) {
+    json_decref(request);
+    return strdup(text);
+  }
+  if (!args_put_name(request, text)) {
+    json_decref(request);
+    return NULL;
+  }
+  json_t *reply = call_or_report(c, a, request, "compute where the name lies");
+  char *out = reply == NULL ? NULL : strdup(text_of(reply, "resource"));
+  json_decref(reply);
+  return out;
+}
+
+int command_route(client *c, const args *a) {
+  char *place = place_of(c, a, a->words[0]);
+  if (place == NULL) {
+    return EXIT_FAILURE;
+  }
+  json_t *reply = call_or_report(
+      c, a, json_pack("{s:s, s:[s], s:b}", "cmd", "ping", "route", place, "route_log", 1),
+      "find the way");
+  if (reply != NULL) {
+    (void)json_object_set_new(reply, "resource", json_string(place));
+  }
+  free(place);
+  if (reply == NULL) {
+    return EXIT_FAILURE;
+  }
+  if (a->json) {
+    return print_json(reply);
+  }
+  (void)printf("%s\n", text_of(reply, "resource"));
+  (void)printf("responsible %s\n", text_of(reply, "responder"));
+  print_elapsed(reply);
+  print_hops(reply);
+  json_decref(reply);
+  return EXIT_SUCCESS;
+}
+
+/* ---- connect ---- */
+
+/* A peer-id of `user` among the links; NULL: none. */
+static char *linked_peer(client *c, const args *a, const char *user) {
+  char *out = NULL;
+  json_t *reply = call_or_report(c, a, args_request("links"), "ask for the links");
+  const json_t *links = json_object_get(reply, "links");
+  for (size_t i = 0; out == NULL && i < json_array_size(links); i++) {
+    const json_t *l = json_array_get(links, i);
+    if (strcmp(text_of(l, "user"), user) == 0) {
+      out = strdup(text_of(l, "peer"));
+    }
+  }
+  json_decref(reply);
+  return out;
+}
+
+/* A peer-id of `user` by the certificates stored under the name: their signers hold their keys
+ * [CRT-08]. */
+static char *stored_peer(client *c, const char *user) {
+  char err[256] = "";
+  char *out = NULL;
+  json_t *reply = NULL;
+  json_t *request =
+      json_pack("{s:s, s:s, s:s}", "cmd", "fetch", "name", user, "type", "CERTIFICATE");
+  if (client_call(c, request, CLIENT_TIMEOUT_MS, &reply, err, sizeof err) != 0) {
+    return NULL;
+  }
+  const json_t *values = json_object_get(reply, "values");
+  for (size_t i = 0; out == NULL && i < json_array_size(values); i++) {
+    const json_t *signer = json_object_get(json_array_get(values, i), "signer");
+    const json_t *users = json_object_get(signer, "users");
+    for (size_t u = 0; out == NULL && u < json_array_size(users); u++) {
+      const char *name = json_string_value(json_array_get(users, u));
+      const char *peer = json_string_value(json_array_get(json_object_get(signer, "peers"), 0));
+      if (name != NULL && peer != NULL && strcmp(name, user) == 0) {
+        out = strdup(peer);
+      }
+    }
+  }
+  json_decref(reply);
+  return out;
+}
+
+int command_connect(client *c, const args *a) {
+  const char *whom = a->words[0];
+  char *peer = is_id(whom) ? strdup(whom) : linked_peer(c, a, whom);
+  if (peer == NULL) {
+    peer = stored_peer(c, whom);
+  }
+  if (peer == NULL) {
+    (void)fprintf(stderr,
+                  "torc: could not connect to %s: no link and no stored certificate names that "
+                  "user; give the peer-id instead (torc ring lists them)\n",
+                  whom);
+    return EXIT_FAILURE;
+  }
+  json_t *reply =
+      call_or_report(c, a, json_pack("{s:s, s:[s]}", "cmd", "connect", "route", peer), "connect");
+  if (reply != NULL) {
+    (void)json_object_set_new(reply, "peer", json_string(peer));
+  }
+  free(peer);
+  if (reply == NULL) {
+    return EXIT_FAILURE;
+  }
+  if (a->json) {
+    return print_json(reply);
+  }
+  (void)printf("linked with %s\n", text_of(reply, "peer"));
+  print_elapsed(reply);
+  json_decref(reply);
+  return EXIT_SUCCESS;
+}
+
+/* ---- find ---- */
+
+static json_t *find_request(const char *place, const args *a) {
+  return json_pack("{s:s, s:s, s:s}", "cmd", "find", "resource", place, "type", a->type);
+}
+
+/* Where a walk continues when a peer has nothing more: behind that peer. */
+static int next_place(const json_t *reply, char place[TORC_ID_HEX_LEN + 1]) {
+  torc_id at;
+  const char *found = text_of(reply, "found");
+  const char *from = found[0] != '\0' ? found : text_of(reply, "responder");
+  int rc = torc_id_parse(from, strlen(from), &at);
+  if (rc == 0) {
+    torc_id next = torc_id_next(&at);
+    (void)torc_id_hex(&next, place);
+  }
+  return rc;
+}
+
+/* Whether a step from `from` to `to` passes `start` or reaches it again: then the walk is round. */
+static bool is_round(const char *start, const char *from, const char *to) {
+  torc_id s;
+  torc_id a;
+  torc_id b;
+  if (torc_id_parse(start, strlen(start), &s) != 0 || torc_id_parse(from, strlen(from), &a) != 0 ||
+      torc_id_parse(to, strlen(to), &b) != 0) {
+    return true;
+  }
+  return torc_id_in_open_closed(&s, &a, &b);
+}
+
+static int walk(client *c, const args *a, const char *start, json_t *found) {
+  char place[TORC_ID_HEX_LEN + 1];
+  char before[TORC_ID_HEX_LEN + 1];
+  (void)snprintf(place, sizeof place, "%s", start);
+  for (int i = 0; i < WALK_MAX; i++) {
+    json_t *reply = call_or_report(c, a, find_request(place, a), "find resources");
+    if (reply == NULL) {
+      return TORC_ERR_NOTFOUND;
+    }
+    (void)snprintf(before, sizeof before, "%s", place);
+    int rc = next_place(reply, place);
+    const char *hit = text_of(reply, "found");
+    bool is_end = rc != 0 || is_round(start, before, place);
+    bool is_new = hit[0] != '\0' && (i == 0 || !is_round(start, before, hit));
+    if (is_new) {
+      (void)json_array_append_new(found, json_string(hit));
+    }
+    json_decref(reply);
+    if (is_end) {
+      return 0;
+    }
+  }
+  return 0;
+}
+
+int command_find(client *c, const args *a) {
+  char *place = place_of(c, a, a->words[0]);
+  if (place == NULL) {
+    return EXIT_FAILURE;
+  }
+  json_t *found = json_array();
+  int rc = 0;
+  if (a->walk) {
+    rc = walk(c, a, place, found);
+  } else {
+    json_t *reply = call_or_report(c, a, find_request(place, a), "find resources");
+    rc = reply == NULL ? TORC_ERR_NOTFOUND : 0;
+    if (text_of(reply, "found")[0] != '\0') {
+      (void)json_array_append_new(found, json_string(text_of(reply, "found")));
+    }
+    json_decref(reply);
+  }
+  free(place);
+  if (rc == 0 && a->json) {
+    return print_json(json_pack("{s:b, s:o}", "ok", 1, "found", found));
+  }
+  for (size_t i = 0; rc == 0 && i < json_array_size(found); i++) {
+    (void)puts(json_string_value(json_array_get(found, i)));
+  }
+  if (rc == 0 && json_array_size(found) == 0) {
+    (void)fprintf(stderr, "torc: no resource with values of type %s is known there\n", a->type);
+  }
+  json_decref(found);
+  return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "demo.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: torc demo [--peers N] [--algorithm chord-128-2-8|full-mesh] [--signature ecdsa|rsa]\n"
+    "         [--keep] [--dir D]\n"
+    "Runs a whole overlay on this machine: an authority issues certificates, N peers (3 to 32,\n"
+    "default 8) join one ring over mutual TLS on 127.0.0.1, alice stores a signed value, bob\n"
+    "fetches and verifies it, two of the peers that hold it are killed, bob fetches it again.\n"
+    "--keep   leave the overlay running at the end\n"
+    "--dir D  work in D, which must not exist yet, in place of a new directory under /tmp\n";
+
+static bool read_options(demo *d, int argc, char **argv, int *exit_code) {
+  static const struct option options[] = {{"peers", required_argument, NULL, 'p'},
+                                          {"algorithm", required_argument, NULL, 'a'},
+                                          {"signature", required_argument, NULL, 's'},
+                                          {"dir", required_argument, NULL, 'd'},
+                                          {"keep", no_argument, NULL, 'k'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+  int option = 0;
+  *exit_code = EXIT_USAGE;
+  while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    if (option == 'p') {
+      d->num_peers = atoi(optarg);
+    } else if (option == 'a') {
+      d->algorithm = optarg;
+    } else if (option == 's') {
+      d->signature = optarg;
+    } else if (option == 'd') {
+      d->dir_wanted = optarg;
+    } else if (option == 'k') {
+      d->keep = true;
+    } else {
+      (void)fputs(usage, option == 'h' ? stdout : stderr);
+      *exit_code = option == 'h' ? EXIT_SUCCESS : EXIT_USAGE;
+      return false;
+    }
+  }
+  if (d->num_peers < DEMO_PEERS_MIN || d->num_peers > DEMO_PEERS_MAX || optind != argc) {
+    (void)fprintf(stderr, "torc demo: %s\n%s",
+                  optind != argc ? "there is an argument too many" : "--peers is 3 to 32", usage);
+    return false;
+  }
+  return true;
+}
+
+int command_demo(int argc, char **argv) {
+  int exit_code = 0;
+  demo *d = calloc(1, sizeof *d);
+  if (d == NULL) {
+    (void)fputs("torc demo: there is no memory\n", stderr);
+    return EXIT_FAILURE;
+  }
+  d->num_peers = 8;
+  d->algorithm = "chord-128-2-8";
+  d->signature = "ecdsa";
+  if (!read_options(d, argc, argv, &exit_code)) {
+    free(d);
+    return exit_code;
+  }
+  (void)setvbuf(stdout, NULL, _IOLBF, 0);
+  demo_watch_signals();
+  int rc = demo_tell(d);
+  if (demo_interrupted()) {
+    (void)fputs("\ntorc demo: interrupted\n", stderr);
+    exit_code = 130;
+  } else if (rc != 0) {
+    (void)fprintf(stderr, "\ntorc demo: %s\n", d->err);
+    exit_code = EXIT_FAILURE;
+  } else {
+    exit_code = EXIT_SUCCESS;
+  }
+  if (rc != 0 || !d->keep) {
+    demo_stop_all(d);
+    demo_remove_dir(d);
+  }
+  free(d);
+  return exit_code;
+}

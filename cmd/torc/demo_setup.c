@@ -1,0 +1,212 @@
+/* Files of the demo: authority, certificates, configurations.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "demo.h"
+
+#define DRAWS_MAX 8 /* of a certificate for one user; an account may have 10 valid ones */
+
+static const char *const names[] = {
+    "alice",   "bob",    "carol", "dave",  "erin",    "frank",  "grace",  "heidi",
+    "ivan",    "judy",   "kim",   "leo",   "mallory", "niaj",   "olivia", "peggy",
+    "quentin", "rupert", "sybil", "trent", "ursula",  "victor", "walter", "xenia",
+    "yara",    "zoe",    "amir",  "bea",   "cyril",   "dora",   "emil",   "fatou"};
+
+static int fail(demo *d, const char *what, const char *path) {
+  (void)snprintf(d->err, sizeof d->err, "%s %.300s: %s", what, path, strerror(errno));
+  return TORC_ERR_IO;
+}
+
+int demo_make_dir(demo *d) {
+  const char *base = getenv("TMPDIR");
+  if (d->dir_wanted != NULL) {
+    if (snprintf(d->dir, sizeof d->dir, "%s", d->dir_wanted) >= 80) {
+      d->dir[0] = '\0';
+      (void)snprintf(d->err, sizeof d->err, "--dir: the name is too long for the sockets in it");
+      return TORC_ERR_LIMIT;
+    }
+    if (mkdir(d->dir, 0700) != 0) {
+      int rc = fail(d, "cannot create", d->dir);
+      d->dir[0] = '\0'; /* it is not ours: it stays */
+      return rc;
+    }
+    return 0;
+  }
+  if (base == NULL || base[0] != '/' || strlen(base) > 60) {
+    base = "/tmp";
+  }
+  (void)snprintf(d->dir, sizeof d->dir, "%s/torc-demo-XXXXXX", base);
+  if (mkdtemp(d->dir) == NULL) {
+    int rc = fail(d, "cannot create a directory under", base);
+    d->dir[0] = '\0';
+    return rc;
+  }
+  return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where) {
+  (void)st;
+  (void)kind;
+  (void)where;
+  return remove(path);
+}
+
+void demo_remove_dir(demo *d) {
+  if (d->dir[0] != '\0') {
+    (void)nftw(d->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  }
+}
+
+/* A port nobody listens on now. The first peer needs one that the overlay document can name. */
+static uint16_t free_port(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof address;
+  uint16_t port = 0;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
+      getsockname(fd, (struct sockaddr *)&address, &len) == 0) {
+    port = ntohs(address.sin_port);
+  }
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+  return port;
+}
+
+int demo_make_authority(demo *d) {
+  char program[DEMO_PATH_MAX + 32];
+  char bootstrap[64];
+  char out[2048];
+  char *const argv[] = {program,
+                        (char[]){"init"},
+                        d->authority,
+                        (char[]){"--overlay"},
+                        (char[]){DEMO_OVERLAY},
+                        (char[]){"--algorithm"},
+                        (char *)d->algorithm,
+                        (char[]){"--signature"},
+                        (char *)d->signature,
+                        (char[]){"--bootstrap"},
+                        bootstrap,
+                        (char[]){"--type"},
+                        (char[]){"0xF00001,note,single,user-match,1,4096,86400,find"},
+                        NULL};
+  d->port = free_port();
+  (void)snprintf(program, sizeof program, "%s/torc-authority", d->bin);
+  (void)snprintf(bootstrap, sizeof bootstrap, "127.0.0.1:%u", d->port);
+  (void)snprintf(d->authority, sizeof d->authority, "%s/authority", d->dir);
+  return demo_run_tool(d, argv, out, sizeof out);
+}
+
+/* Takes the new peer-id out of what torc-authority printed. */
+static int read_issued(demo *d, demo_peer *p, const char *text) {
+  json_t *issued = json_loads(text, 0, NULL);
+  const char *hex = text_of(issued, "peer");
+  int rc = torc_id_parse(hex, strlen(hex), &p->id);
+  json_decref(issued);
+  if (rc != 0) {
+    (void)snprintf(d->err, sizeof d->err, "torc-authority printed no peer-id: %.200s", text);
+  }
+  return rc;
+}
+
+static int issue_once(demo *d, int peer) {
+  demo_peer *p = &d->peers[peer];
+  char program[DEMO_PATH_MAX + 32];
+  char prefix[DEMO_PATH_MAX];
+  char out[2048];
+  char *const argv[] = {program,
+                        (char[]){"issue"},
+                        d->authority,
+                        (char[]){"--user"},
+                        p->user,
+                        (char[]){"--out"},
+                        prefix,
+                        (char[]){"--force"},
+                        (char[]){"--json"},
+                        NULL};
+  (void)snprintf(program, sizeof program, "%s/torc-authority", d->bin);
+  (void)snprintf(prefix, sizeof prefix, "%s/%s", d->dir, p->name);
+  int rc = demo_run_tool(d, argv, out, sizeof out);
+  return rc == 0 ? read_issued(d, p, out) : rc;
+}
+
+int demo_issue(demo *d, int peer) {
+  demo_peer *p = &d->peers[peer];
+  const char *name = names[peer];
+  (void)snprintf(p->name, sizeof p->name, "%s", name);
+  (void)snprintf(p->user, sizeof p->user, "%s@%s", name, DEMO_OVERLAY);
+  (void)snprintf(p->conf, sizeof p->conf, "%s/%s.conf", d->dir, name);
+  (void)snprintf(p->log, sizeof p->log, "%s/%s.log", d->dir, name);
+  (void)snprintf(p->socket, sizeof p->socket, "%s/%s.sock", d->dir, name);
+  return issue_once(d, peer);
+}
+
+bool demo_is_holder(const demo *d, int peer, const torc_id *resource) {
+  int holders[DEMO_HOLDERS];
+  demo_holders_of(d, resource, holders);
+  return peer == holders[0] || peer == holders[1] || peer == holders[2];
+}
+
+int demo_keep_away(demo *d, int peer, const torc_id *resource) {
+  int rc = 0;
+  demo_sort(d);
+  for (int i = 0; rc == 0 && i < DRAWS_MAX && demo_is_holder(d, peer, resource); i++) {
+    rc = issue_once(d, peer);
+    demo_sort(d);
+  }
+  return rc;
+}
+
+int demo_write_conf(demo *d, int peer) {
+  demo_peer *p = &d->peers[peer];
+  char state[DEMO_PATH_MAX];
+  (void)snprintf(state, sizeof state, "%s/%s.state", d->dir, p->name);
+  if (mkdir(state, 0700) != 0 && errno != EEXIST) {
+    return fail(d, "cannot create", state);
+  }
+  FILE *f = fopen(p->conf, "we");
+  if (f == NULL) {
+    return fail(d, "cannot write", p->conf);
+  }
+  (void)fprintf(f,
+                "[overlay]\nfile = %s/overlay.xml\n"
+                "[identity]\ncert = %s/%s.crt\nkey = %s/%s.key\n"
+                "[node]\nrole = peer\nlisten = 127.0.0.1:%u\nstate-dir = %s\n"
+                "[control]\nsocket = %s\n"
+                "[log]\nlevel = info\nformat = json\n"
+                "[timers]\nupdate-period = 2s\nping-period = 5s\n",
+                d->authority, d->dir, p->name, d->dir, p->name, peer == 0 ? d->port : 0u, state,
+                p->socket);
+  return fclose(f) == 0 ? 0 : fail(d, "cannot write", p->conf);
+}
+
+void demo_sort(demo *d) {
+  for (int i = 0; i < d->num_peers; i++) {
+    int at = i;
+    while (at > 0 && torc_id_cmp(&d->peers[i].id, &d->peers[d->order[at - 1]].id) < 0) {
+      d->order[at] = d->order[at - 1];
+      at--;
+    }
+    d->order[at] = i;
+  }
+}
+
+/* [CHD-04] [CHD-07]: the first at or after the resource, and its next two. */
+void demo_holders_of(const demo *d, const torc_id *resource, int out[DEMO_HOLDERS]) {
+  int first = 0;
+  while (first < d->num_peers && torc_id_cmp(&d->peers[d->order[first]].id, resource) < 0) {
+    first++;
+  }
+  for (int i = 0; i < DEMO_HOLDERS; i++) {
+    out[i] = d->order[(first + i) % d->num_peers];
+  }
+}

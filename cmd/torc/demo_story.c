@@ -1,0 +1,339 @@
+/* The story the demo tells.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "demo.h"
+
+#define ALICE 0
+#define BOB 1
+#define START_TIMEOUT_MS 20000
+#define JOIN_TIMEOUT_MS 90000
+#define HEAL_TIMEOUT_MS 90000
+#define COPY_TIMEOUT_MS 60000
+
+static const char note[] = "The ring remembers this. (a note by alice)";
+
+/* [ARC-17] [D-11]: SHA-256 of the name, its first 16 bytes. */
+static int resource_of(const char *name, torc_id *out) {
+  uint8_t digest[EVP_MAX_MD_SIZE];
+  unsigned len = 0;
+  if (EVP_Digest(name, strlen(name), digest, &len, EVP_sha256(), NULL) != 1) {
+    return TORC_ERR_CRYPTO;
+  }
+  memcpy(out->b, digest, TORC_ID_LEN);
+  return 0;
+}
+
+static void print_ms(const char *before, uint64_t since, const char *after) {
+  uint64_t ms = client_now_ms() - since;
+  (void)printf("%s%llu.%03llu s%s\n", before, (unsigned long long)(ms / 1000),
+               (unsigned long long)(ms % 1000), after);
+}
+
+static void print_us(const char *before, const json_t *reply, const char *after) {
+  long long us = number_of(reply, "elapsed_us");
+  (void)printf("%s%lld.%03lld ms%s\n", before, us / 1000, us % 1000, after);
+}
+
+static const demo_peer *peer_named(const demo *d, const char *hex) {
+  torc_id id;
+  if (torc_id_parse(hex, strlen(hex), &id) != 0) {
+    return NULL;
+  }
+  for (int i = 0; i < d->num_peers; i++) {
+    if (torc_id_eq(&d->peers[i].id, &id)) {
+      return &d->peers[i];
+    }
+  }
+  return NULL;
+}
+
+static const char *name_of(const demo *d, const char *hex) {
+  const demo_peer *p = peer_named(d, hex);
+  return p == NULL ? "nobody we know" : p->name;
+}
+
+/* ---- 1 and 2: authority, peers ---- */
+
+static int tell_authority(demo *d, const torc_id *resource) {
+  char hex[TORC_ID_HEX_LEN + 1];
+  int rc = demo_make_authority(d);
+  for (int i = 0; rc == 0 && i < d->num_peers; i++) {
+    rc = demo_interrupted() ? TORC_ERR_CLOSED : demo_issue(d, i);
+  }
+  if (rc == 0 && d->num_peers > DEMO_HOLDERS) {
+    rc = demo_keep_away(d, BOB, resource); /* so that bob has to ask others */
+  }
+  demo_sort(d);
+  if (rc != 0) {
+    return rc;
+  }
+  (void)printf(
+      "\n1. An authority makes the overlay %s\n"
+      "   torc-authority init wrote a root certificate and the overlay document;\n"
+      "   torc-authority issue gave each user a certificate with one random peer-id.\n"
+      "   It is offline: nobody needs it from here on.\n",
+      DEMO_OVERLAY);
+  for (int i = 0; i < d->num_peers; i++) {
+    (void)printf("     %-8s is peer %s\n", d->peers[i].name, torc_id_hex(&d->peers[i].id, hex));
+  }
+  return 0;
+}
+
+static int tell_start(demo *d) {
+  uint64_t start = client_now_ms();
+  (void)printf(
+      "\n2. %d torcd processes start on 127.0.0.1\n"
+      "   Only the address of alice's peer (port %u) is in the overlay document. Every\n"
+      "   link is TLS with certificates on both sides; the peers find each other.\n",
+      d->num_peers, d->port);
+  int rc = 0;
+  for (int i = 0; rc == 0 && i < d->num_peers; i++) {
+    rc = demo_write_conf(d, i);
+    if (rc == 0) {
+      rc = demo_start(d, i);
+    }
+  }
+  for (int i = 0; rc == 0 && i < d->num_peers; i++) {
+    rc = demo_connect(d, i, START_TIMEOUT_MS);
+  }
+  if (rc == 0) {
+    rc = demo_wait_whole(d, JOIN_TIMEOUT_MS);
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  print_ms("   The ring is whole after ", start, ": each peer knows its neighbours.\n");
+  demo_draw(d);
+  return 0;
+}
+
+/* ---- 3 and 4: store, fetch ---- */
+
+static bool holds(demo *d, int peer, const char *user) {
+  json_t *reply = d->peers[peer].pid == 0
+                      ? NULL
+                      : demo_ask(d, peer, json_pack("{s:s, s:s}", "cmd", "resource", "name", user));
+  bool held = json_is_true(json_object_get(reply, "held"));
+  json_decref(reply);
+  return held;
+}
+
+/* Prints who holds the note along the ring; the number of them. */
+static int print_holders(demo *d, const torc_id *resource) {
+  int num = 0;
+  int first = 0;
+  while (first < d->num_peers && torc_id_cmp(&d->peers[d->order[first]].id, resource) < 0) {
+    first++;
+  }
+  for (int i = 0; i < d->num_peers; i++) {
+    int peer = d->order[(first + i) % d->num_peers];
+    if (holds(d, peer, d->peers[ALICE].user)) {
+      (void)printf("     %-8s %s\n", d->peers[peer].name,
+                   num == 0 ? "responsible: the next peer clockwise" : "holds a copy");
+      num++;
+    }
+  }
+  return num;
+}
+
+static int tell_store(demo *d, const torc_id *resource) {
+  char hex[TORC_ID_HEX_LEN + 1];
+  json_t *reply =
+      demo_ask(d, ALICE,
+               json_pack("{s:s, s:s, s:s, s:s, s:i}", "cmd", "store", "name", d->peers[ALICE].user,
+                         "type", DEMO_TYPE, "value", note, "lifetime_s", 3600));
+  if (reply == NULL) {
+    return TORC_ERR_REFUSED;
+  }
+  (void)printf(
+      "\n3. alice stores a note under her name, signed with her key\n"
+      "   The name's hash is %s. Only her\n"
+      "   certificate may write there; every peer that takes the value checks that.\n",
+      torc_id_hex(resource, hex));
+  print_us("   Answered after ", reply, ", when the copies were made:");
+  json_decref(reply);
+  int num = print_holders(d, resource);
+  if (num < DEMO_HOLDERS) {
+    (void)snprintf(d->err, sizeof d->err, "%d peers hold the note, expected 3", num);
+    return TORC_ERR_STATE;
+  }
+  return 0;
+}
+
+/* The note as bob gets it: from whom, signed by whom. */
+static int check_note(demo *d, const json_t *reply) {
+  const json_t *value = json_array_get(json_object_get(reply, "values"), 0);
+  const json_t *signer = json_object_get(value, "signer");
+  const char *user = json_string_value(json_array_get(json_object_get(signer, "users"), 0));
+  if (strcmp(text_of(value, "value"), note) != 0 || user == NULL ||
+      strcmp(user, d->peers[ALICE].user) != 0) {
+    (void)snprintf(d->err, sizeof d->err, "bob did not get alice's note");
+    return TORC_ERR_STATE;
+  }
+  (void)printf("     \"%s\"\n     signed by %s, the signature holds\n", text_of(value, "value"),
+               user);
+  (void)printf("     answered by %s", name_of(d, text_of(reply, "responder")));
+  print_us(" after ", reply, "");
+  return 0;
+}
+
+static json_t *fetch_note(demo *d) {
+  return demo_ask(d, BOB,
+                  json_pack("{s:s, s:s, s:s}", "cmd", "fetch", "name", d->peers[ALICE].user, "type",
+                            DEMO_TYPE));
+}
+
+static int tell_fetch(demo *d) {
+  json_t *reply = fetch_note(d);
+  if (reply == NULL) {
+    return TORC_ERR_REFUSED;
+  }
+  (void)printf(
+      "\n4. bob fetches it\n   His peer asks along the ring and checks the signature "
+      "itself; it trusts no peer.\n");
+  int rc = check_note(d, reply);
+  json_decref(reply);
+  return rc;
+}
+
+/* ---- 5 to 7: kill, fetch, heal ---- */
+
+/* Two holders that are neighbours, bob not among them if that can be. */
+static void choose_victims(const demo *d, const torc_id *resource, int victims[2]) {
+  int h[DEMO_HOLDERS];
+  demo_holders_of(d, resource, h);
+  victims[0] = h[0];
+  victims[1] = h[1];
+  if (h[0] == BOB) {
+    victims[0] = h[2];
+  } else if (h[1] == BOB) {
+    victims[1] = h[2];
+  }
+}
+
+static int tell_kill(demo *d, const torc_id *resource) {
+  int victims[2];
+  choose_victims(d, resource, victims);
+  (void)printf("\n5. Two of the three that hold it are killed (SIGKILL), both at once\n");
+  for (int i = 0; i < 2; i++) {
+    (void)printf("     %-8s pid %ld\n", d->peers[victims[i]].name, (long)d->peers[victims[i]].pid);
+  }
+  for (int i = 0; i < 2; i++) {
+    (void)kill(d->peers[victims[i]].pid, SIGKILL); /* both before we wait for either */
+  }
+  for (int i = 0; i < 2; i++) {
+    demo_kill(d, victims[i]);
+  }
+  uint64_t start = client_now_ms();
+  json_t *reply = fetch_note(d);
+  if (reply == NULL) {
+    return TORC_ERR_REFUSED;
+  }
+  (void)printf("\n6. bob fetches again\n");
+  int rc = check_note(d, reply);
+  json_decref(reply);
+  if (rc == 0) {
+    print_ms("   It is still there, ", start, " after the kill.");
+  }
+  return rc;
+}
+
+/* The survivors bring the number of copies up again [CHD-35]. */
+static int wait_copies(demo *d, int want) {
+  uint64_t end = client_now_ms() + COPY_TIMEOUT_MS;
+  int num = 0;
+  while (num < want && client_now_ms() < end && !demo_interrupted()) {
+    num = 0;
+    for (int i = 0; i < d->num_peers; i++) {
+      num += holds(d, i, d->peers[ALICE].user) ? 1 : 0;
+    }
+    if (num < want) {
+      demo_pause_ms(20);
+    }
+  }
+  if (num < want) {
+    (void)snprintf(d->err, sizeof d->err, "only %d peers hold the note again, expected %d", num,
+                   want);
+    return TORC_ERR_TIMEOUT;
+  }
+  return 0;
+}
+
+static int tell_heal(demo *d, const torc_id *resource) {
+  uint64_t start = client_now_ms();
+  int left = demo_running(d);
+  int rc = demo_wait_whole(d, HEAL_TIMEOUT_MS);
+  if (rc == 0) {
+    rc = wait_copies(d, left < DEMO_HOLDERS ? left : DEMO_HOLDERS);
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  (void)printf("\n7. The ring closes over the gap\n");
+  print_ms("   Whole again ", start, " later, and the note is held by");
+  (void)print_holders(d, resource);
+  (void)printf("\n");
+  demo_draw(d);
+  return 0;
+}
+
+static void tell_keep(const demo *d) {
+  (void)printf(
+      "\nThe overlay keeps running. Talk to it:\n"
+      "  %s/torc ring --socket %s\n"
+      "  %s/torc fetch %s --type %s --socket %s\n"
+      "  %s/torc store %s 'another note' --type %s --socket %s\n"
+      "Logs and sockets are in %s. Stop it:\n  kill",
+      d->bin, d->peers[BOB].socket, d->bin, d->peers[ALICE].user, DEMO_TYPE, d->peers[BOB].socket,
+      d->bin, d->peers[BOB].user, DEMO_TYPE, d->peers[BOB].socket, d->dir);
+  for (int i = 0; i < d->num_peers; i++) {
+    if (d->peers[i].pid > 0) {
+      (void)printf(" %ld", (long)d->peers[i].pid);
+    }
+  }
+  (void)printf(" && sleep 1 && rm -r %s\n", d->dir);
+}
+
+int demo_tell(demo *d) {
+  torc_id resource;
+  uint64_t start = client_now_ms();
+  (void)printf("A Torc overlay of %d peers on this machine: %s, %s signatures\n", d->num_peers,
+               d->algorithm, d->signature);
+  int rc = resource_of("alice@" DEMO_OVERLAY, &resource);
+  if (rc == 0) {
+    rc = demo_find_programs(d);
+  }
+  if (rc == 0) {
+    rc = demo_make_dir(d);
+  }
+  if (rc == 0) {
+    rc = tell_authority(d, &resource);
+  }
+  if (rc == 0) {
+    rc = tell_start(d);
+  }
+  if (rc == 0) {
+    rc = tell_store(d, &resource);
+  }
+  if (rc == 0) {
+    rc = tell_fetch(d);
+  }
+  if (rc == 0) {
+    rc = tell_kill(d, &resource);
+  }
+  if (rc == 0) {
+    rc = tell_heal(d, &resource);
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  print_ms("\nDone in ", start, ": signed, encrypted, stored, fetched, and two crashes survived.");
+  if (d->keep) {
+    tell_keep(d);
+  }
+  return 0;
+}

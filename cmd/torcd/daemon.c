@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "io/overlay_xml.h"
+#include "io/x509.h"
+#include "notify.h"
+
+static const torc_log *log_of(const torcd *d) {
+  return d->log == NULL ? NULL : torc_json_log_sink(d->log);
+}
+
+/* ---- before anything runs ---- */
+
+static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size_t err_cap) {
+  torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
+  torc_pki *pki = NULL;
+  for (size_t i = 0; i < overlay->num_roots; i++) {
+    roots[i] = torc_slice_of(overlay->roots[i].der, overlay->roots[i].len);
+  }
+  int rc = torc_pki_new(&pki, overlay->name, roots, overlay->num_roots, err, err_cap);
+  if (rc == 0) {
+    rc = torc_pki_load_own(pki, d->conf.cert_file, d->conf.key_file, (torc_wall)time(NULL), err,
+                           err_cap);
+  }
+  if (rc == 0) {
+    const torc_cert *cert = torc_pki_own_cert(pki);
+    (void)snprintf(d->user, sizeof d->user, "%s", cert->num_users > 0 ? cert->users[0] : "");
+  }
+  torc_pki_free(pki);
+  return rc;
+}
+
+int torcd_check(torcd *d, char *err, size_t err_cap) {
+  torc_overlay overlay = {.name = ""};
+  const char *name = d->conf.overlay_name[0] == '\0' ? NULL : d->conf.overlay_name;
+  int rc = torc_overlay_load(&overlay, d->conf.overlay_file, name, err, err_cap);
+  if (rc == 0) {
+    (void)snprintf(d->overlay, sizeof d->overlay, "%s", overlay.name);
+    rc = check_identity(d, &overlay, err, err_cap);
+  }
+  torc_overlay_clear(&overlay);
+  return rc;
+}
+
+/* ---- signals ---- */
+
+static void reload(torcd *d) {
+  char err[512] = "";
+  torc_conf fresh;
+  notify_service("RELOADING=1");
+  if (torc_conf_load(&fresh, d->conf_file, err, sizeof err) != 0) {
+    TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:reload_refused", TORC_F_STR("why", err));
+  } else {
+    torc_json_log_sink(d->log)->level = fresh.log_level;
+    d->conf.log_level = fresh.log_level;
+  }
+  if (torc_json_log_reopen(d->log, err, sizeof err) != 0) {
+    TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:log_kept", TORC_F_STR("why", err));
+  }
+  TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:reloaded",
+           TORC_F_STR("level", torc_log_level_name(d->conf.log_level)));
+  notify_service("READY=1");
+}
+
+static void finish(torcd *d) {
+  d->is_done = true;
+  torc_peer_wake(d->peer);
+}
+
+static void on_grace_over(uv_timer_t *timer) {
+  torcd *d = timer->data;
+  TORC_LOG(log_of(d), TORC_LOG_WARN, "torcd:leave_timeout", TORC_F_U64("ms", LEAVE_GRACE_MS));
+  finish(d);
+}
+
+/* [LEA-01]: the neighbours are told before the process ends. */
+static void leave(torcd *d) {
+  d->is_leaving = true;
+  notify_service("STOPPING=1\nSTATUS=leaving the overlay");
+  TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:leaving", TORC_F_U64("pid", (uint64_t)getpid()));
+  int rc = torc_node_leave(torc_peer_node(d->peer), torc_peer_now(d->peer));
+  torc_peer_flush(d->peer);
+  if (rc != 0 || uv_timer_start(&d->grace, on_grace_over, LEAVE_GRACE_MS, 0) != 0) {
+    finish(d); /* there was nothing to leave */
+  }
+  torc_peer_wake(d->peer);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+  torcd *d = handle->data;
+  if (number == SIGHUP) {
+    reload(d);
+  } else if (d->is_leaving) {
+    finish(d);
+  } else {
+    leave(d);
+  }
+}
+
+static int watch_signals(torcd *d) {
+  static const int numbers[NUM_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+  uv_loop_t *loop = torc_peer_loop(d->peer);
+  (void)signal(SIGPIPE, SIG_IGN);
+  for (size_t i = 0; i < NUM_SIGNALS; i++) {
+    if (uv_signal_init(loop, &d->signals[i]) != 0) {
+      return TORC_ERR_IO;
+    }
+    d->num_handles++;
+    d->signals[i].data = d;
+    if (uv_signal_start(&d->signals[i], on_signal, numbers[i]) != 0) {
+      return TORC_ERR_IO;
+    }
+  }
+  if (uv_timer_init(loop, &d->grace) != 0) {
+    return TORC_ERR_IO;
+  }
+  d->num_handles++;
+  d->grace.data = d;
+  return 0;
+}
+
+/* ---- life ---- */
+
+static int open_peer(torcd *d, char *err, size_t err_cap) {
+  const torc_conf *c = &d->conf;
+  const char *advertise[TORC_CONF_ADVERTISE_MAX + 1] = {NULL};
+  torc_peer_config cfg = TORC_PEER_CONFIG_INIT;
+  cfg.overlay_file = c->overlay_file;
+  cfg.overlay_name = c->overlay_name[0] == '\0' ? NULL : c->overlay_name;
+  cfg.cert_file = c->cert_file;
+  cfg.key_file = c->key_file;
+  cfg.state_dir = c->state_dir[0] == '\0' ? NULL : c->state_dir;
+  cfg.role = c->role;
+  for (size_t i = 0; i < c->num_listen; i++) {
+    cfg.listen[i] = c->listen[i];
+  }
+  for (size_t i = 0; i < c->num_advertise; i++) {
+    advertise[i] = c->advertise[i];
+  }
+  cfg.advertise = c->num_advertise == 0 ? NULL : advertise;
+  cfg.num_threads = (unsigned)c->threads;
+  cfg.sync_disk = c->sync_disk;
+  cfg.log = log_of(d);
+  cfg.update_period = c->update_period;
+  cfg.ping_period = c->ping_period;
+  cfg.t1 = c->t1;
+  cfg.keepalive = c->keepalive;
+  cfg.deletion_delay = c->deletion_delay;
+  cfg.replica_wait = c->replica_wait;
+  cfg.idle_close = c->idle_close;
+  cfg.max_links = (uint32_t)c->max_links;
+  cfg.max_client_links = (uint32_t)c->max_client_links;
+  cfg.max_stored_bytes = c->max_stored_bytes;
+  return torc_peer_new(&d->peer, &cfg, err, err_cap);
+}
+
+static int open_doors(torcd *d, char *err, size_t err_cap) {
+  torc_control_config control = {.peer = d->peer,
+                                 .path = d->conf.control_socket,
+                                 .overlay = d->overlay,
+                                 .user = d->user,
+                                 .log = log_of(d)};
+  int rc = torc_control_open(&d->control, &control, err, err_cap);
+  if (rc == 0 && d->conf.metrics_listen[0] != '\0') {
+    torc_metrics_config metrics = {
+        .peer = d->peer, .listen = d->conf.metrics_listen, .control = d->control, .log = d->log};
+    rc = torc_metrics_open(&d->metrics, &metrics, err, err_cap);
+  }
+  if (rc == 0 && watch_signals(d) != 0) {
+    (void)snprintf(err, err_cap, "cannot watch signals");
+    rc = TORC_ERR_IO;
+  }
+  return rc;
+}
+
+static void announce(torcd *d) {
+  char ready[128];
+  torc_node_view view;
+  torc_node_get_view(torc_peer_node(d->peer), &view);
+  (void)snprintf(ready, sizeof ready, "READY=1\nMAINPID=%ld\nSTATUS=looking for the overlay",
+                 (long)getpid());
+  notify_service(ready);
+  TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:started", TORC_F_STR("version", TORC_VERSION),
+           TORC_F_STR("overlay", d->overlay), TORC_F_STR("user", d->user),
+           TORC_F_ID("peer", &view.self), TORC_F_U64("port", torc_peer_port(d->peer, 0)),
+           TORC_F_U64("pid", (uint64_t)getpid()));
+}
+
+int torcd_start(torcd *d, char *err, size_t err_cap) {
+  const torc_conf *c = &d->conf;
+  int rc = torcd_check(d, err, err_cap);
+  if (rc == 0) {
+    rc = torc_json_log_open(&d->log, c->log_file, c->log_level, c->log_json, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = open_peer(d, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = open_doors(d, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = torc_peer_start(d->peer);
+    if (rc != 0) {
+      (void)snprintf(err, err_cap, "the peer does not start: %s", torc_strerror(rc));
+    }
+  }
+  if (rc == 0) {
+    announce(d);
+  }
+  return rc;
+}
+
+static void on_event(torcd *d, const torc_event *ev) {
+  switch (ev->kind) {
+    case TORC_EVENT_JOINED:
+      notify_service("STATUS=in the overlay");
+      TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:joined", TORC_F_STR("overlay", d->overlay));
+      break;
+    case TORC_EVENT_DISCONNECTED:
+      notify_service("STATUS=looking for the overlay");
+      TORC_LOG(log_of(d), TORC_LOG_WARN, "torcd:disconnected", TORC_F_STR("overlay", d->overlay));
+      break;
+    case TORC_EVENT_LEFT:
+      d->is_done = d->is_done || d->is_leaving;
+      break;
+    case TORC_EVENT_DONE:
+      torc_control_event(d->control, ev);
+      break;
+    case TORC_EVENT_TUNNEL:
+    case TORC_EVENT_LINK:
+      break;
+  }
+}
+
+int torcd_run(torcd *d) {
+  while (!d->is_done) {
+    torc_event ev;
+    int rc = torc_peer_run(d->peer, -1);
+    while (torc_peer_next_event(d->peer, &ev)) {
+      on_event(d, &ev);
+    }
+    if (rc != 0) {
+      TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:loop_failed", TORC_F_ERR("why", rc));
+      return rc;
+    }
+  }
+  TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:stopped", TORC_F_U64("pid", (uint64_t)getpid()));
+  return 0;
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+  torcd *d = handle->data;
+  d->num_handles--;
+}
+
+void torcd_stop(torcd *d) {
+  torc_metrics_close(d->metrics);
+  torc_control_close(d->control);
+  size_t num = d->num_handles;
+  for (size_t i = 0; i < num && i < NUM_SIGNALS; i++) {
+    uv_close((uv_handle_t *)&d->signals[i], on_handle_closed);
+  }
+  if (num > NUM_SIGNALS) {
+    uv_close((uv_handle_t *)&d->grace, on_handle_closed);
+  }
+  while (d->num_handles > 0) {
+    (void)uv_run(torc_peer_loop(d->peer), UV_RUN_NOWAIT);
+  }
+  torc_peer_free(d->peer);
+  torc_json_log_close(d->log);
+}
