@@ -75,6 +75,7 @@ typedef struct peer {
 
 typedef struct put_state {
   unsigned pending;
+  unsigned done; /* bit per replica */
   uint32_t version;
 } put_state;
 
@@ -502,6 +503,8 @@ static void consume_put(toposim *sim, event *e) {
     late.key = e->key;
     late.version = e->version;
     late.cookie = i;
+    late.other = copy.peer;
+    late.rc = TORC_ERR_TIMEOUT;
     push(sim, copy);
     push(sim, late);
   }
@@ -516,12 +519,14 @@ static void on_copy(toposim *sim, event *e) {
   if (!link_works(sim, e->other, e->peer)) {
     return;
   }
-  if (sim->ops->accepts_copy(p->topo, &sim->peers[e->other].id, &sim->keys[e->key]) &&
-      p->version[e->key] < e->version) {
-    p->version[e->key] = e->version;
-  }
   back = event_for(sim, EV_COPY_DONE, e->other, latency(sim));
   back.incarnation = e->other_incarnation;
+  back.other = e->peer;
+  if (!sim->ops->accepts_copy(p->topo, &sim->peers[e->other].id, &sim->keys[e->key])) {
+    back.rc = TORC_ERR_REFUSED;
+  } else if (p->version[e->key] < e->version) {
+    p->version[e->key] = e->version;
+  }
   back.key = e->key;
   back.version = e->version;
   back.cookie = e->cookie;
@@ -529,11 +534,16 @@ static void on_copy(toposim *sim, event *e) {
 }
 
 static void on_copy_done(toposim *sim, event *e) {
+  peer *p = &sim->peers[e->peer];
   put_state *put = &sim->puts[e->key];
-  if (put->version != e->version || put->pending == 0) {
+  if (put->version != e->version || put->pending == 0 || (put->done & (1u << e->cookie)) != 0) {
     return;
   }
+  put->done |= 1u << e->cookie;
   put->pending--;
+  if (e->rc != 0) {
+    sim->ops->on_copy_failed(p->topo, &sim->peers[e->other].id);
+  }
   if (put->pending == 0 && sim->answered[e->key] < e->version) {
     sim->answered[e->key] = e->version;
   }
@@ -574,7 +584,9 @@ static void on_route(toposim *sim, event *e) {
   if (e->hops == 0 && e->cookie != 0 && is_done(p, e->cookie)) {
     return; /* a retransmission that is not needed */
   }
-  if (e->has_via && torc_id_eq(&e->via, &p->id)) {
+  if (e->has_via && (torc_id_eq(&e->via, &p->id) || sim->ops->is_responsible(p->topo, &e->via)) &&
+      (index_of(sim, &e->via) == TOPOSIM_NONE ||
+       !toposim_is_linked(sim, e->peer, index_of(sim, &e->via)))) {
     e->has_via = false;
     target = e->id;
   }

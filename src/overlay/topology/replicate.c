@@ -44,17 +44,21 @@ static void clamp(const torc_topology *t, torc_ring_replica *r) {
   }
 }
 
-static void failed(torc_topology *t, torc_ring_replica *r) {
+static void pause_before_retry(torc_topology *t, torc_ring_replica *r) {
   torc_time delay = TORC_RING_SYNC_RETRY_MIN;
-  t->stats.transfers_failed++;
   for (unsigned i = 0; i < r->fails && delay < TORC_RING_SYNC_RETRY_MAX; i++) {
     delay *= 2;
   }
   r->fails++;
-  r->is_running = false;
   r->retry_at = torc_time_add(
       torc_ring_now(t),
       torc_ring_jitter(t, delay < TORC_RING_SYNC_RETRY_MAX ? delay : TORC_RING_SYNC_RETRY_MAX));
+}
+
+static void failed(torc_topology *t, torc_ring_replica *r) {
+  t->stats.transfers_failed++;
+  r->is_running = false;
+  pause_before_retry(t, r);
 }
 
 /* [CHD-35] [CHD-47]: all data of the own range to a new replica, the added part to an old one. */
@@ -122,6 +126,16 @@ void torc_ring_replicas_stale(torc_topology *t, const torc_id *id) {
       t->replicas[i].is_running = false; /* a transfer under way may have begun too early */
       t->replicas[i].retry_at = 0;
     }
+  }
+}
+
+/* One write did not arrive: the range is sent again, with the pauses of a failed transfer. */
+void torc_ring_replicas_missed(torc_topology *t, const torc_id *id) {
+  torc_ring_replica *r = replica_find(t, id);
+  if (r != NULL) {
+    r->is_synced = false;
+    r->is_running = false;
+    pause_before_retry(t, r);
   }
 }
 

@@ -344,3 +344,9 @@ void torc_ring_on_transfer_done(torc_topology *t, torc_token cookie, int rc) {
   }
   torc_ring_settle(t);
 }
+
+void torc_ring_on_copy_failed(torc_topology *t, const torc_id *peer) {
+  t->stats.transfers_failed++;
+  torc_ring_replicas_missed(t, peer);
+  torc_ring_settle(t);
+}

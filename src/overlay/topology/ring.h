@@ -83,6 +83,8 @@ typedef struct torc_ring_cand {
   torc_time retry_at;   /* no CONNECT before this */
   torc_ring_cand_state state;
   unsigned fails;  /* CONNECTs in a row */
+  unsigned serial; /* of the CONNECT under way */
+  torc_id via;     /* through whom it goes */
   bool was_member; /* a lost neighbour: it is re-established whoever reports it [CHD-41] */
 } torc_ring_cand;
 
@@ -358,6 +360,7 @@ void torc_ring_view(const torc_topology *t, torc_topology_view *out);
 torc_ring_cand *torc_ring_cand_find(const torc_topology *t, const torc_id *id);
 void torc_ring_cand_del(torc_topology *t, const torc_id *id);
 void torc_ring_cand_lost(torc_topology *t, const torc_id *id);
+void torc_ring_cands_via_lost(torc_topology *t, const torc_id *via);
 /* Notes a peer that is linked already and sends it the confirming UPDATE. */
 void torc_ring_cand_confirm(torc_topology *t, const torc_id *id);
 /* What the UPDATE of member `reporter` lists. `reporter` may be NULL: nobody's budget is used. */
@@ -411,6 +414,7 @@ void torc_ring_replicas_pump(torc_topology *t, torc_time *next);
 void torc_ring_replica_transferred(torc_topology *t, const torc_ring_op *op, int rc);
 /* After a join: which successors hold the range already, as the admitting peer's replicas. */
 void torc_ring_replicas_inherit(torc_topology *t, const torc_id *ap, const torc_ring_heard *heard);
+void torc_ring_replicas_missed(torc_topology *t, const torc_id *id);
 void torc_ring_replicas_stale(torc_topology *t, const torc_id *id); /* NULL: all of them */
 bool torc_ring_replicas_idle(const torc_topology *t);
 size_t torc_ring_replicas(const torc_topology *t, const torc_id *resource,
@@ -470,7 +474,8 @@ void torc_ring_on_leave(torc_topology *t, const torc_id *from, torc_slice payloa
   .view = torc_ring_view, .on_link_up = torc_ring_on_link_up,                           \
   .on_link_down = torc_ring_on_link_down, .on_request = torc_ring_on_request,           \
   .on_connect_done = torc_ring_on_connect_done, .on_ping_done = torc_ring_on_ping_done, \
-  .on_response = torc_ring_on_response, .on_transfer_done = torc_ring_on_transfer_done
+  .on_response = torc_ring_on_response, .on_transfer_done = torc_ring_on_transfer_done, \
+  .on_copy_failed = torc_ring_on_copy_failed
 int torc_ring_start(torc_topology *t, const torc_id *bootstrap);
 void torc_ring_on_link_up(torc_topology *t, const torc_id *peer);
 void torc_ring_on_link_down(torc_topology *t, const torc_id *peer);
@@ -481,5 +486,6 @@ void torc_ring_on_ping_done(torc_topology *t, torc_token cookie, int rc, const t
 void torc_ring_on_response(torc_topology *t, torc_token cookie, int rc, uint16_t code,
                            torc_slice payload);
 void torc_ring_on_transfer_done(torc_topology *t, torc_token cookie, int rc);
+void torc_ring_on_copy_failed(torc_topology *t, const torc_id *peer);
 
 #endif

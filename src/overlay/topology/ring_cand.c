@@ -239,7 +239,7 @@ void torc_ring_cand_confirm(torc_topology *t, const torc_id *id) {
 static void start_connect(torc_topology *t, torc_ring_cand *c) {
   const torc_id *via = NULL;
   torc_id id = c->id;
-  torc_id reporter;
+  torc_id reporter = torc_id_zero;
   torc_time now = torc_ring_now(t);
   for (size_t k = 0; k < 2 && via == NULL; k++) {
     size_t which = (k + c->fails) % 2; /* not through the same one again */
@@ -252,10 +252,23 @@ static void start_connect(torc_topology *t, torc_ring_cand *c) {
     c->tried_at = now;
   }
   c->state = TORC_CAND_CONNECTING;
-  if (torc_ring_connect(t, TORC_OP_CAND_CONNECT, 0, &id, true, via) != 0) {
+  c->via = reporter;
+  c->serial = ++t->last_serial;
+  if (torc_ring_connect(t, TORC_OP_CAND_CONNECT, c->serial, &id, true, via) != 0) {
     c = torc_ring_cand_find(t, &id);
     if (c != NULL) {
       cand_later(t, c);
+    }
+  }
+}
+
+/* A CONNECT on its way through a peer that is gone starts again by another way. */
+void torc_ring_cands_via_lost(torc_topology *t, const torc_id *via) {
+  for (size_t i = 0; i < t->num_cands; i++) {
+    torc_ring_cand *c = &t->cands[i];
+    if (c->state == TORC_CAND_CONNECTING && torc_id_eq(&c->via, via)) {
+      c->state = TORC_CAND_IDLE;
+      c->retry_at = 0;
     }
   }
 }
@@ -320,7 +333,7 @@ void torc_ring_cands_pump(torc_topology *t, torc_time *next) {
 
 void torc_ring_cand_connected(torc_topology *t, const torc_ring_op *op, int rc) {
   torc_ring_cand *c = torc_ring_cand_find(t, &op->peer);
-  if (c == NULL || c->state != TORC_CAND_CONNECTING) {
+  if (c == NULL || c->state != TORC_CAND_CONNECTING || c->serial != op->arg) {
     return;
   }
   if (rc != 0) {

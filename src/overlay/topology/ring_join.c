@@ -248,7 +248,9 @@ static void take_over(torc_topology *t, const torc_id *ap, const torc_ring_heard
   torc_ring_join_stop(t);
   m = torc_ring_member_add(t, ap, true);
   torc_ring_set_state(t, TORC_TOPO_JOINED);
-  torc_ring_replicas_inherit(t, ap, heard);
+  if (!t->join.has_data) {
+    torc_ring_replicas_inherit(t, ap, heard);
+  }
   if (m != NULL) {
     m->heard = torc_ring_now(t);
     m->first_pred = t->self;

@@ -195,6 +195,7 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   t->num_members--;
   memmove(&t->members[at], &t->members[at + 1], (t->num_members - at) * sizeof t->members[0]);
   torc_ring_finger_lost(t, &gone);
+  torc_ring_cands_via_lost(t, &gone);
   t->gap_peer = torc_id_eq(&t->gap_peer, &gone) ? torc_id_zero : t->gap_peer;
   if (why == TORC_GONE_DOWN) {
     torc_ring_cand_lost(t, &gone);

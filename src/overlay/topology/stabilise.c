@@ -118,8 +118,11 @@ void torc_ring_boot_pinged(torc_topology *t, int rc, const torc_id *responder) {
   if (t->state == TORC_TOPO_DISCONNECTED || t->num_members == 0) {
     is_news = true;
   } else if (t->state == TORC_TOPO_JOINED) {
-    /* [GAP-124]: a successor closer than the present one. */
-    is_news = torc_id_in_open(responder, &t->self, &t->members[0].id);
+    /* [GAP-124]: a successor closer than the present one; or a peer that holds itself responsible
+     * for the place right behind this one and has not been met: its ring is another one, and there
+     * the closer neighbour may be on its side. */
+    is_news = torc_id_in_open(responder, &t->self, &t->members[0].id) ||
+              torc_ring_member_find(t, responder) == NULL;
   }
   if (is_news) {
     t->is_boot_running =

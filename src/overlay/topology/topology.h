@@ -176,6 +176,9 @@ typedef struct torc_topology_ops {
   void (*on_response)(torc_topology *t, torc_token cookie, int rc, uint16_t code,
                       torc_slice payload);
   void (*on_transfer_done)(torc_topology *t, torc_token cookie, int rc);
+  /* A copy of a single write was refused or not answered by `peer`: it gets the whole range again,
+   * until it holds it [GAP-99] [GAP-101] [CHD-35]. */
+  void (*on_copy_failed)(torc_topology *t, const torc_id *peer);
 } torc_topology_ops;
 
 extern const torc_topology_ops torc_topology_chord;
