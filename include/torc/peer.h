@@ -46,12 +46,16 @@ torc_time torc_peer_now(const torc_peer *p); /* loop time as the node counts it 
 void torc_peer_flush(torc_peer *p);
 /* Port of listening socket `i`, 0 if there is none. */
 uint16_t torc_peer_port(const torc_peer *p, size_t i);
-/* libuv loop (uv_loop_t *), to add handles of one's own. */
+/* libuv loop (uv_loop_t *), to add handles of one's own; close them before torc_peer_free. */
 void *torc_peer_loop(torc_peer *p);
+/* Own certificate, borrowed. */
+const torc_cert *torc_peer_cert(const torc_peer *p);
+/* Named counters: those of the node, then those of the links and of this object, which begin with "io_". */
+void torc_peer_counters(const torc_peer *p, void *ctx, void (*each)(void *ctx, const char *name, uint64_t value));
 
 /* Starts bootstrapping. */
 int torc_peer_start(torc_peer *p) TORC_MUST_CHECK;
-/* Runs the loop for at most timeout_ms (-1: until an event is there); 0 runs what is ready. */
+/* Runs the loop until an event is there, for at most timeout_ms (-1: no limit); 0 runs what is ready. */
 int torc_peer_run(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;
 /* Makes a blocked torc_peer_run return; callable from any thread or signal handler. */
 void torc_peer_wake(torc_peer *p);
@@ -62,8 +66,11 @@ bool torc_peer_next_event(torc_peer *p, torc_event *out);
  * others stay queued. */
 int torc_peer_join(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;   /* start and wait for JOINED */
 int torc_peer_leave(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;  /* LEAVE and wait for LEFT */
-/* Waits for the end of `token`. *out as torc_event_done; its slices live until the next call on `p`. */
+/* Waits for the end of `token`. TORC_ERR_TIMEOUT: it has not ended in time (or torc_peer_wake was called), *out is
+ * untouched. Else *out is written, its slices live until the next call on `p`, and the result is out->rc. */
 int torc_peer_wait(torc_peer *p, torc_token token, int timeout_ms, torc_done *out) TORC_MUST_CHECK;
+/* TORC_ERR_NOTFOUND: no such type. TORC_ERR_INVALID: a key for what is no dictionary, or none for one. Else as
+ * torc_peer_wait. */
 int torc_peer_store_text(torc_peer *p, const char *name, const char *type, const char *key, int32_t index,
                          torc_slice value, uint32_t lifetime_s, int timeout_ms, torc_done *out) TORC_MUST_CHECK;
 int torc_peer_fetch_text(torc_peer *p, const char *name, const char *type, const char *key, int timeout_ms,

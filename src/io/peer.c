@@ -1,0 +1,328 @@
+/* A peer is put together and taken apart.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "torc/peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "io/err.h"
+#include "io/peer_impl.h"
+
+#define MAP_EXTRA (64u << 20) /* of the database beyond twice the values: pages being rewritten */
+
+typedef struct build { /* what the steps of torc_peer_new share */
+  torc_peer *p;
+  torc_peer_config cfg;
+  const torc_net_limits *limits;
+  char *err;
+  size_t err_cap;
+} build;
+
+static int no_memory(const build *b) {
+  return torc_fail(TORC_ERR_NOMEM, b->err, b->err_cap, "out of memory");
+}
+
+static int missing(const build *b, const char *what) {
+  return torc_fail(TORC_ERR_CONFIG, b->err, b->err_cap,
+                   "the configuration does not say which %s to use", what);
+}
+
+/* [SEC-01] Overlay, root certificates, own certificate and key. */
+static int read_files(build *b) {
+  torc_peer *p = b->p;
+  if (b->cfg.overlay_file == NULL) {
+    return missing(b, "overlay configuration file");
+  }
+  if (b->cfg.cert_file == NULL) {
+    return missing(b, "certificate file");
+  }
+  if (b->cfg.key_file == NULL) {
+    return missing(b, "private key file");
+  }
+  int rc =
+      torc_overlay_load(&p->overlay, b->cfg.overlay_file, b->cfg.overlay_name, b->err, b->err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
+  for (size_t i = 0; i < p->overlay.num_roots; i++) {
+    roots[i] = torc_slice_of(p->overlay.roots[i].der, p->overlay.roots[i].len);
+  }
+  rc = torc_pki_new(&p->pki, p->overlay.name, roots, p->overlay.num_roots, b->err, b->err_cap);
+  if (rc == 0) {
+    rc = torc_pki_load_own(p->pki, b->cfg.cert_file, b->cfg.key_file, torc_peer_wall(), b->err,
+                           b->err_cap);
+  }
+  return rc;
+}
+
+static uint64_t max_stored(const build *b) {
+  return b->cfg.max_stored_bytes == 0 ? TORC_PEER_STORE_DEFAULT : b->cfg.max_stored_bytes;
+}
+
+static int open_storage(build *b) {
+  torc_peer *p = b->p;
+  int rc = 0;
+  if (b->cfg.state_dir != NULL) {
+    rc = torc_peer_state_open(p, b->cfg.state_dir, b->err, b->err_cap);
+  }
+  if (rc != 0 || b->cfg.role == TORC_ROLE_CLIENT) { /* [CLI-02] a client stores nothing */
+    return rc;
+  }
+  if (b->cfg.state_dir == NULL) {
+    rc = torc_memory_backend_new(&p->memory, &p->backend, torc_mem_libc(), (size_t)max_stored(b));
+    return rc == 0 ? 0 : no_memory(b);
+  }
+  bool was_damaged = false;
+  rc = torc_lmdb_open(&p->lmdb, &p->backend, p->state_dir, 2 * max_stored(b) + MAP_EXTRA,
+                      &was_damaged, b->err, b->err_cap);
+  if (was_damaged) {
+    TORC_LOG(p->log, TORC_LOG_WARN, "io:database_damaged", TORC_F_STR("dir", p->state_dir));
+  }
+  return rc;
+}
+
+static int open_net(build *b) {
+  torc_peer *p = b->p;
+  torc_net_config cfg = {.loop = &p->loop,
+                         .pki = p->pki,
+                         .limits = b->limits,
+                         .events = torc_peer_net_events,
+                         .log = p->log,
+                         .wall = torc_peer_wall()};
+  cfg.events.ctx = p;
+  int rc = torc_net_new(&p->net, &cfg, b->err, b->err_cap);
+  for (size_t i = 0; rc == 0 && i < TORC_PEER_LISTEN_MAX && b->cfg.listen[i] != NULL; i++) {
+    rc = torc_net_listen(p->net, b->cfg.listen[i], b->err, b->err_cap);
+  }
+  if (rc == 0 && b->cfg.advertise != NULL && torc_net_num_listeners(p->net) == 0) {
+    rc = torc_fail(TORC_ERR_CONFIG, b->err, b->err_cap,
+                   "addresses are advertised, but there is none to listen on");
+  }
+  for (size_t i = 0; rc == 0 && b->cfg.advertise != NULL && b->cfg.advertise[i] != NULL; i++) {
+    rc = torc_net_advertise(p->net, b->cfg.advertise[i], b->err, b->err_cap);
+  }
+  return rc;
+}
+
+static int open_pool(build *b) {
+  torc_peer *p = b->p;
+  p->is_signing_pooled = b->cfg.num_threads > 0;
+  p->is_disk_synced = b->cfg.sync_disk && p->lmdb != NULL;
+  if (!p->is_signing_pooled && !p->is_disk_synced) {
+    return 0;
+  }
+  torc_pool_config cfg = {.loop = &p->loop,
+                          .pki = p->pki,
+                          .db = p->lmdb,
+                          .num_threads = b->cfg.num_threads == 0 ? 1 : b->cfg.num_threads,
+                          .ctx = p,
+                          .done = torc_peer_job_done,
+                          .turn = torc_peer_pump};
+  int rc = torc_pool_new(&p->pool, &cfg);
+  if (rc != 0) {
+    return torc_fail(rc, b->err, b->err_cap, "cannot start %u threads (at most %d)",
+                     cfg.num_threads, TORC_POOL_THREADS_MAX);
+  }
+  return 0;
+}
+
+static torc_time either(torc_time own, torc_time overlay) {
+  return own != 0 ? own : overlay;
+}
+
+/* Who is in the list itself may found a ring, and does not dial itself. */
+static bool sort_bootstrap(torc_peer *p) {
+  bool is_listed = false;
+  for (size_t i = 0; i < p->overlay.num_bootstrap; i++) {
+    if (torc_net_is_self(p->net, &p->overlay.bootstrap[i])) {
+      is_listed = true;
+    } else {
+      p->bootstrap[p->num_bootstrap] = p->overlay.bootstrap[i];
+      p->num_bootstrap++;
+    }
+  }
+  return is_listed;
+}
+
+static int make_node(build *b) {
+  torc_peer *p = b->p;
+  const torc_overlay *o = &p->overlay;
+  torc_endpoint cached[TORC_PEER_CACHE_MAX];
+  torc_cert *own = torc_pki_own_cert(p->pki);
+  torc_node_config cfg = TORC_NODE_CONFIG_INIT;
+  cfg.crypto = torc_pki_crypto(p->pki);
+  cfg.log = p->log;
+  cfg.backend = b->cfg.role == TORC_ROLE_CLIENT ? NULL : &p->backend;
+  cfg.overlay_name = o->name;
+  cfg.algorithm = o->algorithm;
+  cfg.role = b->cfg.role;
+  cfg.cert = own;
+  cfg.signature_algorithm = torc_pki_signature_algorithm(p->pki);
+  cfg.self =
+      own->peers[0]; /* [R-09] [GAP-136] a node runs as the first peer-id of its certificate */
+  cfg.types = o->types;
+  cfg.num_types = o->num_types;
+  cfg.may_found = sort_bootstrap(p);
+  cfg.bootstrap = p->bootstrap;
+  cfg.num_bootstrap = p->num_bootstrap;
+  cfg.cached = cached;
+  cfg.num_cached = torc_peer_cache_endpoints(&p->cache, cached, TORC_PEER_CACHE_MAX);
+  cfg.initial_ttl = o->initial_ttl;
+  cfg.max_message = o->max_message;
+  cfg.t1 = either(b->cfg.t1, o->t1);
+  cfg.update_period = either(b->cfg.update_period, o->update_period);
+  cfg.ping_period = either(b->cfg.ping_period, o->ping_period);
+  cfg.deletion_delay = either(b->cfg.deletion_delay, o->deletion_delay);
+  cfg.replica_wait = b->cfg.replica_wait;
+  cfg.keepalive = b->cfg.keepalive;
+  cfg.idle_close = b->cfg.idle_close;
+  cfg.max_links = b->cfg.max_links;
+  cfg.max_client_links = b->cfg.max_client_links;
+  cfg.max_stored_bytes = b->cfg.max_stored_bytes;
+  cfg.remove_zero_generation = o->remove_zero_generation;
+  cfg.wall = torc_peer_wall();
+  const char *why = NULL;
+  int rc = torc_node_new(&p->node, &cfg, torc_peer_now(p), &why);
+  if (rc != 0) {
+    return torc_fail(rc, b->err, b->err_cap, "the node cannot be made: %s",
+                     why == NULL ? torc_strerror(rc) : why);
+  }
+  return 0;
+}
+
+static int put_together(build *b) {
+  torc_peer *p = b->p;
+  if (b->cfg.role != TORC_ROLE_PEER && b->cfg.role != TORC_ROLE_CLIENT) {
+    return missing(b, "role (peer or client)");
+  }
+  if (uv_loop_init(&p->loop) != 0) {
+    return torc_fail(TORC_ERR_IO, b->err, b->err_cap,
+                     "the event loop cannot be made: too many open files?");
+  }
+  p->has_loop = true;
+  int rc = torc_peer_timers_init(p);
+  if (rc != 0) {
+    return torc_fail(rc, b->err, b->err_cap, "the event loop cannot be made: too many open files?");
+  }
+  rc = read_files(b);
+  if (rc == 0) {
+    rc = open_net(b);
+  }
+  if (rc == 0) { /* after the sockets: a second daemon fails before it touches anything */
+    rc = open_storage(b);
+  }
+  if (rc == 0) {
+    rc = open_pool(b);
+  }
+  if (rc == 0) {
+    rc = make_node(b);
+  }
+  return rc;
+}
+
+int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_net_limits *limits,
+                       char *err, size_t err_cap) {
+  if (cfg->size < offsetof(torc_peer_config, state_dir) || cfg->size > sizeof *cfg) {
+    return torc_fail(TORC_ERR_INVALID, err, err_cap,
+                     "the configuration was not made with TORC_PEER_CONFIG_INIT");
+  }
+  torc_peer *p = calloc(1, sizeof *p);
+  build b = {.p = p, .limits = limits, .err = err, .err_cap = err_cap};
+  if (p == NULL) {
+    return no_memory(&b);
+  }
+  memcpy(&b.cfg, cfg, cfg->size);
+  p->log = b.cfg.log;
+  p->lock_fd = -1;
+  torc_list_init(&p->events);
+  torc_peer_cache_init(&p->cache);
+  int rc = put_together(&b);
+  if (rc != 0) {
+    torc_peer_free(p);
+    return rc;
+  }
+  *out = p;
+  return 0;
+}
+
+int torc_peer_new(torc_peer **out, const torc_peer_config *cfg, char *err, size_t err_cap) {
+  return torc_peer_new_with(out, cfg, NULL, err, err_cap);
+}
+
+/* Runs the loop until libuv has let go of every handle of ours; others may remain. */
+static void close_handles(torc_peer *p) {
+  if (!p->has_loop) {
+    return;
+  }
+  torc_peer_timers_close(p);
+  if (p->pool != NULL) {
+    torc_pool_shutdown(p->pool);
+  }
+  if (p->net != NULL) {
+    torc_net_shutdown(p->net);
+  }
+  do {
+    (void)uv_run(&p->loop, UV_RUN_NOWAIT);
+  } while (p->net != NULL && !torc_net_is_shut(p->net) && uv_run(&p->loop, UV_RUN_ONCE) != 0);
+}
+
+void torc_peer_free(torc_peer *p) {
+  if (p == NULL) {
+    return;
+  }
+  if (p->node != NULL) {
+    torc_peer_cache_note(p);
+  }
+  p->is_closing = true;
+  close_handles(p);
+  torc_node_free(p->node);
+  torc_peer_events_clear(p);
+  torc_net_free(p->net);
+  torc_pool_free(p->pool);
+  if (p->lmdb != NULL && torc_lmdb_sync(p->lmdb) != 0) {
+    TORC_LOG(p->log, TORC_LOG_WARN, "io:sync_failed", TORC_F_STR("dir", p->state_dir));
+  }
+  torc_lmdb_close(p->lmdb);
+  torc_memory_backend_free(p->memory);
+  torc_peer_state_close(p);
+  torc_pki_free(p->pki);
+  torc_overlay_clear(&p->overlay);
+  if (p->has_loop) {
+    (void)uv_run(&p->loop, UV_RUN_NOWAIT);
+    (void)uv_loop_close(&p->loop); /* busy only if the application left a handle in it */
+  }
+  free(p);
+}
+
+torc_node *torc_peer_node(torc_peer *p) {
+  return p->node;
+}
+
+uint16_t torc_peer_port(const torc_peer *p, size_t i) {
+  return torc_net_port(p->net, i);
+}
+
+void *torc_peer_loop(torc_peer *p) {
+  return &p->loop;
+}
+
+const torc_cert *torc_peer_cert(const torc_peer *p) {
+  return torc_pki_own_cert(p->pki);
+}
+
+void torc_peer_counters(const torc_peer *p, void *ctx,
+                        void (*each)(void *ctx, const char *name, uint64_t value)) {
+  torc_node_counters(p->node, ctx, each);
+  torc_net_counters(p->net, ctx, each);
+  each(ctx, "io_jobs_pending", p->pool == NULL ? 0 : torc_pool_pending(p->pool));
+  each(ctx, "io_events_waiting", p->num_events);
+  each(ctx, "io_events_dropped", p->events_dropped);
+  each(ctx, "io_node_failures", p->node_failures);
+  each(ctx, "io_cache_saved", p->cache_saved);
+  each(ctx, "io_cache_failures", p->cache_failures);
+  each(ctx, "io_cached_peers", p->cache.len);
+}

@@ -1,0 +1,116 @@
+/* Blocking conveniences.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/slice.h"
+#include "io/peer_impl.h"
+
+/* Runs until an event of `kind` and `token` is there, and makes it the current one. */
+static int wait_for(torc_peer *p, torc_event_kind kind, torc_token token, int timeout_ms) {
+  torc_event_box *box = NULL;
+  torc_peer_give(p, NULL);
+  torc_peer_limit(p, timeout_ms);
+  if (timeout_ms == 0) {
+    torc_peer_step(p);
+  }
+  for (;;) {
+    torc_peer_pump(p);
+    box = torc_peer_pull(p, kind, token);
+    if (box != NULL || p->is_limit_over || p->is_woken) {
+      break;
+    }
+    torc_peer_step(p);
+  }
+  (void)uv_timer_stop(&p->limit);
+  if (box == NULL) {
+    return TORC_ERR_TIMEOUT;
+  }
+  torc_peer_give(p, box);
+  return 0;
+}
+
+int torc_peer_start(torc_peer *p) {
+  int rc = torc_node_start(p->node, torc_peer_now(p));
+  torc_peer_pump(p);
+  return rc;
+}
+
+int torc_peer_join(torc_peer *p, int timeout_ms) {
+  torc_node_view view;
+  torc_node_get_view(p->node, &view);
+  if (view.is_joined) {
+    return 0;
+  }
+  int rc = torc_peer_start(p);
+  if (rc != 0 && rc != TORC_ERR_STATE) { /* STATE: started before */
+    return rc;
+  }
+  return wait_for(p, TORC_EVENT_JOINED, 0, timeout_ms);
+}
+
+int torc_peer_leave(torc_peer *p, int timeout_ms) {
+  int rc = torc_node_leave(p->node, torc_peer_now(p));
+  return rc != 0 ? rc : wait_for(p, TORC_EVENT_LEFT, 0, timeout_ms);
+}
+
+int torc_peer_wait(torc_peer *p, torc_token token, int timeout_ms, torc_done *out) {
+  int rc = wait_for(p, TORC_EVENT_DONE, token, timeout_ms);
+  if (rc != 0) {
+    return rc;
+  }
+  *out = p->current->event.done;
+  return out->rc;
+}
+
+/* resource-id of a name, and number and model of a type. */
+static int look_up(torc_peer *p, const char *name, const char *type, torc_id *resource,
+                   uint32_t *id, uint8_t *model) {
+  int rc = torc_node_resource_id(p->node, torc_slice_str(name), resource);
+  return rc != 0 ? rc : torc_node_type(p->node, torc_slice_str(type), id, model);
+}
+
+int torc_peer_store_text(torc_peer *p, const char *name, const char *type, const char *key,
+                         int32_t index, torc_slice value, uint32_t lifetime_s, int timeout_ms,
+                         torc_done *out) {
+  torc_id resource;
+  uint32_t id = 0;
+  uint8_t model = 0;
+  torc_token token = 0;
+  int rc = look_up(p, name, type, &resource, &id, &model);
+  if (rc != 0) {
+    return rc;
+  }
+  if ((model == TORC_TYPE_DICTIONARY) != (key != NULL)) {
+    return TORC_ERR_INVALID;
+  }
+  torc_store_item item = {.type = id,
+                          .index = model == TORC_TYPE_ARRAY ? index : 0,
+                          .key = torc_slice_str(key),
+                          .value = value,
+                          .lifetime_s = lifetime_s};
+  rc = torc_node_store(p->node, &resource, &item, 1, torc_peer_now(p), &token);
+  return rc != 0 ? rc : torc_peer_wait(p, token, timeout_ms, out);
+}
+
+int torc_peer_fetch_text(torc_peer *p, const char *name, const char *type, const char *key,
+                         int timeout_ms, torc_done *out) {
+  torc_id resource;
+  uint32_t id = 0;
+  uint8_t model = 0;
+  torc_token token = 0;
+  int rc = look_up(p, name, type, &resource, &id, &model);
+  if (rc != 0) {
+    return rc;
+  }
+  if (key != NULL && model != TORC_TYPE_DICTIONARY) {
+    return TORC_ERR_INVALID;
+  }
+  torc_slice wanted = torc_slice_str(key);
+  torc_fetch_item item = {.type = id,
+                          .first = 0,
+                          .last = -1,
+                          .keys = key == NULL ? NULL : &wanted,
+                          .num_keys = key == NULL ? 0 : 1};
+  rc = torc_node_fetch(p->node, &resource, &item, 1, torc_peer_now(p), &token);
+  return rc != 0 ? rc : torc_peer_wait(p, token, timeout_ms, out);
+}

@@ -1,0 +1,107 @@
+/* What the parts of torc_peer share.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_IO_PEER_IMPL_H
+#define TORC_IO_PEER_IMPL_H
+
+#include <uv.h>
+
+#include "base/map.h"
+#include "bootstrap/peer_cache.h"
+#include "io/net.h"
+#include "io/overlay_xml.h"
+#include "io/pool.h"
+#include "torc/peer.h"
+
+#define TORC_PEER_PATH_MAX 4096
+#define TORC_PEER_EVENTS_MAX 4096 /* waiting for the application; beyond it the oldest is dropped \
+                                   */
+#define TORC_PEER_EVENT_BYTES (64u << 20) /* bytes of them, likewise */
+#define TORC_PEER_OPENS_MAX 64            /* dials whose outcome the peer cache wants to know */
+#define TORC_PEER_JOBS_PAUSE 512          /* jobs under way above which no link is read */
+#define TORC_PEER_JOBS_RESUME 256
+#define TORC_PEER_WALL_PERIOD TORC_SEC(60)
+#define TORC_PEER_CACHE_DEBOUNCE TORC_SEC(1)
+#define TORC_PEER_STORE_DEFAULT (1ull << 30) /* max_stored_bytes 0 */
+
+typedef struct torc_event_box { /* one event and everything it points to, one allocation */
+  torc_list all;
+  size_t bytes;
+  torc_event event;
+  torc_value *values;
+  size_t num_values;
+} torc_event_box;
+
+typedef struct torc_peer_open {
+  torc_token token;
+  torc_endpoint at;
+} torc_peer_open;
+
+struct torc_peer {
+  uv_loop_t loop;
+  uv_timer_t deadline; /* the node's */
+  uv_timer_t limit;    /* of torc_peer_run */
+  uv_timer_t wall;
+  uv_timer_t cache_timer;
+  uv_async_t wake;
+  uv_prepare_t prepare;
+  bool has_loop, has_handles;
+  torc_time deadline_at; /* what `deadline` is set to */
+  bool is_limit_over, is_woken, is_pumping, is_closing, is_left;
+
+  torc_overlay overlay;
+  torc_pki *pki;
+  torc_lmdb *lmdb;
+  torc_memory_backend *memory;
+  torc_backend backend;
+  torc_pool *pool;
+  bool is_signing_pooled, is_disk_synced;
+  torc_net *net;
+  torc_node *node;
+  const torc_log *log;
+  torc_endpoint bootstrap[TORC_OVERLAY_BOOTSTRAP_MAX]; /* without this peer itself */
+  size_t num_bootstrap;
+
+  char *state_dir; /* NULL: none */
+  int lock_fd;     /* -1: none */
+  torc_peer_cache cache;
+  torc_time cache_looked; /* last time */
+  torc_peer_open opens[TORC_PEER_OPENS_MAX];
+  size_t next_open;
+
+  torc_list events;
+  torc_event_box *current; /* given out by torc_peer_next_event or _wait */
+  size_t num_events, event_bytes;
+  uint64_t events_dropped, node_failures, cache_saved, cache_failures;
+  int failure; /* a lasting one of this side */
+};
+
+/* As torc_peer_new, with other limits of the links; NULL: the defaults. For tests. */
+int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_net_limits *limits,
+                       char *err, size_t err_cap) TORC_MUST_CHECK;
+
+/* peer_run.c */
+extern const torc_net_events torc_peer_net_events; /* with ctx to be set */
+int torc_peer_timers_init(torc_peer *p) TORC_MUST_CHECK;
+void torc_peer_timers_close(torc_peer *p);
+void torc_peer_job_done(void *ctx, torc_token id, const torc_job_result *result);
+void torc_peer_pump(void *ctx);
+/* Runs the loop until it has done something, or the limit set by torc_peer_limit is over. */
+void torc_peer_step(torc_peer *p);
+void torc_peer_limit(torc_peer *p, int timeout_ms);
+torc_wall torc_peer_wall(void);
+
+/* peer_event.c */
+void torc_peer_push(torc_peer *p, const torc_event *e);
+torc_event_box *torc_peer_pull(torc_peer *p, torc_event_kind kind,
+                               torc_token token);       /* NULL: none there */
+void torc_peer_give(torc_peer *p, torc_event_box *box); /* becomes p->current */
+void torc_peer_events_clear(torc_peer *p);
+
+/* peer_state.c */
+int torc_peer_state_open(torc_peer *p, const char *dir, char *err, size_t err_cap) TORC_MUST_CHECK;
+void torc_peer_state_close(torc_peer *p);
+void torc_peer_cache_note(torc_peer *p); /* looks at the links and writes the file */
+void torc_peer_cache_open_failed(torc_peer *p, torc_token token);
+void torc_peer_cache_opening(torc_peer *p, torc_token token, const torc_endpoint *at);
+
+#endif
