@@ -16,6 +16,9 @@
 #define TORC_STORE_REMOVE_RESERVE 8u    /* REMOVEs may go beyond max_bytes by its eighth */
 #define TORC_STORE_RAISE ((uint64_t)1 << 32) /* [GAP-95] */
 
+/* A counter above this is no neighbour's: a hostile one could otherwise stop ours from rising. */
+#define TORC_STORE_GENERATION_MAX ((uint64_t)1 << 62)
+
 typedef struct torc_totals {
   uint64_t bytes;     /* elements, tombstones and what is kept of REMOVEs, keys included */
   uint64_t floor;     /* highest counter of a forgotten slot [GAP-95] */

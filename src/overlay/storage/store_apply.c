@@ -72,6 +72,9 @@ static int check_types(apply *a) {
     if (g.num == 0) {
       return TORC_ERR_INVALID;
     }
+    if (a->origin == TORC_ORIGIN_REPLICA && g.wire.generation > TORC_STORE_GENERATION_MAX) {
+      refuse(a, TORC_CODE_BAD_REQUEST, "generation counter out of range");
+    }
     num_types++;
   }
   if (num_types > TORC_STORE_TYPES_MAX || a->num_elements > TORC_STORE_ELEMENTS_MAX) {

@@ -223,12 +223,7 @@ static torc_wall saturated_add(torc_wall a, uint32_t b) {
 
 /* [D-14] this replica lacks some of what was removed elsewhere; a third one may still have it. */
 static int put_blind(remover *r, const torc_specifier *spec, torc_slot *slot) {
-  bool is_allowed = false;
-  int rc = torc_access_check_unseen(slot->type, r->s->crypto, &slot->resource, r->record->signer,
-                                    &is_allowed);
-  if (rc != 0 || !is_allowed) {
-    return rc;
-  }
+  int rc = 0;
   torc_buf keys;
   torc_buf_init(&keys, r->s->mem, SIZE_MAX);
   torc_blind b = {
@@ -253,21 +248,32 @@ static int put_blind(remover *r, const torc_specifier *spec, torc_slot *slot) {
   return rc;
 }
 
+/* [REM-03] [GAP-94] the counter rises if something existed; a replica's becomes what it became at
+ * the owner's. */
 static void set_generation(const remover *r, const torc_specifier *spec, torc_slot *slot,
                            bool is_changed) {
   torc_meta *m = &slot->meta;
-  if (is_changed) {
-    m->generation = torc_slot_next_generation(r->s, slot); /* [REM-03] [GAP-94] */
-    m->is_synced = false;
-  }
-  if (r->origin == TORC_ORIGIN_OWNER || spec->generation == 0 || spec->generation == UINT64_MAX) {
-    return;
-  }
-  uint64_t there = spec->generation + 1; /* what it became where the owner removed */
-  if (m->generation <= there) {
+  bool is_replica = r->origin == TORC_ORIGIN_REPLICA && spec->generation != 0;
+  uint64_t there = spec->generation + 1;
+  if (is_replica && m->generation <= there) {
     m->generation = there;
     m->is_synced = true;
+  } else if (is_changed && !(is_replica && m->is_synced)) {
+    m->generation = torc_slot_next_generation(r->s, slot);
+    m->is_synced = false;
   }
+}
+
+/* Whether the replica lacks what the REMOVE may have removed elsewhere, and the signer could have
+ * done so. */
+static int check_blind(remover *r, const torc_specifier *spec, const torc_slot *slot, bool *out) {
+  *out = false;
+  if (r->origin != TORC_ORIGIN_REPLICA || spec->generation == 0 ||
+      spec->generation == slot->meta.generation) {
+    return 0; /* with the counter the owner saw, this replica had all there was */
+  }
+  return torc_access_check_unseen(slot->type, r->s->crypto, &slot->resource, r->record->signer,
+                                  out);
 }
 
 static int remove_named(remover *r, const torc_specifier *spec, size_t type_index) {
@@ -276,21 +282,19 @@ static int remove_named(remover *r, const torc_specifier *spec, size_t type_inde
   if (rc != 0 || is_void(r, spec, &slot)) {
     return rc;
   }
-  uint64_t before = slot.meta.generation;
   uint32_t num_buried = 0;
-  rc = bury_named(r, spec, &slot, &num_buried);
-  /* With the counter the owner saw, this replica had all there was. */
-  bool is_blind =
-      r->origin == TORC_ORIGIN_REPLICA && spec->generation != 0 && spec->generation != before;
+  bool is_blind = false;
+  rc = check_blind(r, spec, &slot, &is_blind);
   if (rc == 0) {
+    rc = bury_named(r, spec, &slot, &num_buried);
+  }
+  if (rc == 0 && (num_buried > 0 || is_blind)) {
     r->refs += num_buried;
     set_generation(r, spec, &slot, num_buried > 0);
-  }
-  if (rc == 0 && is_blind) {
-    rc = put_blind(r, spec, &slot);
-  }
-  if (rc == 0 && (slot.exists || num_buried > 0 || is_blind)) {
-    rc = torc_slot_save(r->s, &slot);
+    rc = is_blind ? put_blind(r, spec, &slot) : 0;
+    if (rc == 0) {
+      rc = torc_slot_save(r->s, &slot);
+    }
   }
   r->result->types[type_index].generation = slot.meta.generation;
   r->result->is_changed = r->result->is_changed || num_buried > 0;
@@ -441,6 +445,9 @@ static int read_request(remover *r) {
   size_t num_types = 0;
   while (torc_specifier_next(&rd, &r->models, &spec)) {
     num_types++;
+    if (r->origin == TORC_ORIGIN_REPLICA && spec.generation > TORC_STORE_GENERATION_MAX) {
+      refuse(r, TORC_CODE_BAD_REQUEST, "generation counter out of range");
+    }
   }
   if (num_types > TORC_STORE_TYPES_MAX) {
     refuse(r, TORC_CODE_TOO_LARGE, "too many types in one request");
