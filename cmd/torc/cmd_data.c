@@ -168,8 +168,32 @@ int command_store(client *c, const args *a) {
   return EXIT_SUCCESS;
 }
 
+/* [GAP-92]: a REMOVE names the generation it removes. Without --generation it is the present one;
+ * 0: there is nothing. */
+static long long present_generation(client *c, const args *a) {
+  long long generation = 0;
+  json_t *request = data_request("fetch", a);
+  if (!args_put_name(request, a->words[0]) || !put_fetch_place(request, a)) {
+    json_decref(request);
+    return -1;
+  }
+  json_t *reply = call_or_report(c, a, request, "look at what is stored");
+  const json_t *first = json_array_get(json_object_get(reply, "values"), 0);
+  generation = reply == NULL ? -1 : number_of(first, "generation");
+  json_decref(reply);
+  return generation;
+}
+
 int command_remove(client *c, const args *a) {
   json_t *request = data_request("remove", a);
+  long long generation = a->generation != 0 ? 0 : present_generation(c, a);
+  if (generation < 0) {
+    json_decref(request);
+    return EXIT_FAILURE;
+  }
+  if (generation > 0) {
+    put_number(request, "generation", (uint64_t)generation);
+  }
   if (!args_put_name(request, a->words[0]) || !put_fetch_place(request, a)) {
     json_decref(request);
     return EXIT_USAGE;

@@ -14,6 +14,9 @@
 #define DEMO_TYPE "note" /* declared in the overlay document as 0xF00001 */
 #define DEMO_PATH_MAX 512
 #define DEMO_HOLDERS 3
+#define DEMO_ALICE 0
+#define DEMO_BOB \
+  1 /* also the bootstrap peer: if all others die he may found the ring anew */
 
 typedef struct demo_peer {
   char name[32]; /* "alice" */
@@ -32,7 +35,7 @@ typedef struct demo {
   const char *algorithm, *signature, *dir_wanted;
   bool keep;
   char dir[128], authority[DEMO_PATH_MAX], bin[DEMO_PATH_MAX];
-  uint16_t port; /* of the first peer */
+  uint16_t port; /* of the bootstrap peer */
   demo_peer peers[DEMO_PEERS_MAX];
   int order[DEMO_PEERS_MAX]; /* indexes along the ring */
   char err[512];

@@ -65,7 +65,7 @@ void demo_remove_dir(demo *d) {
   }
 }
 
-/* A port nobody listens on now. The first peer needs one that the overlay document can name. */
+/* A port nobody listens on now. The bootstrap peer needs one that the overlay document can name. */
 static uint16_t free_port(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t len = sizeof address;
@@ -184,8 +184,8 @@ int demo_write_conf(demo *d, int peer) {
                 "[control]\nsocket = %s\n"
                 "[log]\nlevel = info\nformat = json\n"
                 "[timers]\nupdate-period = 2s\nping-period = 5s\n",
-                d->authority, d->dir, p->name, d->dir, p->name, peer == 0 ? d->port : 0u, state,
-                p->socket);
+                d->authority, d->dir, p->name, d->dir, p->name, peer == DEMO_BOB ? d->port : 0u,
+                state, p->socket);
   return fclose(f) == 0 ? 0 : fail(d, "cannot write", p->conf);
 }
 
