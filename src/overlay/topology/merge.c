@@ -258,7 +258,8 @@ bool torc_ring_accepts_copy(torc_topology *t, const torc_id *sender, const torc_
     return true;
   }
   if (torc_ring_is_active(t)) {
-    if (torc_ring_is_responsible(t, resource) && fits_merge(t, sender)) {
+    if (torc_ring_is_responsible(t, resource) &&
+        (fits_merge(t, sender) || fits_former(t, sender, resource))) {
       t->merged_at = torc_ring_now(t) == 0 ? 1 : torc_ring_now(t);
       if (!torc_timer_armed(&t->work) ||
           t->work.at > torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET)) {

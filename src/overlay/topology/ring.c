@@ -211,10 +211,14 @@ void torc_ring_on_link_up(torc_topology *t, const torc_id *peer) {
   torc_ring_member *m = torc_ring_member_find(t, peer);
   torc_ring_cand *c = torc_ring_cand_find(t, peer);
   link_note(t, peer, true);
-  if (m != NULL && torc_ring_now(t) >= torc_time_add(m->since, TORC_RING_GLARE)) {
-    /* A new link of a known peer: it may have started anew, with an empty store. */
+  if (m != NULL) {
+    /* A new link of a known peer: it may have started anew, with an empty store. If so it is
+     * joining, and says so. */
     torc_ring_update_member(t, m);
-    torc_ring_replicas_stale(t, peer);
+    torc_ring_update_flush(t);
+    if (torc_ring_now(t) >= torc_time_add(m->since, TORC_RING_GLARE)) {
+      torc_ring_replicas_stale(t, peer);
+    }
   }
   if (c != NULL && c->state != TORC_CAND_CONFIRMING) {
     c->state = TORC_CAND_IDLE;
@@ -313,7 +317,7 @@ void torc_ring_on_response(torc_topology *t, torc_token cookie, int rc, uint16_t
     code = 0;
   }
   if (op.kind == TORC_OP_UPDATE) {
-    torc_ring_update_answered(t, &op, code);
+    torc_ring_update_answered(t, &op, rc, code);
   } else if (op.kind == TORC_OP_CONFIRM) {
     torc_ring_cand_confirmed(t, &op, code);
   } else if (op.kind == TORC_OP_JOIN) {

@@ -20,33 +20,41 @@
 #define TORC_MESH_PEERS_MAX 64u       /* peers of a full-mesh overlay */
 #define TORC_RING_NEIGHBOURS_MIN 3u   /* [CHD-02] [CHD-22] */
 
-/* Times. */
-#define TORC_RING_YIELD \
-  TORC_MS(100) /* the peer with the lower id dials first, the other after this */
-#define TORC_RING_GLARE \
-  TORC_SEC(2) /* a second link this soon is glare, later a restart of the peer */
-#define TORC_RING_RETRY TORC_SEC(1) /* a peer that answered 404 or 503 is asked again */
-#define TORC_RING_PENDING \
-  TORC_SEC(5) /* a candidate may stand in for a lost predecessor this long */
-#define TORC_RING_SUSPECT_PAUSE TORC_SEC(5)   /* between two suspicion PINGs to one peer */
-#define TORC_RING_GRACE TORC_SEC(60)          /* [GAP-101] "for 60 s after a table change" */
-#define TORC_RING_MERGE_QUIET TORC_SEC(1)     /* after the last merge copy: replicate what came */
-#define TORC_RING_SYNC_RETRY_MIN TORC_MS(200) /* after a failed transfer, doubling */
+/* Times. Both ends of a wanted link: the lower id dials at once, the other after YIELD. A second
+ * link within GLARE of the first may be glare, later it is a restart. RETRY: a peer that answered
+ * 404 or 503, or a CONNECT gone astray. PENDING: how long a candidate may stand in for a lost
+ * predecessor. SUSPECT_PAUSE: between two suspicion PINGs to one peer. GRACE: GAP-101's 60 s.
+ * MERGE_QUIET: after the last merged copy, what came is replicated. SYNC_RETRY: after a failed
+ * transfer, doubling. */
+#define TORC_RING_YIELD TORC_MS(100)
+#define TORC_RING_GLARE TORC_SEC(2)
+#define TORC_RING_RETRY TORC_SEC(1)
+#define TORC_RING_PENDING TORC_SEC(5)
+#define TORC_RING_SUSPECT_PAUSE TORC_SEC(5)
+#define TORC_RING_GRACE TORC_SEC(60)
+#define TORC_RING_MERGE_QUIET TORC_SEC(1)
+#define TORC_RING_SYNC_RETRY_MIN TORC_MS(200)
 #define TORC_RING_SYNC_RETRY_MAX TORC_SEC(30)
-#define TORC_RING_JOIN_WAIT TORC_MS(500) /* for the further successors once the first is linked */
-#define TORC_RING_JOIN_STEP \
-  TORC_SEC(40) /* a PING, CONNECT or JOIN of a join, the node's own time-out included */
-#define TORC_RING_JOIN_IDLE TORC_SEC(30) /* admitted, and neither a copy nor the UPDATE comes */
-#define TORC_RING_BUSY_MIN TORC_MS(50)   /* the admitting peer is busy: 50..100 ms, */
-#define TORC_RING_BUSY_MAX TORC_MS(200)  /* growing to 200..400 ms */
-#define TORC_RING_AGAIN_MIN TORC_MS(200) /* any other failure of a join, doubling */
+
+/* Joining. WAIT: for the further successors once the first is linked. STEP: a PING, CONNECT or
+ * JOIN, the node's own time-out included. IDLE: admitted, and neither a copy nor the UPDATE comes.
+ * BUSY: pauses while the admitting peer serves another, 50..100 ms growing to 200..400 ms. AGAIN:
+ * after any other failure, doubling. TRIES: failures before the node is asked for another bootstrap
+ * peer. */
+#define TORC_RING_JOIN_WAIT TORC_MS(500)
+#define TORC_RING_JOIN_STEP TORC_SEC(40)
+#define TORC_RING_JOIN_IDLE TORC_SEC(30)
+#define TORC_RING_BUSY_MIN TORC_MS(50)
+#define TORC_RING_BUSY_MAX TORC_MS(200)
+#define TORC_RING_AGAIN_MIN TORC_MS(200)
 #define TORC_RING_AGAIN_MAX TORC_SEC(5)
-#define TORC_RING_JOIN_TRIES 6u /* failures before the node is asked for another bootstrap peer */
-#define TORC_RING_HANDOFF_MAX TORC_SEC(300) /* admitting peer: the whole hand-over */
-#define TORC_RING_LEAVE_MAX TORC_SEC(3)     /* [GAP-118] */
-#define TORC_RING_FOUNDER_MAX TORC_SEC(10)  /* */
-#define TORC_RING_FINGER_DELAY \
-  TORC_MS(100) /* neighbours' UPDATEs answer most fingers of a small ring */
+#define TORC_RING_JOIN_TRIES 6u
+#define TORC_RING_HANDOFF_MAX TORC_SEC(300) /* the admitting peer's side as a whole */
+
+#define TORC_RING_LEAVE_MAX TORC_SEC(3)    /* [GAP-118] */
+#define TORC_RING_FOUNDER_MAX TORC_SEC(10) /* */
+/* The neighbours' first UPDATEs answer most fingers of a small ring. */
+#define TORC_RING_FINGER_DELAY TORC_MS(100)
 #define TORC_RING_FINGERS_AT_ONCE 2u
 
 /* A linked peer known to be in the ring. The table is sorted by `dist`, so successors are its front
@@ -379,7 +387,7 @@ void torc_ring_update_member(torc_topology *t, torc_ring_member *m);
 void torc_ring_update_flush(torc_topology *t); /* sends what is due */
 int torc_ring_update_send(torc_topology *t, torc_ring_op_kind kind, unsigned arg,
                           const torc_id *peer, const torc_id *new_pred) TORC_MUST_CHECK;
-void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, uint16_t code);
+void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, int rc, uint16_t code);
 void torc_ring_on_update(torc_topology *t, const torc_id *from, torc_slice payload,
                          torc_topology_reply *reply);
 void torc_ring_suspect_answered(torc_topology *t, const torc_ring_op *op, int rc,

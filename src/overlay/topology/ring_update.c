@@ -71,7 +71,7 @@ void torc_ring_update_flush(torc_topology *t) {
 
 /* [CHD-41]: silence makes the entry invalid and the connection is tried again. 404 and 405: it is
  * not in the ring. */
-void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, uint16_t code) {
+void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, int rc, uint16_t code) {
   torc_ring_member *m = torc_ring_member_find(t, &op->peer);
   torc_id id = op->peer;
   if (m == NULL || !m->is_update_out) {
@@ -82,6 +82,8 @@ void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, uint16_
     if (m->is_update_due) {
       arm_gather(t);
     }
+  } else if (rc == TORC_ERR_CLOSED) {
+    torc_ring_update_member(t, m); /* its link was replaced; if it is gone, the event follows */
   } else if (code == 0) {
     torc_ring_member_del(t, &id, TORC_GONE_DOWN);
     t->host.close_link(t->host.ctx, &id);
