@@ -193,54 +193,52 @@ static json_t *find_request(const char *place, const args *a) {
   return json_pack("{s:s, s:s, s:s}", "cmd", "find", "resource", place, "type", a->type);
 }
 
-/* Where a walk continues when a peer has nothing more: behind that peer. */
-static int next_place(const json_t *reply, char place[TORC_ID_HEX_LEN + 1]) {
-  torc_id at;
+/* One step of a walk from `at`. [GAP-105]: a peer answers with the nearest resource of its own
+ * range, also one before `at` when there is none behind it; then the walk goes on behind the peer.
+ */
+typedef struct step {
+  torc_id at, next;
+  bool has_hit;
+  torc_id hit;
+} step;
+
+static int read_step(const json_t *reply, step *s) {
+  torc_id responder;
   const char *found = text_of(reply, "found");
-  const char *from = found[0] != '\0' ? found : text_of(reply, "responder");
-  int rc = torc_id_parse(from, strlen(from), &at);
-  if (rc == 0) {
-    torc_id next = torc_id_next(&at);
-    (void)torc_id_hex(&next, place);
-  }
+  const char *from = text_of(reply, "responder");
+  int rc = torc_id_parse(from, strlen(from), &responder);
+  torc_id before = torc_id_prev(&s->at);
+  s->has_hit = torc_id_parse(found, strlen(found), &s->hit) == 0 &&
+               torc_id_in_open_closed(&s->hit, &before, &responder);
+  s->next = torc_id_next(s->has_hit ? &s->hit : &responder);
   return rc;
 }
 
-/* Whether a step from `from` to `to` passes `start` or reaches it again: then the walk is round. */
-static bool is_round(const char *start, const char *from, const char *to) {
-  torc_id s;
-  torc_id a;
-  torc_id b;
-  if (torc_id_parse(start, strlen(start), &s) != 0 || torc_id_parse(from, strlen(from), &a) != 0 ||
-      torc_id_parse(to, strlen(to), &b) != 0) {
-    return true;
-  }
-  return torc_id_in_open_closed(&s, &a, &b);
-}
-
-static int walk(client *c, const args *a, const char *start, json_t *found) {
-  char place[TORC_ID_HEX_LEN + 1];
-  char before[TORC_ID_HEX_LEN + 1];
-  (void)snprintf(place, sizeof place, "%s", start);
-  for (int i = 0; i < WALK_MAX; i++) {
-    json_t *reply = call_or_report(c, a, find_request(place, a), "find resources");
+/* [FND-01]: nearest(1 + R) again and again, once round the ring. */
+static int walk(client *c, const args *a, const char *from, json_t *found) {
+  char hex[TORC_ID_HEX_LEN + 1];
+  torc_id start;
+  step s;
+  int rc = torc_id_parse(from, strlen(from), &start);
+  s.at = start;
+  for (int i = 0; rc == 0 && i < WALK_MAX; i++) {
+    json_t *reply =
+        call_or_report(c, a, find_request(torc_id_hex(&s.at, hex), a), "find resources");
     if (reply == NULL) {
       return TORC_ERR_NOTFOUND;
     }
-    (void)snprintf(before, sizeof before, "%s", place);
-    int rc = next_place(reply, place);
-    const char *hit = text_of(reply, "found");
-    bool is_end = rc != 0 || is_round(start, before, place);
-    bool is_new = hit[0] != '\0' && (i == 0 || !is_round(start, before, hit));
-    if (is_new) {
-      (void)json_array_append_new(found, json_string(hit));
-    }
+    rc = read_step(reply, &s);
     json_decref(reply);
-    if (is_end) {
-      return 0;
+    bool is_past = i > 0 && s.has_hit && torc_id_in_open_closed(&start, &s.at, &s.hit);
+    if (rc == 0 && s.has_hit && !is_past) {
+      (void)json_array_append_new(found, json_string(torc_id_hex(&s.hit, hex)));
     }
+    if (torc_id_in_open_closed(&start, &s.at, &s.next)) {
+      return rc; /* round */
+    }
+    s.at = s.next;
   }
-  return 0;
+  return rc;
 }
 
 int command_find(client *c, const args *a) {
