@@ -28,6 +28,7 @@
   16384u /* characters of one text or attribute: base64 of TORC_CERT_MAX_BYTES fits */
 #define TYPE_COUNT_MAX 65536u
 #define TYPE_SIZE_MAX 65000u
+#define TYPE_LIFETIME_DEFAULT_S 604800u /* max-lifetime absent: a week, as the draft's own types */
 #define PRIVATE_TYPE_FIRST 0xf00000u /* [GAP-143] */
 #define PRIVATE_TYPE_LAST 0xfffffeu
 
@@ -388,7 +389,7 @@ static int read_type(parse *ps, const xmlNode *node) {
   uint64_t id = 0;
   uint64_t count = 0;
   uint64_t size = 0;
-  uint64_t lifetime = 0;
+  uint64_t lifetime = TYPE_LIFETIME_DEFAULT_S;
   char text[32];
   int rc = need_attribute(ps, node, "id", text, sizeof text);
   if (rc != 0) {
