@@ -56,8 +56,9 @@ static uint32_t responsible_ppb(const torc_node *n) {
   return torc_id_ppb(&share);
 }
 
-/* [GAP-59] No way into the ring leads through a peer that is not in it: 503 to whoever bootstraps. A peer that has begun
- * to join still answers to its own id, by which its neighbours know that it lives. */
+/* [GAP-59] No way into the ring leads through a peer that is not in it: 503 to whoever bootstraps.
+ * A peer that has begun to join still answers to its own id, by which its neighbours know that it
+ * lives. */
 static bool may_vouch(const torc_node *n, const torc_inbound *in) {
   if (n->phase == TORC_PHASE_JOINED || !in->is_exact) {
     return true;

@@ -28,12 +28,14 @@
 #define TORC_NODE_FORWARD_HEAD 1052u    /* header bytes forwarded without allocation: 64 ids */
 #define TORC_NODE_INBOUND_PER_LINK 256u /* messages of one link being worked on */
 #define TORC_NODE_INBOUND_MAX 4096u     /* and of all links */
-#define TORC_NODE_ERRORS_PER_SECOND 10u /* unverified errors per link */
-#define TORC_NODE_CERTS_MAX 1024u       /* certificate cache */
-#define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600) /* [CRT-06] [GAP-52] */
-#define TORC_NODE_DUP_AGE_T1 64u              /* duplicates are known for 64*T1 [GAP-63] [D-24] */
-#define TORC_NODE_DUP_BYTES (4u << 20)        /* memory of cached responses */
-#define TORC_NODE_DUP_SHARE 8u                /* one origin may use 1/8 of it [D-24] */
+#define TORC_NODE_INBOUND_LINK_BYTES (4u << 20) /* their bytes, of one link */
+#define TORC_NODE_INBOUND_BYTES (64u << 20)     /* and of all links */
+#define TORC_NODE_ERRORS_PER_SECOND 10u         /* unverified errors per link */
+#define TORC_NODE_CERTS_MAX 1024u               /* certificate cache */
+#define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600)   /* [CRT-06] [GAP-52] */
+#define TORC_NODE_DUP_AGE_T1 64u                /* duplicates are known for 64*T1 [GAP-63] [D-24] */
+#define TORC_NODE_DUP_BYTES (4u << 20)          /* memory of cached responses */
+#define TORC_NODE_DUP_SHARE 8u                  /* one origin may use 1/8 of it [D-24] */
 #define TORC_NODE_DUP_ENTRIES 8192u
 #define TORC_NODE_PRIVATE_IDS_MAX 4096u       /* compressed via lists */
 #define TORC_NODE_PRIVATE_ID_AGE TORC_SEC(60) /* [GAP-27] */
@@ -77,6 +79,7 @@ typedef struct torc_link {
   bool is_congested;
   bool is_counted_client;
   uint32_t num_inbound;
+  size_t inbound_bytes;
   uint32_t errors_left; /* of this second */
   torc_time errors_since;
   torc_time up_at;
@@ -163,6 +166,7 @@ typedef struct torc_inbound torc_inbound;
 struct torc_inbound {
   torc_list node;
   uint8_t *msg; /* owned copy; header and contents borrow from it */
+  size_t size;  /* of it */
   torc_header hdr;
   torc_contents c;
   torc_link_id link; /* 0: from this node itself */
@@ -184,6 +188,10 @@ struct torc_inbound {
 };
 /* Takes a message whose route list is used up. `in` is owned from here on. */
 void torc_inbound_start(torc_node *n, torc_inbound *in);
+/* Room for one more message of `size` bytes that came on `l`? */
+bool torc_inbound_fits(const torc_node *n, const torc_link *l, size_t size);
+/* Counts it among those being worked on, until torc_inbound_free. l may be NULL. */
+void torc_inbound_hold(torc_node *n, torc_inbound *in, torc_link *l, size_t size);
 void torc_inbound_free(torc_node *n, torc_inbound *in);
 /* Copies and decodes the message; NULL: no memory or limit, counted. l NULL: from this node itself.
  */
@@ -450,6 +458,7 @@ struct torc_node {
   torc_map jobs; /* job id -> torc_jobref */
   torc_list inbounds;
   uint32_t num_inbound;
+  size_t inbound_bytes;
 
   torc_map certs; /* digest -> struct */
   torc_list cert_lru;

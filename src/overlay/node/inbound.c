@@ -2,6 +2,25 @@
  * handler. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
+bool torc_inbound_fits(const torc_node *n, const torc_link *l, size_t size) {
+  return l->num_inbound < TORC_NODE_INBOUND_PER_LINK && n->num_inbound < TORC_NODE_INBOUND_MAX &&
+         l->inbound_bytes + size <= TORC_NODE_INBOUND_LINK_BYTES &&
+         n->inbound_bytes + size <= TORC_NODE_INBOUND_BYTES;
+}
+
+void torc_inbound_hold(torc_node *n, torc_inbound *in, torc_link *l, size_t size) {
+  in->link = l == NULL ? 0 : l->id;
+  in->last_hop = l == NULL ? n->self : l->peer;
+  in->size = size;
+  torc_list_push_back(&n->inbounds, &in->node);
+  n->num_inbound++;
+  n->inbound_bytes += size;
+  if (l != NULL) {
+    l->num_inbound++;
+    l->inbound_bytes += size;
+  }
+}
+
 torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *step, torc_link *l) {
   torc_inbound *in = torc_calloc(n->mem, 1, sizeof *in);
   if (in == NULL || torc_slice_dup(n->mem, msg, &in->msg) != 0 ||
@@ -13,18 +32,12 @@ torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *st
     torc_free(n->mem, in);
     return NULL;
   }
-  in->link = l == NULL ? 0 : l->id;
-  in->last_hop = l == NULL ? n->self : l->peer;
   in->is_local = l == NULL;
   in->has_entry = step->has_entry;
   in->entry = step->entry;
   in->is_exact = step->is_exact;
   in->is_wildcard = step->is_wildcard;
-  torc_list_push_back(&n->inbounds, &in->node);
-  n->num_inbound++;
-  if (l != NULL) {
-    l->num_inbound++;
-  }
+  torc_inbound_hold(n, in, l, msg.len);
   return in;
 }
 
@@ -32,8 +45,10 @@ void torc_inbound_free(torc_node *n, torc_inbound *in) {
   torc_link *l = torc_link_find(n, in->link);
   if (l != NULL) {
     l->num_inbound--;
+    l->inbound_bytes -= in->size;
   }
   n->num_inbound--;
+  n->inbound_bytes -= in->size;
   torc_list_remove(&in->node);
   if (in->state != NULL && in->state_free != NULL) {
     in->state_free(n, in->state);

@@ -58,7 +58,11 @@ static void take(torc_node *n, torc_link *l, const torc_header *h, torc_slice ms
     n->stats.drop_fragment++;
     return;
   }
-  if (l->num_inbound >= TORC_NODE_INBOUND_PER_LINK || n->num_inbound >= TORC_NODE_INBOUND_MAX) {
+  if (is_request(msg, h) && torc_id_list_len(h->via) >= TORC_LIST_MAX) { /* no way back */
+    n->stats.drop_via_full++;
+    return;
+  }
+  if (!torc_inbound_fits(n, l, msg.len)) {
     n->stats.drop_inbound_full++;
     return;
   }

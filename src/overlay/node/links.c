@@ -76,7 +76,8 @@ static void on_keepalive(torc_node *n, void *ctx, torc_token cookie, const torc_
     return;
   }
   l->is_pinging = false;
-  if (reply->rc == TORC_ERR_TIMEOUT) { /* [GAP-77] one failed PING transaction: the link is lost */
+  if (reply->rc == TORC_ERR_TIMEOUT ||
+      reply->rc == TORC_ERR_CRYPTO) { /* [GAP-77] one failed PING transaction: the link is lost */
     n->stats.keepalive_failures++;
     torc_link_close(n, l);
   }
@@ -119,6 +120,11 @@ static void on_link_timer(torc_timer *t, torc_time now) {
     torc_link_close(n, l);
     return;
   }
+  if (!torc_cert_valid_at(l->cert, torc_node_wall(n))) { /* [GAP-135] */
+    n->stats.links_expired++;
+    torc_link_close(n, l);
+    return;
+  }
   if (!is_wanted(n, l) && n->now - l->last_use >= n->cfg.idle_close) {
     n->stats.links_idle_closed++;
     torc_link_close(n, l);
@@ -158,6 +164,8 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
   l->up_at = n->now;
   l->last_in = n->now;
   l->last_use = n->now;
+  l->errors_since = n->now;
+  l->errors_left = TORC_NODE_ERRORS_PER_SECOND;
   torc_timer_init(&l->timer, on_link_timer);
   torc_rd_init(&rd, torc_slice_of(info->local_addr, sizeof info->local_addr));
   torc_slice address = torc_rd_slice(&rd, 16);

@@ -137,7 +137,7 @@ void torc_early_error(torc_node *n, torc_link *l, const torc_header *hdr, uint16
                       torc_slice info) {
   torc_inbound *in = NULL;
   size_t len = hdr->via.len + hdr->route_log.len;
-  if (!torc_link_error_allowed(n, l) || n->num_inbound >= TORC_NODE_INBOUND_MAX) {
+  if (!torc_link_error_allowed(n, l) || !torc_inbound_fits(n, l, len)) {
     n->stats.drop_error_rate++;
     return;
   }
@@ -159,10 +159,6 @@ void torc_early_error(torc_node *n, torc_link *l, const torc_header *hdr, uint16
   }
   in->hdr.via = torc_slice_of(in->msg, hdr->via.len);
   in->hdr.route_log = torc_slice_sub(torc_slice_of(in->msg, len), hdr->via.len, hdr->route_log.len);
-  in->link = l->id;
-  in->last_hop = l->peer;
-  l->num_inbound++;
-  n->num_inbound++;
-  torc_list_push_back(&n->inbounds, &in->node);
+  torc_inbound_hold(n, in, l, len);
   torc_respond_error(n, in, code, NULL, info);
 }

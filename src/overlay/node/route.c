@@ -168,6 +168,12 @@ static int deliver_local(torc_node *n, const torc_header *h, torc_slice body,
   return deferred;
 }
 
+/* What others wrote goes on with whatever body it has, its new length in h->length [R-10]; own
+ * bodies are limited [GAP-42]. */
+static int put_header(torc_wr *wr, const torc_header *h, torc_slice body) {
+  return torc_header_put(wr, h, h->length != 0 ? SIZE_MAX : body.len);
+}
+
 static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) {
   size_t cap = torc_header_size(h);
   uint8_t *head = torc_alloc(n->mem, cap);
@@ -177,7 +183,7 @@ static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) 
     return TORC_ERR_NOMEM;
   }
   torc_wr_init(&wr, head, cap);
-  rc = torc_header_put(&wr, h, body.len);
+  rc = put_header(&wr, h, body);
   if (rc == 0) {
     rc = torc_out_send(n, l, torc_wr_slice(&wr), body);
   }
@@ -257,7 +263,7 @@ static bool forward_in_place(torc_node *n, torc_link *to, const torc_header *h, 
     return false;
   }
   torc_wr_init(&wr, n->forward.head, sizeof n->forward.head);
-  if (torc_header_put(&wr, h, body.len) != 0) {
+  if (put_header(&wr, h, body) != 0) {
     return false;
   }
   n->forward.is_full = true;
@@ -298,6 +304,12 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
   if ((in->flags & TORC_FLAG_ROUTE_LOG) != 0 &&
       torc_route_log_append(n, in->route_log, step->link, &log_owned, &h.route_log) != 0) {
     n->stats.no_memory++;
+  }
+  h.length = (uint32_t)(torc_header_size(&h) + body.len); /* [GAP-16] */
+  if (h.length > TORC_MESSAGE_MAX) { /* the next peer would close the link */
+    n->stats.drop_too_long++;
+    torc_free(n->mem, log_owned);
+    return;
   }
   n->stats.messages_forwarded++;
   from->last_use = n->now;

@@ -110,6 +110,10 @@ static void first_transmission(torc_node *n, torc_trans *t) {
 static void on_signed(torc_node *n, void *ctx, int rc, uint8_t *body, size_t len) {
   torc_trans *t = ctx;
   t->signing = NULL;
+  if (rc == 0 && len > TORC_BODY_MAX) { /* [GAP-42] */
+    torc_free(n->mem, body);
+    rc = TORC_ERR_LIMIT;
+  }
   if (rc != 0) {
     t->failed = rc;
     torc_timer_arm(&n->timers, &t->timer, n->now);
