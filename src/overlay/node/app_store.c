@@ -85,15 +85,13 @@ static void on_signed(torc_node *n, torc_jobref *j, const torc_job_result *r) {
 /* [GAP-97] [STO-10] */
 static uint32_t storage_time(torc_node *n, const torc_call *c, const torc_call_item *item,
                              uint32_t wanted) {
-  uint32_t known = 0;
-  torc_wall now = torc_node_wall(n);
   if (wanted != 0) {
     return wanted;
   }
-  if (item->data.entry.model != TORC_MODEL_ARRAY || item->data.entry.index >= 0) {
-    known = torc_seen_get(n, &c->resource, item->type, &item->data.entry);
+  if (item->data.entry.model == TORC_MODEL_ARRAY && item->data.entry.index < 0) {
+    return torc_node_wall(n); /* an append has no predecessor [GAP-96] */
   }
-  return now > known ? now : known + 1;
+  return torc_seen_claim(n, &c->resource, item->type, &item->data.entry, torc_node_wall(n));
 }
 
 /* Copies one item, decides its storage time and prepares the signed input [GAP-55] [GAP-166]. */

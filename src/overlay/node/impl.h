@@ -382,6 +382,8 @@ uint32_t torc_seen_get(torc_node *n, const torc_id *resource, torc_type_id type,
                        const torc_entry *e);
 void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e,
                    uint32_t time);
+/* A storage time for a new STORE of the element: now, or just after the last one known or claimed [GAP-97]. */
+uint32_t torc_seen_claim(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e, uint32_t now);
 void torc_seen_clear(torc_node *n);
 
 /* ---- application calls (app.c) ---- */

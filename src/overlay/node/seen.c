@@ -5,7 +5,8 @@
 typedef struct seen_entry {
   torc_list lru;
   uint8_t key[TORC_DIGEST_LEN];
-  uint32_t time;
+  uint32_t time;    /* of a value that was fetched, or stored with success */
+  uint32_t claimed; /* of a STORE that was begun: the next one must be newer */
 } seen_entry;
 
 static int make_key(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e,
@@ -35,12 +36,12 @@ static void drop(torc_node *n, seen_entry *s) {
   torc_free(n->mem, s);
 }
 
-void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e,
-                   uint32_t time) {
+static seen_entry *find_or_make(torc_node *n, const torc_id *resource, torc_type_id type,
+                                const torc_entry *e) {
   uint8_t key[TORC_DIGEST_LEN];
   seen_entry *s = NULL;
   if (make_key(n, resource, type, e, key) != 0) {
-    return;
+    return NULL;
   }
   s = torc_map_get(&n->seen, key);
   if (s == NULL) {
@@ -52,14 +53,34 @@ void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, con
     if (s == NULL || torc_map_put(&n->seen, key, s) != 0) {
       n->stats.no_memory++;
       torc_free(n->mem, s);
-      return;
+      return NULL;
     }
     memcpy(s->key, key, sizeof s->key);
     torc_list_init(&s->lru);
   }
   torc_list_remove(&s->lru);
   torc_list_push_back(&n->seen_lru, &s->lru);
-  s->time = time > s->time ? time : s->time;
+  return s;
+}
+
+void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e,
+                   uint32_t time) {
+  seen_entry *s = find_or_make(n, resource, type, e);
+  if (s != NULL && time > s->time) {
+    s->time = time;
+  }
+}
+
+uint32_t torc_seen_claim(torc_node *n, const torc_id *resource, torc_type_id type,
+                         const torc_entry *e, uint32_t now) {
+  seen_entry *s = find_or_make(n, resource, type, e);
+  uint32_t last = 0;
+  if (s == NULL) {
+    return now;
+  }
+  last = s->time > s->claimed ? s->time : s->claimed;
+  s->claimed = now > last ? now : last + 1;
+  return s->claimed;
 }
 
 void torc_seen_clear(torc_node *n) {
