@@ -38,36 +38,35 @@ static const uint8_t *take(torc_rd *rd, size_t len) {
   return p;
 }
 
-/* Every integer is in network byte order [ENC-01]. */
-static uint64_t take_uint(torc_rd *rd, size_t width) {
-  const uint8_t *p = take(rd, width);
-  uint64_t v = 0;
-  if (p != NULL) {
-    for (size_t i = 0; i < width; i++) {
-      v = v << 8 | p[i];
-    }
-  }
-  return v;
-}
-
+/* Every integer is in network byte order [ENC-01]. Widths are written out: these run for every
+ * field of every header forwarded. */
 uint8_t torc_rd_u8(torc_rd *rd) {
-  return (uint8_t)take_uint(rd, 1);
+  const uint8_t *p = take(rd, 1);
+  return p != NULL ? p[0] : 0;
 }
 
 uint16_t torc_rd_u16(torc_rd *rd) {
-  return (uint16_t)take_uint(rd, 2);
+  const uint8_t *p = take(rd, 2);
+  return p != NULL ? (uint16_t)(p[0] << 8 | p[1]) : 0;
 }
 
 uint32_t torc_rd_u24(torc_rd *rd) {
-  return (uint32_t)take_uint(rd, 3);
+  const uint8_t *p = take(rd, 3);
+  return p != NULL ? (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2] : 0;
+}
+
+static uint32_t load32(const uint8_t *p) {
+  return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 uint32_t torc_rd_u32(torc_rd *rd) {
-  return (uint32_t)take_uint(rd, 4);
+  const uint8_t *p = take(rd, 4);
+  return p != NULL ? load32(p) : 0;
 }
 
 uint64_t torc_rd_u64(torc_rd *rd) {
-  return take_uint(rd, 8);
+  const uint8_t *p = take(rd, 8);
+  return p != NULL ? (uint64_t)load32(p) << 32 | load32(p + 4) : 0;
 }
 
 /* peer_id and resource_id: 128 bits, no length byte [ENC-03] [GAP-06]. */
@@ -165,11 +164,18 @@ static void put_uint(torc_wr *wr, uint64_t v, size_t width) {
 }
 
 void torc_wr_u8(torc_wr *wr, uint8_t v) {
-  put_uint(wr, v, 1);
+  uint8_t *p = room(wr, 1);
+  if (p != NULL) {
+    p[0] = v;
+  }
 }
 
 void torc_wr_u16(torc_wr *wr, uint16_t v) {
-  put_uint(wr, v, 2);
+  uint8_t *p = room(wr, 2);
+  if (p != NULL) {
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+  }
 }
 
 void torc_wr_u24(torc_wr *wr, uint32_t v) {
@@ -179,12 +185,26 @@ void torc_wr_u24(torc_wr *wr, uint32_t v) {
   put_uint(wr, v, 3);
 }
 
+static void store32(uint8_t *p, uint32_t v) {
+  p[0] = (uint8_t)(v >> 24);
+  p[1] = (uint8_t)(v >> 16);
+  p[2] = (uint8_t)(v >> 8);
+  p[3] = (uint8_t)v;
+}
+
 void torc_wr_u32(torc_wr *wr, uint32_t v) {
-  put_uint(wr, v, 4);
+  uint8_t *p = room(wr, 4);
+  if (p != NULL) {
+    store32(p, v);
+  }
 }
 
 void torc_wr_u64(torc_wr *wr, uint64_t v) {
-  put_uint(wr, v, 8);
+  uint8_t *p = room(wr, 8);
+  if (p != NULL) {
+    store32(p, (uint32_t)(v >> 32));
+    store32(p + 4, (uint32_t)v);
+  }
 }
 
 void torc_wr_id(torc_wr *wr, const torc_id *id) {

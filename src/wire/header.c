@@ -56,13 +56,10 @@ int torc_frame_peek(torc_slice bytes, uint32_t *length) {
 /* Value 0 in any list is malformed, and so is the wildcard where nobody can be it [GAP-37] [R-46].
  */
 static bool list_is_sound(torc_slice list, bool may_hold_wildcard) {
-  size_t num = torc_id_list_len(list);
-  for (size_t i = 0; i < num; i++) {
-    const uint8_t *id = list.p + i * TORC_ID_LEN;
-    if (memcmp(id, torc_id_zero.b, TORC_ID_LEN) == 0) {
-      return false;
-    }
-    if (!may_hold_wildcard && memcmp(id, torc_id_wildcard.b, TORC_ID_LEN) == 0) {
+  for (size_t i = 0; i < list.len; i += TORC_ID_LEN) {
+    uint64_t half[2];
+    memcpy(half, list.p + i, sizeof(half)); /* both values read the same in either byte order */
+    if ((half[0] | half[1]) == 0 || (!may_hold_wildcard && (half[0] & half[1]) == UINT64_MAX)) {
       return false;
     }
   }
