@@ -5,7 +5,7 @@
 static uint32_t crc_byte(uint32_t crc, uint8_t byte) {
   crc ^= byte;
   for (int bit = 0; bit < 8; bit++) {
-    crc = (crc >> 1) ^ ((crc & 1u) != 0 ? 0xedb88320u : 0u);
+    crc = (crc >> 1) ^ (0xedb88320u & (0u - (crc & 1u)));
   }
   return crc;
 }
