@@ -255,7 +255,8 @@ typedef struct torc_send {
   torc_slice route;
   torc_slice route_log; /* responses [LOG-03] */
   torc_slice body;
-  torc_link_id link; /* not 0: this link, whatever the route */
+  torc_link_id link;   /* not 0: this link, whatever the route */
+  bool is_for_another; /* an answer: its way does not end here, whoever is responsible for the id */
 } torc_send;
 int torc_route_send(torc_node *n, const torc_send *s);
 /* Passes a message of somebody else on; `msg` is what `in` was decoded from. */
@@ -382,8 +383,10 @@ uint32_t torc_seen_get(torc_node *n, const torc_id *resource, torc_type_id type,
                        const torc_entry *e);
 void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e,
                    uint32_t time);
-/* A storage time for a new STORE of the element: now, or just after the last one known or claimed [GAP-97]. */
-uint32_t torc_seen_claim(torc_node *n, const torc_id *resource, torc_type_id type, const torc_entry *e, uint32_t now);
+/* A storage time for a new STORE of the element: now, or just after the last one known or claimed
+ * [GAP-97]. */
+uint32_t torc_seen_claim(torc_node *n, const torc_id *resource, torc_type_id type,
+                         const torc_entry *e, uint32_t now);
 void torc_seen_clear(torc_node *n);
 
 /* ---- application calls (app.c) ---- */

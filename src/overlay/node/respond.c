@@ -61,6 +61,7 @@ void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body) {
   }
   if (!in->is_local) {
     s.route = reversed(in, room);
+    s.is_for_another = true;
   }
   if ((in->hdr.flags & TORC_FLAG_ROUTE_LOG) !=
       0) { /* [LOG-03] [GAP-19] once, when the response leaves */

@@ -215,7 +215,7 @@ int torc_route_send(torc_node *n, const torc_send *s) {
   h.route = step.route;
   switch (step.kind) {
     case TORC_STEP_HERE:
-      rc = deliver_local(n, &h, s->body, &step);
+      rc = s->is_for_another ? TORC_ERR_NOTFOUND : deliver_local(n, &h, s->body, &step);
       break;
     case TORC_STEP_FORWARD:
       rc = send_on(n, step.link, &h, s->body);
