@@ -11,8 +11,8 @@
 #define WHOLE_MAX                                                                \
   4096u /* longer vectors are cut and flipped at their ends and at steps between \
          */
-#define END_BYTES 40u
-#define STEP 6007u
+#define END_BYTES 20u
+#define STEP 9973u
 
 static vec_list vectors;
 static uint8_t again_buf[2][AGAIN_CAP];
