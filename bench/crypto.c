@@ -1,5 +1,6 @@
-/* Bare OpenSSL: how long one signature and one verification take, ECDSA P-256 and RSA-2048 with SHA-256 over 900 bytes,
- * about what a signed message of the ring is. SPDX-License-Identifier: Apache-2.0 */
+/* Bare OpenSSL: how long one signature and one verification take, ECDSA P-256 and RSA-2048 with
+ * SHA-256 over 900 bytes, about what a signed message of the ring is. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
@@ -57,8 +58,10 @@ int main(void) {
   for (int i = 0; i < 2; i++) {
     double sign = time_sign(keys[i], sig, &len, sizeof sig);
     double verify = time_verify(keys[i], sig, len);
-    (void)printf("{\"case\":\"crypto\",\"signature\":\"%s\",\"sign_us\":%.1f,\"verify_us\":%.1f,\"bytes\":%d}\n", names[i],
-                 sign * 1e6, verify * 1e6, INPUT_LEN);
+    (void)printf(
+        "{\"case\":\"crypto\",\"signature\":\"%s\",\"sign_us\":%.1f,\"verify_us\":%.1f,\"bytes\":%"
+        "d}\n",
+        names[i], sign * 1e6, verify * 1e6, INPUT_LEN);
     EVP_PKEY_free(keys[i]);
   }
   return 0;

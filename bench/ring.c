@@ -1,5 +1,6 @@
-/* A client of a running overlay: join time to the first answered FETCH, then STOREs and FETCHes one after the other and
- * many at once, latency, and the CPU of every peer. SPDX-License-Identifier: Apache-2.0 */
+/* A client of a running overlay: join time to the first answered FETCH, then STOREs and FETCHes one
+ * after the other and many at once, latency, and the CPU of every peer. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include <string.h>
 
 #include "measure.h"
@@ -36,12 +37,15 @@ static torc_token start_fetch(bench *b) {
   return token;
 }
 
-static torc_token start_store(bench *b) {
-  torc_slice key = {(const uint8_t *)"k", 1};
+/* `i` chooses the key: requests under way at once do not race for one element. */
+static torc_token start_store(bench *b, size_t i) {
+  static const uint8_t keys[WINDOW + 1] = "kabcdefghijlmnop";
+  torc_slice key = {&keys[i % WINDOW], 1};
   uint8_t value[64];
   torc_token token = 0;
   memset(value, 'v', sizeof value);
-  torc_store_item item = {.type = b->type, .key = key, .value = {value, sizeof value}, .lifetime_s = 3600};
+  torc_store_item item = {
+      .type = b->type, .key = key, .value = {value, sizeof value}, .lifetime_s = 3600};
   int rc = torc_node_store(b->node, &b->resource, &item, 1, torc_peer_now(b->peer), &token);
   if (rc != 0) {
     die("store", rc, "");
@@ -62,7 +66,7 @@ static void one_by_one(bench *b, bool is_fetch) {
   for (size_t i = 0; i < b->num; i++) {
     double t = measure_now(CLOCK_MONOTONIC);
     torc_done d;
-    torc_token token = is_fetch ? start_fetch(b) : start_store(b);
+    torc_token token = is_fetch ? start_fetch(b) : start_store(b, 0);
     int rc = torc_peer_wait(b->peer, token, 10000, &d);
     if (rc != 0) {
       die("wait", rc, "");
@@ -73,10 +77,12 @@ static void one_by_one(bench *b, bool is_fetch) {
   double wall = measure_now(CLOCK_MONOTONIC) - begin;
   cpu = (measure_cpu(b->pids, b->num_pids) - cpu) / (double)b->num / 1e6;
   qsort(b->samples, b->num, sizeof *b->samples, measure_compare);
-  (void)printf("{\"case\":\"%s\",\"ring\":\"%s\",\"mode\":\"one by one\",\"n\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
-               "\"per_second\":%.0f,\"cpu_ms_all_peers\":%.3f}\n",
-               is_fetch ? "fetch" : "store", b->label, b->num, measure_percentile(b->samples, b->num, 0.5),
-               measure_percentile(b->samples, b->num, 0.99), (double)b->num / wall, cpu);
+  (void)printf(
+      "{\"case\":\"%s\",\"ring\":\"%s\",\"mode\":\"one by "
+      "one\",\"n\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+      "\"per_second\":%.0f,\"cpu_ms_all_peers\":%.3f}\n",
+      is_fetch ? "fetch" : "store", b->label, b->num, measure_percentile(b->samples, b->num, 0.5),
+      measure_percentile(b->samples, b->num, 0.99), (double)b->num / wall, cpu);
 }
 
 /* WINDOW requests under way at once. */
@@ -88,7 +94,7 @@ static void many(bench *b, bool is_fetch) {
   while (ended < b->num) {
     torc_event e;
     while (started < b->num && started - ended < WINDOW) {
-      (void)(is_fetch ? start_fetch(b) : start_store(b));
+      (void)(is_fetch ? start_fetch(b) : start_store(b, started));
       started++;
     }
     int rc = torc_peer_run(b->peer, -1);
@@ -104,9 +110,10 @@ static void many(bench *b, bool is_fetch) {
   }
   double wall = measure_now(CLOCK_MONOTONIC) - begin;
   cpu = (measure_cpu(b->pids, b->num_pids) - cpu) / (double)b->num / 1e6;
-  (void)printf("{\"case\":\"%s\",\"ring\":\"%s\",\"mode\":\"%d at once\",\"n\":%zu,\"per_second\":%.0f,"
-               "\"cpu_ms_all_peers\":%.3f}\n",
-               is_fetch ? "fetch" : "store", b->label, WINDOW, b->num, (double)b->num / wall, cpu);
+  (void)printf(
+      "{\"case\":\"%s\",\"ring\":\"%s\",\"mode\":\"%d at once\",\"n\":%zu,\"per_second\":%.0f,"
+      "\"cpu_ms_all_peers\":%.3f}\n",
+      is_fetch ? "fetch" : "store", b->label, WINDOW, b->num, (double)b->num / wall, cpu);
 }
 
 static void open_peer(bench *b, const char *overlay, const char *prefix, const char *listen) {
@@ -155,7 +162,8 @@ int main(int argc, char **argv) {
   double joined = measure_now(CLOCK_MONOTONIC);
   torc_slice user = {(const uint8_t *)b.user, strlen(b.user)};
   torc_slice type = {(const uint8_t *)"note", 4};
-  if (torc_node_resource_id(b.node, user, &b.resource) != 0 || torc_node_type(b.node, type, &b.type, &model) != 0) {
+  if (torc_node_resource_id(b.node, user, &b.resource) != 0 ||
+      torc_node_type(b.node, type, &b.type, &model) != 0) {
     die("type", TORC_ERR_NOTFOUND, "note");
   }
   rc = torc_peer_wait(b.peer, start_fetch(&b), 10000, &d);
@@ -163,9 +171,11 @@ int main(int argc, char **argv) {
   if (rc != 0 || d.rc != 0) {
     die("first fetch", rc, "");
   }
-  (void)printf("{\"case\":\"join\",\"ring\":\"%s\",\"open_ms\":%.2f,\"join_ms\":%.2f,\"to_first_fetch_ms\":%.2f}\n", b.label,
-               (opened - begin) * 1e3, (joined - opened) * 1e3, (fetched - opened) * 1e3);
-  rc = torc_peer_wait(b.peer, start_store(&b), 10000, &d);
+  (void)printf(
+      "{\"case\":\"join\",\"ring\":\"%s\",\"open_ms\":%.2f,\"join_ms\":%.2f,\"to_first_fetch_ms\":%"
+      ".2f}\n",
+      b.label, (opened - begin) * 1e3, (joined - opened) * 1e3, (fetched - opened) * 1e3);
+  rc = torc_peer_wait(b.peer, start_store(&b, 0), 10000, &d);
   if (rc != 0 || d.rc != 0) {
     die("first store", rc, "");
   }
@@ -173,7 +183,10 @@ int main(int argc, char **argv) {
   one_by_one(&b, true);
   many(&b, false);
   many(&b, true);
-  (void)torc_peer_leave(b.peer, 5000);
+  rc = torc_peer_leave(b.peer, 5000);
+  if (rc != 0) {
+    die("leave", rc, "");
+  }
   torc_peer_free(b.peer);
   free(b.samples);
   return 0;
