@@ -257,6 +257,7 @@ typedef struct torc_send {
   torc_slice body;
   torc_link_id link;   /* not 0: this link, whatever the route */
   bool is_for_another; /* an answer: its way does not end here, whoever is responsible for the id */
+  torc_link_id *sent_on; /* not NULL: receives the link it left on, 0 if on none */
 } torc_send;
 int torc_route_send(torc_node *n, const torc_send *s);
 /* Passes a message of somebody else on; `msg` is what `in` was decoded from. */

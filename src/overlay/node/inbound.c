@@ -65,8 +65,7 @@ void torc_inbound_free(torc_node *n, torc_inbound *in) {
 static void refuse_unverified(torc_node *n, torc_inbound *in, uint16_t code, const char *phrase) {
   torc_link *l = torc_link_find(n, in->link);
   if (in->c.is_response) {
-    n->stats.drop_response_bad++;
-    torc_inbound_free(n, in);
+    torc_trans_verified(n, in, TORC_ERR_CRYPTO);
     return;
   }
   if (l == NULL || !torc_link_error_allowed(n, l)) {

@@ -191,6 +191,19 @@ static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) 
   return rc;
 }
 
+/* An own message that is no keepalive keeps its link open [GAP-162]. */
+static int send_own(torc_node *n, torc_link *l, torc_header *h, const torc_send *s) {
+  bool is_ping = s->body.len >= 2 && s->body.p[0] == 0 && s->body.p[1] == TORC_METHOD_PING;
+  bool is_response = s->body.len > 0 && (s->body.p[0] & 0x80u) != 0;
+  if (!is_ping && !is_response) {
+    l->last_use = n->now;
+  }
+  if (s->sent_on != NULL) {
+    *s->sent_on = l->id;
+  }
+  return send_on(n, l, h, s->body);
+}
+
 int torc_route_send(torc_node *n, const torc_send *s) {
   uint8_t *room = NULL;
   torc_step step;
@@ -205,7 +218,7 @@ int torc_route_send(torc_node *n, const torc_send *s) {
                    .route_log = s->route_log};
   int rc = 0;
   if (s->link != 0) {
-    return l == NULL ? TORC_ERR_CLOSED : send_on(n, l, &h, s->body);
+    return l == NULL ? TORC_ERR_CLOSED : send_own(n, l, &h, s);
   }
   room = torc_alloc(n->mem, TORC_LIST_MAX * TORC_ID_LEN);
   if (room == NULL) {
@@ -218,7 +231,7 @@ int torc_route_send(torc_node *n, const torc_send *s) {
       rc = s->is_for_another ? TORC_ERR_NOTFOUND : deliver_local(n, &h, s->body, &step);
       break;
     case TORC_STEP_FORWARD:
-      rc = send_on(n, step.link, &h, s->body);
+      rc = send_own(n, step.link, &h, s);
       break;
     case TORC_STEP_DROP:
       rc = TORC_ERR_NOTFOUND;

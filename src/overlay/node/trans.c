@@ -7,6 +7,7 @@
 struct torc_trans {
   torc_request r; /* payload, contents and signature are not kept here */
   uint64_t xid;
+  torc_link_id sent_on; /* the link of the last transmission; 0: none yet */
   torc_timer timer;
   torc_time started, interval, limit;
   uint8_t *body; /* contents and signature, byte-identical in every transmission */
@@ -66,7 +67,8 @@ static void transmit(torc_node *n, torc_trans *t) {
                  .flags = t->r.flags,
                  .route = torc_slice_of(t->r.route, t->r.num_route * TORC_ID_LEN),
                  .body = torc_slice_of(t->body, t->body_len),
-                 .link = t->r.link};
+                 .link = t->r.link,
+                 .sent_on = &t->sent_on};
   int rc = torc_route_send(n, &s);
   if (rc == TORC_ERR_CLOSED) {
     t->failed = rc;
@@ -266,7 +268,7 @@ void torc_trans_foreign(torc_node *n, torc_link *l, const torc_header *hdr, torc
   torc_trans *t = torc_map_get(&n->trans, &hdr->xid);
   torc_contents c;
   torc_reply reply = {.code = TORC_CODE_INCOMPATIBLE, .responder = l->peer};
-  if (t == NULL || hdr->via.len != 0 || (t->r.link != 0 && t->r.link != l->id) ||
+  if (t == NULL || hdr->via.len != 0 || t->sent_on != l->id ||
       torc_contents_decode(&c, torc_slice_sub(msg, hdr->header_len, msg.len - hdr->header_len)) !=
           0 ||
       !c.is_response || c.code != TORC_CODE_INCOMPATIBLE) {
