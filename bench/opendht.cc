@@ -89,12 +89,12 @@ static int node(int port, int bootstrap) {
 static int client(int port, int bootstrap, size_t num, const char *label, std::vector<int> pids) {
   dht::DhtRunner runner;
   std::vector<double> samples;
-  auto key = dht::InfoHash::get("bench");
+  auto key = [](size_t i) { return dht::InfoHash::get("bench" + std::to_string(i)); };
   auto begin = Clock::now();
   start(runner, port, bootstrap);
   bool found = false;
   while (!found && millis(begin) < 20000) {
-    found = get_once(runner, key);  // the runner stored "bench" from another client before
+    found = get_once(runner, key(num));  // `put` has stored num + 1 keys
   }
   std::printf(
       "{\"case\":\"join\",\"rival\":\"opendht\",\"ring\":\"%s\",\"to_first_fetch_ms\":%.2f,"
@@ -106,7 +106,7 @@ static int client(int port, int bootstrap, size_t num, const char *label, std::v
   size_t ok = 0;
   for (size_t i = 0; i < num; i++) {
     auto t = Clock::now();
-    ok += get_once(runner, key);
+    ok += get_once(runner, key(i));  // a key asked before would be answered from memory
     samples.push_back(millis(t));
   }
   double seconds = millis(all) / 1000;
@@ -127,12 +127,17 @@ int main(int argc, char **argv) {
   if (argc >= 4 && std::strcmp(argv[1], "node") == 0) {
     return node(std::atoi(argv[2]), std::atoi(argv[3]));
   }
-  if (argc >= 4 && std::strcmp(argv[1], "put") == 0) {
+  if (argc >= 5 && std::strcmp(argv[1], "put") == 0) {
     dht::DhtRunner runner;
     start(runner, std::atoi(argv[2]), std::atoi(argv[3]));
-    bool ok = false;
-    for (int i = 0; i < 50 && !ok; i++) {
-      ok = put_once(runner, dht::InfoHash::get("bench"), std::string(64, 'v'));
+    size_t num = std::strtoul(argv[4], nullptr, 10);
+    bool ok = true;
+    for (size_t k = 0; ok && k <= num; k++) {
+      auto key = dht::InfoHash::get("bench" + std::to_string(k));
+      ok = false;
+      for (int i = 0; i < 50 && !ok; i++) {
+        ok = put_once(runner, key, std::string(64, 'v'));
+      }
     }
     runner.join();
     return ok ? 0 : 1;

@@ -173,10 +173,11 @@ def bench_opendht(num):
             node.stdout.readline()
             nodes.append(node)
         time.sleep(3)  # OpenDHT offers no way to ask whether its tables are full
-        run(program, "put", str(ports[num]), str(ports[0]))
+        gets = str(min(NUM, 500))
+        run(program, "put", str(ports[num]), str(ports[0]), gets)
         idle = sorted((memory(n.pid) for n in nodes), key=lambda m: m["rss_kb"])
         say(dict(case="memory", rival="opendht", ring="%d peers" % num, **idle[len(idle) // 2]))
-        say(run(program, "client", str(ports[num + 1]), str(ports[0]), str(min(NUM, 1000)), "%d peers" % num,
+        say(run(program, "client", str(ports[num + 1]), str(ports[0]), gets, "%d peers" % num,
                 *[str(n.pid) for n in nodes]))
     finally:
         for n in nodes:
