@@ -3,6 +3,7 @@
 #ifndef TORC_BENCH_MEASURE_H
 #define TORC_BENCH_MEASURE_H
 
+#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +28,36 @@ static inline double measure_percentile(const double *sorted, size_t n, double p
   return sorted[i < n ? i : n - 1];
 }
 
-/* Nanoseconds of CPU that the processes have used, from the scheduler's own count. */
+/* Nanoseconds of CPU of one thread, from the scheduler's own count. */
+static inline double measure_thread(int pid, const char *task) {
+  char path[96];
+  unsigned long long ns = 0;
+  (void)snprintf(path, sizeof path, "/proc/%d/task/%.20s/schedstat", pid, task);
+  FILE *f = fopen(path, "r");
+  if (f != NULL) {
+    if (fscanf(f, "%llu", &ns) != 1) {
+      ns = 0;
+    }
+    (void)fclose(f);
+  }
+  return (double)ns;
+}
+
+/* Nanoseconds of CPU that the processes have used, all their threads. */
 static inline double measure_cpu(const int *pids, size_t num) {
   double sum = 0;
   for (size_t i = 0; i < num; i++) {
     char path[64];
-    unsigned long long ns = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/schedstat", pids[i]);
-    FILE *f = fopen(path, "r");
-    if (f != NULL) {
-      if (fscanf(f, "%llu", &ns) == 1) {
-        sum += (double)ns;
+    (void)snprintf(path, sizeof path, "/proc/%d/task", pids[i]);
+    DIR *dir = opendir(path);
+    struct dirent *entry = NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+      if (entry->d_name[0] != '.') {
+        sum += measure_thread(pids[i], entry->d_name);
       }
-      (void)fclose(f);
+    }
+    if (dir != NULL) {
+      (void)closedir(dir);
     }
   }
   return sum;
