@@ -661,23 +661,28 @@ class Client:
             return answer, {}
         return answer, {f.type_id: f.closest for f in wire.decode_whole(wire.decode_find_response, answer.payload)}
 
-    def walk(self, type_id, start=b"\0" * 15 + b"\1"):
+    def walk(self, type_id, start=wire.NO_ID):
         """Every resource with a value of the type, once round the ring, as (resource-id, peer-id that told)."""
-        seen, at, moved = set(), start, 0
-        while moved < 1 << 128:
+        at, left = start, 1 << 128
+        while left > 0:
+            if at in (wire.NO_ID, wire.WILDCARD):  # not routable, and nobody's resource
+                at = wire.next_id(at)
+                left -= 1
+                continue
             answer, found = self.find(at, [type_id])
             if answer.code != 200:
                 raise Refused(f"{answer.code} {answer.error.reason} to FIND")
-            closest = found.get(type_id, wire.NO_ID)
-            if closest in seen:
-                return
-            if closest != wire.NO_ID:
-                seen.add(closest)
-                yield closest, answer.peer_id
-            after = wire.next_id(closest if closest != wire.NO_ID else answer.peer_id)
-            step = (int.from_bytes(after, "big") - int.from_bytes(at, "big")) % (1 << 128)
-            moved += step or 1 << 128
-            at = after
+            closest, last = found.get(type_id, wire.NO_ID), answer.peer_id
+            if closest != wire.NO_ID and clockwise(at, closest) <= clockwise(at, answer.peer_id):
+                last = closest
+                if clockwise(at, closest) < left:
+                    yield closest, answer.peer_id
+            left -= clockwise(at, last) + 1
+            at = wire.next_id(last)
+
+
+def clockwise(start, end):
+    return (int.from_bytes(end, "big") - int.from_bytes(start, "big")) % (1 << 128)
 
 
 def error_payload(code, reason=None):
