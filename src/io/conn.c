@@ -609,6 +609,9 @@ static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
     read_plain(c);
   }
   watch_message(c);
+  if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
+    mark_dirty(c); /* TLS itself may have answered: an alert, a new key */
+  }
   net->events.turn(net->events.ctx);
 }
 

@@ -15,7 +15,7 @@
 #include "io/control_impl.h"
 #include "io/err.h"
 
-#define BACKLOG 16
+#define BACKLOG 128
 
 static const struct {
   const char *name;
