@@ -274,7 +274,8 @@ void nt_run_job(nt *h, torc_job_kind kind, int rc) {
       return;
     }
   }
-  CHECK(!"there is no such job");
+  bool there_is_such_a_job = false;
+  CHECK(there_is_such_a_job);
 }
 
 void nt_hold_jobs(nt *h, bool hold) {
