@@ -148,6 +148,16 @@ int torc_ring_start(torc_topology *t, const torc_id *bootstrap) {
 
 /* ---- follow-up work ---- */
 
+/* A candidate stands in for a lost predecessor only for a while [GAP-109]. */
+static void range_deadline(const torc_topology *t, torc_time *next) {
+  const torc_ring_cand *c = torc_ring_cand_find(t, &t->range_from);
+  torc_time at;
+  if (c != NULL && torc_ring_cand_is_pending(t, c) && c->tried_at != 0) {
+    at = torc_time_add(c->tried_at, TORC_RING_PENDING);
+    *next = at < *next ? at : *next;
+  }
+}
+
 /* [CHD-26] [GAP-122]: only with no connection at all in the routing table is this peer cut off. */
 static void check_cut(torc_topology *t) {
   if (t->state == TORC_TOPO_JOINED && t->num_members == 0 && t->is_cut) {
@@ -174,6 +184,7 @@ void torc_ring_settle(torc_topology *t) {
   torc_ring_owed_pump(t, &next);
   torc_ring_restore_pump(t);
   torc_ring_fingers_pump(t, &next);
+  range_deadline(t, &next);
   torc_timer_arm(t->host.timers, &t->work, next);
   check_cut(t);
 }

@@ -40,7 +40,7 @@ bool torc_ring_cand_counts(const torc_topology *t, const torc_ring_cand *c) {
 }
 
 bool torc_ring_cand_is_pending(const torc_topology *t, const torc_ring_cand *c) {
-  if (c->state == TORC_CAND_UNREACHABLE || c->was_member) {
+  if (c->state == TORC_CAND_UNREACHABLE || c->was_member || c->fails > 0) {
     return false;
   }
   return c->tried_at == 0 || torc_ring_now(t) < torc_time_add(c->tried_at, TORC_RING_PENDING);
