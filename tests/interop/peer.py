@@ -263,18 +263,14 @@ class Own(Member):
 class Link:
     """One TLS connection: messages in, messages out."""
 
-    def __init__(self, overlay, own, address, expected=None, timeout=10.0):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.check_hostname = False
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.load_verify_locations(
-            cadata=b"".join(r.public_bytes(serialization.Encoding.DER) for r in overlay.roots))
-        context.load_cert_chain(own.cert_path, own.key_path)
+    def __init__(self, overlay, own, raw, expected=None, server=False, oldest=ssl.TLSVersion.TLSv1_3,
+                 newest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
+        """Over the connected TCP socket `raw`, which is taken."""
         self.buffer = bytearray()
-        raw = socket.create_connection(address[:2], timeout=timeout)
         try:
-            self.sock = context.wrap_socket(raw)
+            context = tls_context(overlay, own, server)
+            context.minimum_version, context.maximum_version = oldest, newest
+            self.sock = context.wrap_socket(raw, server_side=server)
             self.remote = Member(x509.load_der_x509_certificate(self.sock.getpeercert(True)), overlay)
             self.remote.check_date(time.time())
             if expected is not None and self.remote.peer_id != expected:
@@ -283,6 +279,10 @@ class Link:
             raw.close()
             raise
         self.address = self.sock.getsockname()
+
+    @classmethod
+    def dial(cls, overlay, own, address, expected=None, timeout=10.0, **tls):
+        return cls(overlay, own, socket.create_connection(address[:2], timeout=timeout), expected, **tls)
 
     def send(self, data):
         self.sock.settimeout(30.0)
@@ -327,6 +327,18 @@ class Link:
 
     def close(self):
         self.sock.close()
+
+
+def tls_context(overlay, own, server):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(
+        cadata=b"".join(root.public_bytes(serialization.Encoding.DER) for root in overlay.roots))
+    if own.cert_path is not None:
+        context.load_cert_chain(own.cert_path, own.key_path)
+    return context
 
 
 # Messages
@@ -406,7 +418,7 @@ class Client:
         problem = Refused("no bootstrap-peer in the document")
         for host, port, peer_id in targets:
             try:
-                self.link = Link(self.overlay, self.own, (host, port), peer_id)
+                self.link = Link.dial(self.overlay, self.own, (host, port), peer_id)
                 self.learn(self.link.remote)
                 return
             except (OSError, Refused) as error:
