@@ -70,6 +70,10 @@ static torc_cached_peer *place(torc_peer_cache *c, const torc_cached_peer *linke
       oldest = e;
     }
   }
+  if (oldest != NULL) { /* the new one comes last among equals */
+    memmove(oldest, oldest + 1, (size_t)(&c->list[c->len - 1] - oldest) * sizeof *oldest);
+    oldest = &c->list[c->len - 1];
+  }
   return oldest;
 }
 

@@ -246,8 +246,10 @@ static size_t read_candidates(torc_net *net, const torc_connect_params *remote, 
     while (at > 0 && priorities[at - 1] < c.priority) {
       at--;
     }
-    if (at == TORC_NET_DIAL_ADDRS_MAX) {
+    if (num == TORC_NET_DIAL_ADDRS_MAX) { /* this one or the worst so far */
       net->stats.candidates_skipped++;
+    }
+    if (at == TORC_NET_DIAL_ADDRS_MAX) {
       continue;
     }
     size_t last = num < TORC_NET_DIAL_ADDRS_MAX ? num : TORC_NET_DIAL_ADDRS_MAX - 1;

@@ -4,6 +4,8 @@
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "io/conf.h"
@@ -13,10 +15,18 @@
 #define FD_LIMIT 256 /* of libwebsockets' own table; it would take the process's limit */
 #define CLOSE_TURNS_MAX 1000
 
+/* libwebsockets 4.1 closes its listening socket twice when it ends on a loop that is not its own:
+ * once at once, and once a turn later, when the number may belong to a link just accepted. So it
+ * gets a loop of its own, which nobody else opens anything on, and the peer's loop watches that
+ * one's descriptor and next deadline. */
 struct torc_metrics {
   torc_metrics_config cfg;
   struct lws_context *context;
-  uv_loop_t *loop;
+  uv_loop_t loop;   /* libwebsockets' */
+  uv_loop_t *outer; /* the peer's */
+  uv_poll_t watch;  /* of `loop` on `outer` */
+  uv_timer_t wake;
+  size_t num_outer; /* handles on `outer` */
   void *loops[1];
   char host[64];
   size_t num_open;
@@ -123,25 +133,70 @@ static const struct lws_protocols protocols[] = {
     {.name = "http", .callback = on_http, .per_session_data_size = sizeof(session)},
     {.name = NULL}};
 
-int torc_metrics_open(torc_metrics **out, const torc_metrics_config *cfg, char *err,
-                      size_t err_cap) {
-  struct lws_context_creation_info info = {.port = 0};
-  uint16_t port = 0;
-  torc_metrics *m = calloc(1, sizeof *m);
-  if (m == NULL) {
-    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory for the metrics");
+/* libwebsockets keeps trying in silence where a port is taken, so that is found out before. */
+static bool is_free(const char *host, uint16_t port) {
+  struct sockaddr_storage address;
+  int on = 1;
+  bool is_v6 = strchr(host, ':') != NULL;
+  int rc = is_v6 ? uv_ip6_addr(host, port, (struct sockaddr_in6 *)&address)
+                 : uv_ip4_addr(host, port, (struct sockaddr_in *)&address);
+  int fd = rc != 0 ? -1 : socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return false;
   }
-  m->cfg = *cfg;
-  m->loop = torc_peer_loop(cfg->peer);
-  m->loops[0] = m->loop;
-  if (torc_listen_parse(cfg->listen, m->host, sizeof m->host, &port) != 0 ||
-      !torc_is_loopback(m->host) || port == 0) {
-    free(m);
-    return torc_fail(TORC_ERR_CONFIG, err, err_cap, "metrics need an address of this machine: %s",
-                     cfg->listen);
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  socklen_t len = is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+  bool ok = bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, 1) == 0;
+  (void)close(fd);
+  return ok;
+}
+
+/* ---- one loop inside the other ---- */
+
+static void on_wake(uv_timer_t *timer);
+
+static void run_inner(torc_metrics *m) {
+  (void)uv_run(&m->loop, UV_RUN_NOWAIT);
+  int ms = uv_backend_timeout(&m->loop);
+  if (ms < 0) {
+    (void)uv_timer_stop(&m->wake);
+  } else {
+    (void)uv_timer_start(&m->wake, on_wake, (uint64_t)ms, 0);
   }
+}
+
+static void on_wake(uv_timer_t *timer) {
+  run_inner(timer->data);
+}
+
+static void on_ready(uv_poll_t *watch, int status, int events) {
+  (void)status;
+  (void)events;
+  run_inner(watch->data);
+}
+
+static int nest(torc_metrics *m) {
+  int rc = uv_timer_init(m->outer, &m->wake);
+  if (rc == 0) {
+    m->num_outer++;
+    m->wake.data = m;
+    rc = uv_poll_init(m->outer, &m->watch, uv_backend_fd(&m->loop));
+  }
+  if (rc == 0) {
+    m->num_outer++;
+    m->watch.data = m;
+    rc = uv_poll_start(&m->watch, UV_READABLE, on_ready);
+  }
+  if (rc == 0) {
+    run_inner(m); /* only a turn makes the loop's descriptor know its sockets */
+  }
+  return rc == 0 ? 0 : TORC_ERR_IO;
+}
+
+static struct lws_context *make_context(torc_metrics *m, uint16_t port) {
+  struct lws_context_creation_info info = {.port = port};
   lws_set_log_level(0, NULL);
-  info.port = port;
+  m->loops[0] = &m->loop;
   info.iface = m->host;
   info.protocols = protocols;
   info.user = m;
@@ -151,27 +206,76 @@ int torc_metrics_open(torc_metrics **out, const torc_metrics_config *cfg, char *
   info.keepalive_timeout = KEEPALIVE_S;
   info.fd_limit_per_thread = FD_LIMIT;
   info.vhost_name = "torc";
-  m->context = lws_create_context(&info);
-  if (m->context == NULL) {
-    int rc = torc_fail(TORC_ERR_IO, err, err_cap,
-                       "cannot serve metrics on %s: the port is in use, or the package "
-                       "libwebsockets-evlib-uv is missing",
-                       cfg->listen);
+  return lws_create_context(&info);
+}
+
+int torc_metrics_open(torc_metrics **out, const torc_metrics_config *cfg, char *err,
+                      size_t err_cap) {
+  uint16_t port = 0;
+  torc_metrics *m = calloc(1, sizeof *m);
+  if (m == NULL || uv_loop_init(&m->loop) != 0) {
     free(m);
+    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory for the metrics");
+  }
+  int rc = 0;
+  m->cfg = *cfg;
+  m->outer = torc_peer_loop(cfg->peer);
+  if (torc_listen_parse(cfg->listen, m->host, sizeof m->host, &port) != 0 ||
+      !torc_is_loopback(m->host) || port == 0) {
+    rc = torc_fail(TORC_ERR_CONFIG, err, err_cap, "metrics need an address of this machine: %s",
+                   cfg->listen);
+  } else if (!is_free(m->host, port)) {
+    rc = torc_fail(TORC_ERR_IO, err, err_cap, "cannot serve metrics on %s: the port is in use",
+                   cfg->listen);
+  } else {
+    m->context = make_context(m, port);
+    rc = m->context == NULL ? TORC_ERR_IO : nest(m);
+    if (rc != 0) {
+      rc = torc_fail(rc, err, err_cap,
+                     "cannot serve metrics on %s: libwebsockets does not start; its package "
+                     "libwebsockets-evlib-uv may be missing",
+                     cfg->listen);
+    }
+  }
+  if (rc != 0) {
+    torc_metrics_close(m);
     return rc;
   }
   *out = m;
   return 0;
 }
 
+void torc_metrics_attach(torc_metrics *m, const torc_control *control) {
+  if (m != NULL) {
+    m->cfg.control = control;
+  }
+}
+
+static void on_outer_closed(uv_handle_t *handle) {
+  torc_metrics *m = handle->data;
+  m->num_outer--;
+}
+
 void torc_metrics_close(torc_metrics *m) {
   if (m == NULL) {
     return;
   }
-  lws_context_destroy(m->context);
-  for (int i = 0; i < CLOSE_TURNS_MAX && uv_run(m->loop, UV_RUN_NOWAIT) != 0; i++) {
-    continue;
+  if (m->num_outer > 0) {
+    uv_close((uv_handle_t *)&m->wake, on_outer_closed);
   }
-  lws_context_destroy(m->context);
+  if (m->num_outer > 1) {
+    uv_close((uv_handle_t *)&m->watch, on_outer_closed);
+  }
+  while (m->num_outer > 0) {
+    (void)uv_run(m->outer, UV_RUN_NOWAIT);
+  }
+  if (m->context != NULL) { /* the first call closes, the second frees what the loop has let go */
+    lws_context_destroy(m->context);
+    for (int i = 0; i < CLOSE_TURNS_MAX && uv_run(&m->loop, UV_RUN_NOWAIT) != 0; i++) {
+      continue;
+    }
+    lws_context_destroy(m->context);
+  }
+  (void)uv_loop_close(&m->loop);
   free(m);
 }

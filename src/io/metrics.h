@@ -14,7 +14,7 @@ typedef struct torc_metrics torc_metrics;
 typedef struct torc_metrics_config {
   torc_peer *peer;             /* borrowed until torc_metrics_close */
   const char *listen;          /* "127.0.0.1:9466" */
-  const torc_control *control; /* borrowed; may be NULL */
+  const torc_control *control; /* borrowed; may be NULL, see torc_metrics_attach */
   const torc_json_log *log;    /* borrowed; may be NULL */
 } torc_metrics_config;
 
@@ -22,6 +22,9 @@ typedef struct torc_metrics_config {
  */
 int torc_metrics_open(torc_metrics **out, const torc_metrics_config *cfg, char *err,
                       size_t err_cap) TORC_MUST_CHECK;
+/* Counts of a control socket opened later: who sees that socket may rely on the metrics being
+ * there. */
+void torc_metrics_attach(torc_metrics *m, const torc_control *control);
 /* Closes the port; runs the loop until its handles are closed. */
 void torc_metrics_close(torc_metrics *m);
 

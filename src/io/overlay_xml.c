@@ -28,8 +28,9 @@
   16384u /* characters of one text or attribute: base64 of TORC_CERT_MAX_BYTES fits */
 #define TYPE_COUNT_MAX 65536u
 #define TYPE_SIZE_MAX 65000u
-#define TYPE_LIFETIME_DEFAULT_S 604800u /* max-lifetime absent: a week, as the draft's own types */
-#define PRIVATE_TYPE_FIRST 0xf00000u /* [GAP-143] */
+#define TYPE_LIFETIME_DEFAULT_S 604800u /* max-lifetime absent: a week, as the draft's own types \
+                                         */
+#define PRIVATE_TYPE_FIRST 0xf00000u    /* [GAP-143] */
 #define PRIVATE_TYPE_LAST 0xfffffeu
 
 typedef struct parse { /* one run over one document */

@@ -355,12 +355,11 @@ static void test_resumption(void **state) {
 
 static void test_plaintext(void **state) {
   (void)state;
-  static const char *const texts[] = {"GET / HTTP/1.1\r\n\r\n", "RELO\0\0\0\0",
-                                      "\x16\x03\x01\xff\xff\x01"};
+  static const char *const texts[] = {"GET / HTTP/1.1\r\n\r\n", "REGISTER sip:a\r\n\r\n"};
   hn_end *b = hn_add(&w, 2, "127.0.0.1:0");
-  for (size_t i = 0; i < 2; i++) {
+  for (size_t i = 0; i < TORC_ARRAY_LEN(texts); i++) {
     int fd = hn_raw_connect(b);
-    hn_raw_write(&w, fd, texts[i], 18);
+    hn_raw_write(&w, fd, texts[i], strlen(texts[i]));
     hn_raw_wait_closed(&w, fd);
     close(fd);
   }

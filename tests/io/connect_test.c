@@ -1,0 +1,594 @@
+/* CONNECT between two ends: roles, candidates, fingerprints.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+#include "io/helper_net.h"
+#include "torc_test.h"
+#include "wire/contents.h"
+#include "wire/pdu.h"
+
+static hn_world w; /* of the test that runs */
+
+static int begin(void **state) {
+  (void)state;
+  hn_open(&w);
+  return 0;
+}
+
+static int end(void **state) {
+  (void)state;
+  hn_close(&w);
+  return 0;
+}
+
+/* Requester r and answerer a exchange parameters as the node would carry them, then go on. */
+static void run_connect(hn_end *r, hn_end *a, const torc_id *rid, const torc_id *aid) {
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  torc_net_accept(a->net, 22, rid);
+  torc_net_connect(r->net, 11, aid, &answer.p);
+}
+
+static void expect_linked(hn_end *r, hn_end *a, const torc_id *rid, const torc_id *aid) {
+  hn_wait(&w, &r->num_ups, 1);
+  hn_wait(&w, &a->num_ups, 1);
+  assert_int_equal(r->ups[0].token, 11);
+  assert_int_equal(a->ups[0].token, 22);
+  assert_true(torc_id_eq(&r->ups[0].peer, aid));
+  assert_true(torc_id_eq(&a->ups[0].peer, rid));
+  hn_run(&w, 5);
+  assert_int_equal(r->num_failed + a->num_failed, 0);
+  assert_int_equal(r->net->num_pending, 0);
+  assert_int_equal(a->net->num_pending, 0);
+}
+
+static void both(const char *r_listen, const char *a_listen, const char *dialler) {
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, r_listen);
+  hn_end *a = hn_add(&w, 2, a_listen);
+  if (r_listen ==
+      NULL) { /* only who lives on loopback dials there: a bootstrap link shows that it does */
+    hn_end *boot = hn_add(&w, 3, "127.0.0.1:0");
+    torc_link_id l1, l2;
+    hn_link(&w, r, boot, &l1, &l2);
+    r->num_ups = 0;
+  }
+  run_connect(r, a, &rid, &aid);
+  expect_linked(r, a, &rid, &aid);
+  const hn_end *d = strcmp(dialler, "requester") == 0 ? r : a;
+  assert_int_equal(d->net->stats.dialled, r_listen == NULL && d == r ? 2 : 1);
+}
+
+static void test_both_listen(void **state) {
+  (void)state;
+  both("127.0.0.1:0", "127.0.0.1:0", "answerer");
+}
+
+static void test_ipv6(void **state) {
+  (void)state;
+  both("[::1]:0", "[::1]:0", "answerer");
+}
+
+static void test_only_answerer_listens(void **state) {
+  (void)state;
+  both(NULL, "127.0.0.1:0", "requester");
+}
+
+static void test_wildcard(void **state) {
+  (void)state;
+  torc_net_params offer;
+  torc_sock own[8];
+  hn_end *r = hn_add(&w, 1, "0.0.0.0:0");
+  size_t num = torc_sock_interfaces(AF_INET, torc_net_port(r->net, 0), own, 8);
+  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(offer.p.num_candidates, num);
+  for (size_t i = 0; i < num; i++) {
+    torc_candidate c;
+    char host[TORC_SOCK_TEXT];
+    torc_sock_host(&own[i], host);
+    assert_int_equal(torc_candidate_parse(torc_slice_str(offer.p.candidates[i]), &c), 0);
+    assert_true(torc_slice_eq(c.host, torc_slice_str(host)));
+  }
+}
+
+/* ---- own parameters ---- */
+
+static void test_offer(void **state) {
+  (void)state;
+  hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
+  torc_net_params p;
+  torc_net_params q;
+  char want[160];
+  assert_int_equal(torc_net_offer(e->net, &p), 0);
+  assert_int_equal(torc_net_offer(e->net, &q), 0);
+  assert_string_equal(p.p.role, "passive");
+  assert_int_equal(p.p.application, 6084);
+  assert_true(strlen(p.p.ufrag) >= 4 && strlen(p.p.password) >= 22);
+  assert_string_not_equal(p.p.ufrag, q.p.ufrag);
+  assert_string_not_equal(p.p.password, q.p.password);
+  assert_int_equal(p.p.num_candidates, 1);
+  snprintf(want, sizeof want, "candidate:1 1 TCP 2124414975 127.0.0.1 %u typ host tcptype passive",
+           (unsigned)torc_net_port(e->net, 0));
+  assert_string_equal(p.p.candidates[0], want);
+  uint8_t digest[32];
+  torc_slice der = torc_pki_own_cert(e->pki)->der;
+  size_t n = (size_t)snprintf(want, sizeof want, "sha-256 ");
+  SHA256(der.p, der.len, digest);
+  for (size_t i = 0; i < sizeof digest; i++) {
+    n += (size_t)snprintf(want + n, sizeof want - n, i == 0 ? "%02X" : ":%02X", digest[i]);
+  }
+  assert_string_equal(p.p.fingerprint, want);
+}
+
+static void test_offer_active(void **state) {
+  (void)state;
+  hn_end *e = hn_add(&w, 1, NULL);
+  torc_net_params p;
+  torc_candidate c;
+  assert_int_equal(torc_net_offer(e->net, &p), 0);
+  assert_string_equal(p.p.role, "active");
+  assert_int_equal(p.p.num_candidates, 1);
+  assert_int_equal(torc_candidate_parse(torc_slice_str(p.p.candidates[0]), &c), 0);
+  assert_int_equal(c.tcptype, TORC_TCPTYPE_ACTIVE);
+  assert_int_equal(c.addr.port, 9);
+}
+
+static void test_advertised(void **state) {
+  (void)state;
+  hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
+  torc_net_params p;
+  char err[200] = "";
+  assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), 0);
+  assert_int_equal(torc_net_advertise(e->net, "[2001:db8::1]:6084", err, sizeof err), 0);
+  assert_int_equal(torc_net_offer(e->net, &p), 0);
+  assert_int_equal(p.p.num_candidates, 2);
+  assert_string_equal(p.p.candidates[0],
+                      "candidate:1 1 TCP 2124414975 192.0.2.1 6084 typ host tcptype passive");
+  assert_string_equal(p.p.candidates[1],
+                      "candidate:2 1 TCP 2124414719 2001:db8::1 6084 typ host tcptype passive");
+  for (int i = 0; i < 6; i++) {
+    assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), 0);
+  }
+  assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), TORC_ERR_LIMIT);
+}
+
+/* ---- what is answered ---- */
+
+#define FP32                                                           \
+  "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:" \
+  "16:17:18:19:1a:1b:1c:1d:1e:1f"
+#define GOOD_CANDIDATE "candidate:1 1 TCP 100 192.0.2.9 6084 typ host tcptype passive"
+#define ACTIVE_CANDIDATE "candidate:1 1 TCP 100 192.0.2.9 9 typ host tcptype active"
+
+typedef struct answer_case {
+  const char *role, *fingerprint;
+  const char *candidates[4];
+  uint16_t refuse;
+  const char *answer_role;
+} answer_case;
+
+static answer_case answers[] = {
+    {"passive", "sha-256 " FP32, {GOOD_CANDIDATE}, 0, "active"},
+    {"actpass", "sha-256 " FP32, {GOOD_CANDIDATE}, 0, "active"},
+    {"active", "sha-256 " FP32, {GOOD_CANDIDATE}, 0, "passive"},
+    {"active", "sha-256 " FP32, {ACTIVE_CANDIDATE}, 0, "passive"},
+    {"holdconn", "sha-256 " FP32, {GOOD_CANDIDATE}, 400, NULL},
+    {"", "sha-256 " FP32, {GOOD_CANDIDATE}, 400, NULL},
+    {"PASSIVE!", "sha-256 " FP32, {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "sha-256 " FP32, {NULL}, 400, NULL},
+    {"passive", "sha-256 " FP32, {ACTIVE_CANDIDATE}, 400, NULL},
+    {"passive", "sha-256 " FP32, {"nonsense"}, 400, NULL},
+    {"passive", "sha-256 " FP32, {"nonsense", GOOD_CANDIDATE}, 0, "active"},
+    {"passive", "sha-256 " FP32, {"a=" GOOD_CANDIDATE}, 0, "active"},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 tcp-pass 100 192.0.2.9 6084 typ host"},
+     0,
+     "active"},
+    {"passive", "sha-256 " FP32, {"candidate:1 1 UDP 100 192.0.2.9 6084 typ host"}, 400, NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 2 TCP 100 192.0.2.9 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 192.0.2.9 6084 typ relay tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 192.0.2.9 0 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 0.0.0.0 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 224.0.0.1 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 255.255.255.255 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 ff02::1 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 fe80::1 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 :: 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 ::ffff:224.0.0.1 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 abc.local 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive", "", {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "sha-256", {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "sha-256 00", {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "md5 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F", {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "sha-1 " FP32, {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "sha-256 " FP32 ":20", {GOOD_CANDIDATE}, 400, NULL},
+    {"passive", "SHA-256 " FP32, {GOOD_CANDIDATE}, 0, "active"},
+    {"passive",
+     "sha-1 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13",
+     {GOOD_CANDIDATE},
+     0,
+     "active"},
+    {"passive",
+     "sha-1 00-01-02-03-04-05-06-07-08-09-0A-0B-0C-0D-0E-0F-10-11-12-13",
+     {GOOD_CANDIDATE},
+     400,
+     NULL},
+};
+
+static void fill(torc_connect_params *p, const char *role, const char *fingerprint,
+                 const char *const *candidates, size_t max) {
+  memset(p, 0, sizeof *p);
+  snprintf(p->ufrag, sizeof p->ufrag, "abcd");
+  snprintf(p->password, sizeof p->password, "0123456789012345678901");
+  snprintf(p->role, sizeof p->role, "%s", role);
+  snprintf(p->fingerprint, sizeof p->fingerprint, "%s", fingerprint);
+  p->application = 6084;
+  while (p->num_candidates < max && candidates[p->num_candidates] != NULL) {
+    p->candidates[p->num_candidates] = candidates[p->num_candidates];
+    p->num_candidates++;
+  }
+}
+
+static void test_answers(void **state) {
+  (void)state;
+  hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
+  for (size_t i = 0; i < TORC_ARRAY_LEN(answers); i++) {
+    const answer_case *a = &answers[i];
+    torc_connect_params remote;
+    torc_net_params out;
+    fill(&remote, a->role, a->fingerprint, a->candidates, TORC_ARRAY_LEN(a->candidates));
+    uint16_t code = torc_net_answer(e->net, i + 1, &remote, &out);
+    if (code != a->refuse) {
+      fail_msg("case %zu: %u instead of %u", i, (unsigned)code, (unsigned)a->refuse);
+    }
+    if (code == 0) {
+      assert_string_equal(out.p.role, a->answer_role);
+      assert_true(out.p.num_candidates >= 1);
+    }
+  }
+}
+
+static void test_nobody_listens(void **state) {
+  (void)state;
+  hn_end *r = hn_add(&w, 1, NULL);
+  hn_end *a = hn_add(&w, 2, NULL);
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(torc_net_answer(a->net, 1, &offer.p, &answer), TORC_CODE_BAD_REQUEST);
+  assert_int_equal(a->net->stats.connects_refused, 1);
+}
+
+/* An offer from outside must not make us dial what listens on our own loopback. */
+static void test_foreign_loopback(void **state) {
+  (void)state;
+  static const char *const candidates[] = {
+      "candidate:1 1 TCP 100 127.0.0.1 22 typ host tcptype passive", NULL};
+  torc_connect_params remote;
+  torc_net_params out;
+  hn_end *outside = hn_add(&w, 1, "0.0.0.0:0");
+  fill(&remote, "passive", "sha-256 " FP32, candidates, 2);
+  assert_int_equal(torc_net_answer(outside->net, 1, &remote, &out), 400);
+  assert_int_equal(outside->net->stats.candidates_skipped, 1);
+  hn_end *inside = hn_add(&w, 2, "127.0.0.1:0");
+  assert_int_equal(torc_net_answer(inside->net, 1, &remote, &out), 0);
+}
+
+/* Thirty candidates: the eight best are kept, in their order. */
+static void test_many_candidates(void **state) {
+  (void)state;
+  char text[TORC_CANDIDATES_MAX][96];
+  torc_connect_params remote;
+  torc_net_params out;
+  hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
+  fill(&remote, "passive", "sha-256 " FP32, (const char *const[]){NULL}, 1);
+  for (uint32_t i = 0; i < TORC_CANDIDATES_MAX; i++) {
+    uint32_t priority = (i * 17) % 32 + 1; /* every number once */
+    snprintf(text[i], sizeof text[i],
+             "candidate:1 1 TCP %u 192.0.2.%u 6084 typ host tcptype passive", priority, priority);
+    remote.candidates[i] = text[i];
+  }
+  remote.num_candidates = TORC_CANDIDATES_MAX;
+  assert_int_equal(torc_net_answer(e->net, 1, &remote, &out), 0);
+  const torc_pending *p = TORC_CONTAINER_OF(e->net->pending.next, torc_pending, all);
+  assert_int_equal(p->num_addrs, TORC_NET_DIAL_ADDRS_MAX);
+  for (size_t i = 0; i < p->num_addrs; i++) {
+    char host[TORC_SOCK_TEXT];
+    char want[TORC_SOCK_TEXT];
+    torc_sock_host(&p->addrs[i], host);
+    snprintf(want, sizeof want, "192.0.2.%zu", 32 - i);
+    assert_string_equal(host, want);
+  }
+  assert_int_equal(e->net->stats.candidates_skipped, TORC_CANDIDATES_MAX - TORC_NET_DIAL_ADDRS_MAX);
+}
+
+/* ---- the link must be the one of the fingerprint ---- */
+
+static void hash_of(const hn_end *e, const char *name, const EVP_MD *md, char *out, size_t cap) {
+  uint8_t digest[64];
+  unsigned len = 0;
+  torc_slice der = torc_pki_own_cert(e->pki)->der;
+  assert_int_equal(EVP_Digest(der.p, der.len, digest, &len, md, NULL), 1);
+  size_t n = (size_t)snprintf(out, cap, "%s ", name);
+  for (unsigned i = 0; i < len; i++) {
+    n += (size_t)snprintf(out + n, cap - n, i == 0 ? "%02x" : ":%02x", digest[i]);
+  }
+}
+
+static void other_hash(const char *name, const EVP_MD *md) {
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  hash_of(r, name, md, offer.p.fingerprint, sizeof offer.p.fingerprint);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  hash_of(a, name, md, answer.p.fingerprint, sizeof answer.p.fingerprint);
+  torc_net_accept(a->net, 22, &rid);
+  torc_net_connect(r->net, 11, &aid, &answer.p);
+  expect_linked(r, a, &rid, &aid);
+}
+
+static void test_sha1(void **state) {
+  (void)state;
+  other_hash("sha-1", EVP_sha1());
+}
+
+static void test_sha384(void **state) {
+  (void)state;
+  other_hash("sha-384", EVP_sha384());
+}
+
+static void test_sha512(void **state) {
+  (void)state;
+  other_hash("sha-512", EVP_sha512());
+}
+
+static void test_dialler_sees_mismatch(void **state) {
+  (void)state;
+  torc_id rid = hp_id(1);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  snprintf(offer.p.fingerprint, sizeof offer.p.fingerprint, "sha-256 %s", FP32);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  torc_net_accept(a->net, 22, &rid);
+  hn_wait(&w, &a->num_failed, 1);
+  assert_int_equal(a->failed[0], 22);
+  assert_int_equal(a->failed_rcs[0], TORC_ERR_CRYPTO);
+  assert_int_equal(a->net->stats.bad_fingerprint, 1);
+  assert_int_equal(a->num_ups, 0);
+  hn_wait(&w, &r->num_downs, r->num_ups);
+}
+
+static void test_listener_sees_mismatch(void **state) {
+  (void)state;
+  w.limits.dial = TORC_MS(300);
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  snprintf(answer.p.fingerprint, sizeof answer.p.fingerprint, "sha-256 %s", FP32);
+  torc_net_connect(r->net, 11, &aid, &answer.p);
+  torc_net_accept(a->net, 22, &rid);
+  hn_wait_counter(&w, &r->net->stats.bad_fingerprint, 1);
+  assert_int_equal(r->num_ups, 0);
+  hn_wait(&w, &a->num_downs, a->num_ups);
+  hn_wait(&w, &r->num_failed, 1); /* nobody else comes */
+  assert_int_equal(r->failed_rcs[0], TORC_ERR_TIMEOUT);
+  assert_int_equal(r->net->stats.await_timeouts, 1);
+}
+
+static void test_wrong_peer(void **state) {
+  (void)state;
+  torc_id somebody = hp_id(7);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  run_connect(r, a, &somebody, &aid); /* the answerer expects another peer there */
+  hn_wait(&w, &a->num_failed, 1);
+  assert_int_equal(a->failed_rcs[0], TORC_ERR_DENIED);
+  assert_int_equal(a->num_ups, 0);
+}
+
+/* ---- time and number ---- */
+
+static void test_await_ends(void **state) {
+  (void)state;
+  w.limits.dial = TORC_MS(50);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  torc_connect_params answer;
+  fill(&answer, "active", "sha-256 " FP32, (const char *const[]){ACTIVE_CANDIDATE, NULL}, 2);
+  torc_net_connect(r->net, 11, &aid, &answer);
+  assert_int_equal(r->num_failed, 0);
+  hn_wait(&w, &r->num_failed, 1);
+  assert_int_equal(r->failed[0], 11);
+  assert_int_equal(r->failed_rcs[0], TORC_ERR_TIMEOUT);
+  assert_int_equal(r->net->num_pending, 0);
+}
+
+static void test_answer_never_sent(void **state) {
+  (void)state;
+  w.limits.dial = TORC_MS(50);
+  torc_connect_params offer;
+  torc_net_params out;
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  fill(&offer, "passive", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
+  assert_int_equal(torc_net_answer(a->net, 5, &offer, &out), 0);
+  assert_int_equal(a->net->num_pending, 1);
+  hn_run(&w, 80);
+  assert_int_equal(a->net->num_pending, 0);
+  assert_int_equal(a->num_failed, 0);
+  torc_id peer = hp_id(1);
+  torc_net_accept(a->net, 5, &peer); /* too late */
+  hn_wait(&w, &a->num_failed, 1);
+  assert_int_equal(a->failed_rcs[0], TORC_ERR_NOTFOUND);
+}
+
+static void test_pending_max(void **state) {
+  (void)state;
+  w.limits.pending_max = 2;
+  torc_connect_params offer;
+  torc_net_params out;
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  fill(&offer, "passive", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
+  assert_int_equal(torc_net_answer(a->net, 5, &offer, &out), 0);
+  assert_int_equal(torc_net_answer(a->net, 6, &offer, &out), 0);
+  assert_int_equal(torc_net_answer(a->net, 7, &offer, &out), TORC_CODE_UNAVAILABLE);
+  assert_int_equal(a->net->stats.pending_refused, 1);
+  torc_id peer = hp_id(1);
+  snprintf(offer.role, sizeof offer.role, "active");
+  torc_net_connect(a->net, 8, &peer, &offer);
+  hn_wait(&w, &a->num_failed, 1);
+  assert_int_equal(a->failed_rcs[0], TORC_ERR_LIMIT);
+}
+
+static void test_bad_answer(void **state) {
+  (void)state;
+  torc_id aid = hp_id(2);
+  torc_connect_params answer;
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  fill(&answer, "holdconn", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
+  torc_net_connect(r->net, 1, &aid, &answer);
+  fill(&answer, "active", "none", (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
+  torc_net_connect(r->net, 2, &aid, &answer);
+  fill(&answer, "passive", "sha-256 " FP32, (const char *const[]){ACTIVE_CANDIDATE, NULL}, 2);
+  torc_net_connect(r->net, 3, &aid, &answer);
+  hn_wait(&w, &r->num_failed, 3);
+  assert_int_equal(r->failed_rcs[0], TORC_ERR_FORMAT);
+  assert_int_equal(r->failed_rcs[1], TORC_ERR_FORMAT);
+  assert_int_equal(r->failed_rcs[2], TORC_ERR_IO);
+}
+
+/* ---- whom to remember ---- */
+
+typedef struct seen {
+  torc_endpoint at[8];
+  size_t num;
+} seen;
+
+static void on_dialable(void *ctx, const torc_id *peer, const torc_endpoint *at) {
+  seen *s = ctx;
+  assert_true(torc_id_eq(peer, &at->peer));
+  s->at[s->num] = *at;
+  s->num++;
+}
+
+static void test_dialable(void **state) {
+  (void)state;
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  hn_end *client = hn_add(&w, 3, NULL);
+  torc_link_id cl, rl;
+  seen s = {.num = 0};
+  hn_link(&w, client, r, &cl, &rl);
+  torc_net_each_dialable(r->net, &s, on_dialable);
+  assert_int_equal(s.num, 0); /* it dialled from anywhere */
+  torc_net_each_dialable(client->net, &s, on_dialable);
+  assert_int_equal(s.num, 1);
+  assert_int_equal(s.at[0].port, torc_net_port(r->net, 0));
+  r->num_ups = 0;
+  run_connect(r, a, &rid, &aid);
+  expect_linked(r, a, &rid, &aid);
+  s.num = 0;
+  torc_net_each_dialable(r->net, &s, on_dialable); /* from the answer's candidates */
+  assert_int_equal(s.num, 1);
+  assert_string_equal(s.at[0].host, "127.0.0.1");
+  assert_int_equal(s.at[0].port, torc_net_port(a->net, 0));
+}
+
+#define T(name_, fn) \
+  { .name = (name_), .test_func = (fn), .setup_func = begin, .teardown_func = end }
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      T("CON-01 CON-08 CON-09 GAP-73 GAP-75 both listen: the answerer dials", test_both_listen),
+      T("CON-10 CON-13 the same over IPv6", test_ipv6),
+      T("CON-09 CON-14 GAP-73 a requester that cannot listen is active and dials",
+        test_only_answerer_listens),
+      T("CON-10 listening everywhere offers the addresses of the interfaces", test_wildcard),
+      T("CON-06 CON-08 CON-10 CON-11 GAP-71 GAP-72 the offer's fields", test_offer),
+      T("CON-10 GAP-73 who cannot listen offers an active candidate with port 9",
+        test_offer_active),
+      T("CON-10 advertised addresses stand in for the listening ones", test_advertised),
+      T("CON-08 CON-09 CON-10 CON-12 GAP-71 GAP-72 GAP-73 GAP-78 offers good and bad",
+        test_answers),
+      T("GAP-73 GAP-71 two that cannot listen: 400", test_nobody_listens),
+      T("CON-10 an offer of our own loopback is not dialled", test_foreign_loopback),
+      T("CON-10 GAP-71 the eight best of many candidates", test_many_candidates),
+      T("GAP-72 CON-08 fingerprint by SHA-1", test_sha1),
+      T("GAP-72 CON-08 fingerprint by SHA-384", test_sha384),
+      T("GAP-72 CON-08 fingerprint by SHA-512", test_sha512),
+      T("GAP-72 CON-08 the dialler closes on another fingerprint", test_dialler_sees_mismatch),
+      T("GAP-72 CON-08 the listener closes on another fingerprint", test_listener_sees_mismatch),
+      T("TLS-06 CON-08 another peer at the address is refused", test_wrong_peer),
+      T("CON-14 awaiting ends in time", test_await_ends),
+      T("GAP-75 an answer that is never sent is forgotten", test_answer_never_sent),
+      T("GAP-76 only so many CONNECTs at a time", test_pending_max),
+      T("GAP-72 GAP-73 an answer that cannot be used", test_bad_answer),
+      T("BST-11 GAP-139 addresses worth remembering", test_dialable),
+  };
+  return TORC_RUN(tests);
+}
