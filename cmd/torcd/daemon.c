@@ -163,21 +163,28 @@ static int open_peer(torcd *d, char *err, size_t err_cap) {
   return torc_peer_new(&d->peer, &cfg, err, err_cap);
 }
 
+/* The control socket comes last: who can connect to it finds everything else ready. */
 static int open_doors(torcd *d, char *err, size_t err_cap) {
-  torc_control_config control = {.peer = d->peer,
-                                 .path = d->conf.control_socket,
-                                 .overlay = d->overlay,
-                                 .user = d->user,
-                                 .log = log_of(d)};
-  int rc = torc_control_open(&d->control, &control, err, err_cap);
-  if (rc == 0 && d->conf.metrics_listen[0] != '\0') {
+  int rc = 0;
+  if (d->conf.metrics_listen[0] != '\0') {
     torc_metrics_config metrics = {
-        .peer = d->peer, .listen = d->conf.metrics_listen, .control = d->control, .log = d->log};
+        .peer = d->peer, .listen = d->conf.metrics_listen, .log = d->log};
     rc = torc_metrics_open(&d->metrics, &metrics, err, err_cap);
   }
   if (rc == 0 && watch_signals(d) != 0) {
     (void)snprintf(err, err_cap, "cannot watch signals");
     rc = TORC_ERR_IO;
+  }
+  if (rc == 0) {
+    torc_control_config control = {.peer = d->peer,
+                                   .path = d->conf.control_socket,
+                                   .overlay = d->overlay,
+                                   .user = d->user,
+                                   .log = log_of(d)};
+    rc = torc_control_open(&d->control, &control, err, err_cap);
+  }
+  if (rc == 0) {
+    torc_metrics_attach(d->metrics, d->control);
   }
   return rc;
 }
@@ -197,10 +204,7 @@ static void announce(torcd *d) {
 
 int torcd_start(torcd *d, char *err, size_t err_cap) {
   const torc_conf *c = &d->conf;
-  int rc = torcd_check(d, err, err_cap);
-  if (rc == 0) {
-    rc = torc_json_log_open(&d->log, c->log_file, c->log_level, c->log_json, err, err_cap);
-  }
+  int rc = torc_json_log_open(&d->log, c->log_file, c->log_level, c->log_json, err, err_cap);
   if (rc == 0) {
     rc = open_peer(d, err, err_cap);
   }

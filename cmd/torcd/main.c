@@ -22,18 +22,16 @@ static const char usage[] =
 static int run(torcd *d, bool only_check) {
   char err[512] = "";
   int rc = torc_conf_load(&d->conf, d->conf_file, err, sizeof err);
+  if (rc == 0) {
+    rc = torcd_check(d, err, sizeof err);
+  }
   if (rc != 0) {
     (void)fprintf(stderr, "torcd: %s\n", err);
     return EXIT_USAGE;
   }
   if (only_check) {
-    rc = torcd_check(d, err, sizeof err);
-    if (rc == 0) {
-      (void)printf("%s: usable; overlay %s, user %s\n", d->conf_file, d->overlay, d->user);
-      return EXIT_SUCCESS;
-    }
-    (void)fprintf(stderr, "torcd: %s\n", err);
-    return EXIT_USAGE;
+    (void)printf("%s: usable; overlay %s, user %s\n", d->conf_file, d->overlay, d->user);
+    return EXIT_SUCCESS;
   }
   rc = torcd_start(d, err, sizeof err);
   if (rc != 0) {

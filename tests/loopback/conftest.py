@@ -1,0 +1,41 @@
+import pytest
+
+import torcnet
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.failed_call = outcome.get_result().failed
+
+
+@pytest.fixture
+def make_net(request):
+    """Makes overlays that end with the test; after a failure their logs are shown."""
+    nets = []
+
+    def make(**options):
+        nets.append(torcnet.Net(**options))
+        return nets[-1]
+    yield make
+    for net in nets:
+        if getattr(request.node, "failed_call", False):
+            print(net.tails())
+        net.close()
+
+
+@pytest.fixture
+def net(make_net):
+    return make_net()
+
+
+@pytest.fixture(scope="module")
+def ring():
+    """Five peers that a module's tests share; they may store, but not stop anybody."""
+    shared = torcnet.Net()
+    try:
+        shared.start(5)
+        yield shared
+    finally:
+        shared.close()
