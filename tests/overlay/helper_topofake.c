@@ -297,6 +297,8 @@ void topofake_please(topofake *f) {
       topofake_connected(f, &c, c.is_exact ? n : owner_of(f, &c.target));
     } else if (c.kind == FAKE_PING) {
       topofake_pong(f, &c, n);
+    } else if (c.kind == FAKE_BOOT_PING) {
+      topofake_pong(f, &c, 0);
     }
   }
 }
