@@ -23,7 +23,7 @@ typedef enum torc_role {
   TORC_ROLE_CLIENT = 2 /* connects, stores nothing for others [CLI-01] [CLI-02] */
 } torc_role;
 
-/* Kinds of link; the numbers are the route log's transport codes [LOG-07] [D-22]. */
+/* Kinds of link [ARC-21]; the numbers are the route log's transport codes [LOG-07] [D-22]. */
 typedef enum torc_link_kind {
   TORC_LINK_TLS = 1,
   TORC_LINK_DTLS = 2,

@@ -1,5 +1,5 @@
-/* Application calls STORE and REMOVE.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Application calls STORE and REMOVE; an unchanged counter after REMOVE says that nothing was there
+ * [REM-15]. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/app.h"
 
 static void on_stored(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {

@@ -1,5 +1,7 @@
-/* Finding the ring: cached peers, then bootstrap peers, until one answers a PING [BST-01..08]
- * [GAP-132] [GAP-138] [R-51]. SPDX-License-Identifier: Apache-2.0 */
+/* Finding the ring, with the credentials that every link needs [CLI-03]; a client keeps the first
+ * peer that answers, responsible for it or not [CLI-06]: cached peers, then bootstrap peers, until
+ * one answers a PING [BST-01..08] [GAP-132] [GAP-138] [R-51]. SPDX-License-Identifier: Apache-2.0
+ */
 #include "overlay/node/impl.h"
 
 #define ENDPOINTS_MAX 64

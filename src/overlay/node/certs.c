@@ -87,24 +87,56 @@ void torc_cert_remember(torc_node *n, torc_cert *cert) {
   n->stats.certificates_cached++;
 }
 
-/* Types 1 and 2: the link's certificate, then the cache [GAP-52]. */
-static torc_cert *by_reference(torc_node *n, const torc_identity *id, const torc_link *l) {
-  bool by_peer = id->type == TORC_IDENTITY_PEER;
-  if (l != NULL &&
-      (by_peer ? torc_cert_has_peer(l->cert, &id->peer) : torc_cert_has_user(l->cert, id->name))) {
-    return l->cert;
+static bool is_named(const torc_cert *c, const torc_identity *id) {
+  return id->type == TORC_IDENTITY_PEER ? torc_cert_has_peer(c, &id->peer)
+                                        : torc_cert_has_user(c, id->name);
+}
+
+/* Types 1 and 2: the link's certificate, then the cache, the most recently used first [GAP-52]
+ * [R-37]. References are taken. */
+static torc_cert *by_reference(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
+                               const torc_link *l) {
+  torc_cert *found = l != NULL && is_named(l->cert, id) ? torc_cert_ref(l->cert) : NULL;
+  if (found != NULL && id->type == TORC_IDENTITY_PEER) {
+    return found;
   }
-  for (torc_list *i = n->cert_lru.next; i != &n->cert_lru; i = i->next) {
+  for (torc_list *i = n->cert_lru.prev; i != &n->cert_lru; i = i->prev) {
     cert_entry *e = TORC_CONTAINER_OF(i, cert_entry, lru);
-    if (by_peer ? torc_cert_has_peer(e->cert, &id->peer) : torc_cert_has_user(e->cert, id->name)) {
-      return e->cert;
+    if (e->expires <= n->now || !is_named(e->cert, id) || (l != NULL && e->cert == l->cert)) {
+      continue;
+    }
+    if (found == NULL) {
+      found = torc_cert_ref(e->cert);
+    } else if (lu->num_more < TORC_ARRAY_LEN(lu->more)) {
+      lu->more[lu->num_more++] = torc_cert_ref(e->cert);
+    } else {
+      break;
+    }
+    if (id->type == TORC_IDENTITY_PEER) {
+      break;
     }
   }
-  return NULL;
+  return found;
+}
+
+torc_cert *torc_cert_another(torc_cert_lookup *lu) {
+  return lu->num_more == 0 ? NULL : lu->more[--lu->num_more];
+}
+
+void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu) {
+  torc_cert *c = NULL;
+  while ((c = torc_cert_another(lu)) != NULL) {
+    torc_cert_unref(n, c);
+  }
 }
 
 static void on_certificate(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   torc_cert_lookup *lu = TORC_CONTAINER_OF(j, torc_cert_lookup, job);
+  if (r->rc != 0 && r->rc != TORC_ERR_CRYPTO) {
+    n->stats.jobs_failed++;
+    lu->fn(n, lu->ctx, r->rc == TORC_ERR_NOTFOUND ? TORC_ERR_IO : r->rc, NULL);
+    return;
+  }
   if (r->rc != 0 || r->cert == NULL) {
     n->stats.certificates_refused++;
     lu->fn(n, lu->ctx, TORC_ERR_CRYPTO, NULL);
@@ -121,7 +153,7 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
   cert_entry *e = NULL;
   torc_cert *known = NULL;
   if (id->type != TORC_IDENTITY_CERT) {
-    known = torc_cert_ref(by_reference(n, id, l));
+    known = by_reference(n, lu, id, l);
     fn(n, ctx, known == NULL ? TORC_ERR_NOTFOUND : 0, known);
     torc_cert_unref(n, known);
     return;

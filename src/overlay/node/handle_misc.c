@@ -66,8 +66,8 @@ static bool may_vouch(const torc_node *n, const torc_inbound *in) {
   return !in->is_wildcard && n->phase == TORC_PHASE_JOINING;
 }
 
-/* [PNG-02] [PNG-07..11] [BST-13]: what was asked and is known, in the order asked, each code once
- * [R-35]. */
+/* One response per PING received [GAP-68]. [PNG-02] [PNG-07..11] [BST-13]: what was asked and is
+ * known, in the order asked, each code once [R-35]. */
 void torc_handle_ping(torc_node *n, torc_inbound *in) {
   uint8_t buf[64];
   torc_slice codes;

@@ -1,4 +1,4 @@
-/* FETCH and FIND at this peer.
+/* FETCH and FIND at this peer; FIND gives ids, never data [FND-11].
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 

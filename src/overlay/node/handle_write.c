@@ -1,5 +1,6 @@
-/* STORE and REMOVE at this peer: origin, signatures, the store, replicas, durability, answer.
- * SPDX-License-Identifier: Apache-2.0 */
+/* STORE and REMOVE at this peer [STO-01] [REM-01]; a usage is not on the wire, only its types are
+ * [ARC-03]: origin, signatures, the store, replicas, durability, answer. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "overlay/node/impl.h"
 
 static const torc_slice nothing = {NULL, 0};

@@ -33,6 +33,7 @@
 #define TORC_NODE_ERRORS_PER_SECOND 10u         /* unverified errors per link */
 #define TORC_NODE_CERTS_MAX 1024u               /* certificate cache */
 #define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600)   /* [CRT-06] [GAP-52] */
+#define TORC_NODE_NAMESAKES_MAX 10u             /* certificates tried for one name */
 #define TORC_NODE_DUP_AGE_T1 64u                /* duplicates are known for 64*T1 [GAP-63] [D-24] */
 #define TORC_NODE_DUP_BYTES (4u << 20)          /* memory of cached responses */
 #define TORC_NODE_DUP_SHARE 8u                  /* one origin may use 1/8 of it [D-24] */
@@ -144,15 +145,21 @@ void torc_route_step(torc_node *n, torc_slice route, uint8_t *room, torc_step *o
 typedef void (*torc_cert_fn)(torc_node *n, void *ctx, int rc, torc_cert *cert);
 /* Finds the certificate of an identity: inline, link's, cache [GAP-52]. Calls back at once or after
  * a job; cert is borrowed for the callback. rc: 0, TORC_ERR_NOTFOUND (cannot be resolved: 401),
- * TORC_ERR_CRYPTO (refused: 403). */
+ * TORC_ERR_CRYPTO (refused: 403), others: own failure. Of a name that several certificates bear the
+ * others wait in `more`: each may be the one that signed. */
 typedef struct torc_cert_lookup {
   torc_jobref job;
   torc_cert_fn fn;
   void *ctx;
   uint8_t digest[TORC_DIGEST_LEN];
+  torc_cert *more[TORC_NODE_NAMESAKES_MAX - 1];
+  size_t num_more;
 } torc_cert_lookup;
 void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
                        const torc_link *l, torc_cert_fn fn, void *ctx);
+/* The next certificate to try, whose reference passes to the caller; NULL: there is none. */
+torc_cert *torc_cert_another(torc_cert_lookup *lu);
+void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu);
 void torc_cert_remember(torc_node *n, torc_cert *cert); /* takes a reference of its own */
 torc_cert *torc_cert_ref(torc_cert *c);
 void torc_cert_unref(torc_node *n, torc_cert *c);

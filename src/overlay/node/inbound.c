@@ -57,6 +57,7 @@ void torc_inbound_free(torc_node *n, torc_inbound *in) {
     torc_dup_drop(n, in->dup);
   }
   torc_cert_unref(n, in->signer);
+  torc_cert_lookup_clear(n, &in->lookup);
   torc_free(n->mem, in->msg);
   torc_free(n->mem, in);
 }
@@ -149,25 +150,40 @@ static void verified(torc_node *n, torc_inbound *in, int rc) {
   }
 }
 
+static void check_signature(torc_node *n, torc_inbound *in, torc_cert *cert);
+
+/* A failure of this side is not told to the peer, which tries again [D-41]. */
 static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   torc_inbound *in = TORC_CONTAINER_OF(j, torc_inbound, job);
-  verified(n, in, r->rc);
+  torc_cert *next = r->rc == TORC_ERR_CRYPTO ? torc_cert_another(&in->lookup) : NULL;
+  if (next != NULL) {
+    check_signature(n, in, next);
+  } else if (r->rc == 0 || r->rc == TORC_ERR_CRYPTO) {
+    verified(n, in, r->rc);
+  } else {
+    n->stats.jobs_failed++;
+    torc_inbound_free(n, in);
+  }
 }
 
-static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
-  torc_inbound *in = ctx;
-  if (rc == TORC_ERR_NOTFOUND) { /* [GAP-58] the signer cannot be resolved */
-    n->stats.signature_missing++;
-    refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
-    return;
+static bool may_sign(const torc_node *n, const torc_inbound *in, const torc_cert *cert) {
+  const torc_identity *id = &in->c.signature.identity;
+  return torc_cert_valid_at(cert, torc_node_wall(n)) &&
+         (id->type != TORC_IDENTITY_PEER || torc_cert_has_peer(cert, &id->peer));
+}
+
+/* Takes the reference. */
+static void check_signature(torc_node *n, torc_inbound *in, torc_cert *cert) {
+  while (cert != NULL && !may_sign(n, in, cert)) {
+    torc_cert_unref(n, cert);
+    cert = torc_cert_another(&in->lookup);
   }
-  if (rc != 0 || !torc_cert_valid_at(cert, torc_node_wall(n)) ||
-      (in->c.signature.identity.type == TORC_IDENTITY_PEER &&
-       !torc_cert_has_peer(cert, &in->c.signature.identity.peer))) {
+  if (cert == NULL) {
     verified(n, in, TORC_ERR_CRYPTO);
     return;
   }
-  in->signer = torc_cert_ref(cert);
+  torc_cert_unref(n, in->signer);
+  in->signer = cert;
   torc_signed_prefix(in->prefix, in->hdr.overlay, in->hdr.xid);
   in->job.parts[0] = torc_slice_of(in->prefix, sizeof in->prefix); /* [SIG-06] [GAP-50] */
   in->job.parts[1] = in->c.signature.identity.bytes;
@@ -177,6 +193,20 @@ static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
   in->job.job.signature = in->c.signature.value;
   in->job.job.cert = in->signer;
   if (torc_job_start(n, &in->job, TORC_JOB_VERIFY, on_verified) != 0) {
+    torc_inbound_free(n, in);
+  }
+}
+
+static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
+  torc_inbound *in = ctx;
+  if (rc == 0) {
+    check_signature(n, in, torc_cert_ref(cert));
+  } else if (rc == TORC_ERR_NOTFOUND) { /* [GAP-58] the signer cannot be resolved */
+    n->stats.signature_missing++;
+    refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
+  } else if (rc == TORC_ERR_CRYPTO) {
+    verified(n, in, rc);
+  } else {
     torc_inbound_free(n, in);
   }
 }

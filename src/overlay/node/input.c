@@ -1,4 +1,6 @@
-/* Bytes from a link: header checks and the choice between here and onward [RTG-10..17].
+/* Bytes from a link: header checks and the choice between here and onward [RTG-10..17]. Only the
+ * header is looked at: the contents of a message for somebody else are never parsed [ARC-13]
+ * [RTG-01] [RTG-02]. There is no split horizon: a request may leave by the link it came on [R-50].
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
@@ -8,7 +10,8 @@ static bool is_request(torc_slice msg, const torc_header *h) {
          !(h->is_fragment && h->fragment_units != 0);
 }
 
-/* [RTG-10..12] [GAP-14] [GAP-15] [HDR-09]. False: the message has been dealt with. */
+/* [RTG-10..12] [GAP-14] [GAP-15] [HDR-09] [R-48]: 498 only for another checksum, version or EXP
+ * [GAP-61] [GAP-140] [R-53]. False: the message has been dealt with. */
 static bool header_ok(torc_node *n, torc_link *l, const torc_header *h, torc_slice msg) {
   if (h->version != TORC_VERSION_1 || h->experimental) {
     n->stats.drop_version++;

@@ -1,5 +1,5 @@
-/* The node: creation, time, the public calls.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The node: creation, time, the public calls. Nothing is global: a process may hold a node per
+ * overlay, each with its own algorithm [ARC-08]. SPDX-License-Identifier: Apache-2.0 */
 #include "base/crc32.h"
 #include "overlay/node/app.h"
 

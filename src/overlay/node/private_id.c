@@ -1,5 +1,6 @@
-/* List compression: private ids that stand for via lists [RTG-24] [RTG-25] [GAP-27].
- * SPDX-License-Identifier: Apache-2.0 */
+/* List compression: private ids that stand for via lists [RTG-24] [RTG-25] [GAP-27]. The table goes
+ * with the node: what still comes for one of its ids is dropped, and the requester tries again
+ * [RTG-26]. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 typedef struct private_entry {

@@ -1,4 +1,5 @@
-/* Answers: symmetric, along the reversed via list [RTG-04] [RTG-08] [GAP-30].
+/* Answers [ERR-01]: symmetric, along the reversed via list [RTG-04] [RTG-08] [GAP-30] [CLI-04], so
+ * that a joining peer or a client is reached through the peer it asked [RTG-05].
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 

@@ -1,5 +1,5 @@
-/* Routing: the order of cases of GAP-28, forwarding without a copy of the body, sending of own
- * messages. SPDX-License-Identifier: Apache-2.0 */
+/* The forwarding layer [ARC-11]: the order of cases of GAP-28, forwarding without a copy of the
+ * body, sending of own messages. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 /* Expanding a private id may name another one; a message that goes on like that is dropped. */
@@ -39,8 +39,9 @@ static void strip(torc_step *s, const torc_id *id, bool is_exact) {
   s->route = torc_slice_sub(s->route, TORC_ID_LEN, s->route.len - TORC_ID_LEN);
 }
 
-/* Case 3: an exact match in the connection table [RTG-18] [RTG-27]. Case 5: the plug-in's next hop
- * [RTG-17]. */
+/* Case 3: an exact match in the connection table [RTG-18] [RTG-27]: a source route reaches a client
+ * X behind its peer Y as (Y, X) [RTG-07] [CLI-05]. Case 5: the plug-in's next hop, which is in the
+ * routing table, never a peer that is merely connected [RTG-17] [RTG-28]. */
 static bool forward(torc_node *n, torc_step *s, const torc_id *id, bool exact_only) {
   torc_link *l = torc_link_of_peer(n, id);
   torc_id hop;

@@ -1,5 +1,5 @@
-/* Own contents are encoded, signed with the inline certificate and assembled into a body [SIG-06]
- * [SIG-09] [GAP-52] [GAP-53]. SPDX-License-Identifier: Apache-2.0 */
+/* [SIG-01] [SEC-19] Own contents are encoded, signed with the inline certificate and assembled into
+ * a body [SIG-06] [SIG-09] [GAP-52] [GAP-53]. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 struct torc_signing {

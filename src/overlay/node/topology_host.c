@@ -195,8 +195,8 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
   return n->topo_ops->create(&n->topo, &n->topo_host, p);
 }
 
-/* [GAP-26] [GAP-54] [GAP-117] Only from the peer at the other end of the link, addressed to exactly
- * this peer. */
+/* [GAP-26] [GAP-54] [GAP-117] [SEC-16] Only from the peer at the other end of the link, addressed
+ * to exactly this peer. */
 void torc_handle_topology(torc_node *n, torc_inbound *in) {
   torc_topology_reply reply = {.code = TORC_CODE_OK};
   torc_link *l = torc_link_of_peer(n, &in->last_hop);

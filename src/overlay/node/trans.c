@@ -1,5 +1,6 @@
-/* Requests of this node: end-to-end retransmission and the match of responses [RTX-01..03] [GAP-17]
- * [GAP-23] [GAP-62] [GAP-64]. SPDX-License-Identifier: Apache-2.0 */
+/* Requests of this node, along a route list of one or more ids [RTG-06] [RTG-07]: end-to-end
+ * retransmission and the match of responses [RTX-01..03] [GAP-17] [GAP-23] [GAP-62] [GAP-64].
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 #define REPLAY_KEY_LEN 24u /* transaction id ++ peer-id */
@@ -242,6 +243,8 @@ static torc_id responder_of(const torc_inbound *in, const torc_node *n) {
   return in->signer->num_peers == 1 ? in->signer->peers[0] : torc_id_zero; /* [GAP-66] */
 }
 
+/* [GAP-57] Any member's signed answer counts; who answered is told to the caller. [GAP-164]
+ * Whatever a body may hold is taken. */
 void torc_trans_verified(torc_node *n, torc_inbound *in, int rc) {
   torc_trans *t = find(n, in);
   if (t == NULL) {

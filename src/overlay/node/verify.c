@@ -39,6 +39,7 @@ static void check_done(torc_node *n, check *c, torc_verdict verdict) {
     torc_cert_unref(n, (torc_cert *)(uintptr_t)c->element->signer);
     c->element->signer = NULL;
   }
+  torc_cert_lookup_clear(n, &c->lookup);
   torc_free(n->mem, c->prefix);
   torc_free(n->mem, c);
   b->busy--;
@@ -47,49 +48,71 @@ static void check_done(torc_node *n, check *c, torc_verdict verdict) {
   }
 }
 
+static void check_signature(torc_node *n, check *c, torc_cert *cert);
+
 static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   check *c = TORC_CONTAINER_OF(j, check, job);
-  if (r->rc != 0) {
+  torc_cert *next = r->rc == TORC_ERR_CRYPTO ? torc_cert_another(&c->lookup) : NULL;
+  if (next != NULL) {
+    check_signature(n, c, next);
+  } else if (r->rc == 0) {
+    check_done(n, c, TORC_VERDICT_VALID);
+  } else if (r->rc == TORC_ERR_CRYPTO) {
     n->stats.signature_invalid++;
+    check_done(n, c, TORC_VERDICT_INVALID);
+  } else { /* own failure */
+    n->stats.jobs_failed++;
+    check_done(n, c, TORC_VERDICT_UNRESOLVED);
   }
-  check_done(n, c, r->rc == 0 ? TORC_VERDICT_VALID : TORC_VERDICT_INVALID);
 }
 
-/* [GAP-55] [GAP-56] the signed input; the date that counts. */
-static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
-  check *c = ctx;
+/* Takes the reference. the date that counts. */
+static void check_signature(torc_node *n, check *c, torc_cert *cert) {
+  const torc_stored_data *d = &c->element->data;
+  torc_wall at = c->batch->at_storage_time ? d->storage_time : torc_node_wall(n);
+  while (cert != NULL && !torc_cert_valid_at(cert, at)) {
+    torc_cert_unref(n, cert);
+    cert = torc_cert_another(&c->lookup);
+  }
+  if (cert == NULL) {
+    check_done(n, c, TORC_VERDICT_INVALID);
+    return;
+  }
+  torc_cert_unref(n, (torc_cert *)(uintptr_t)c->element->signer);
+  c->element->signer = cert;
+  c->job.job.cert = cert;
+  if (torc_job_start(n, &c->job, TORC_JOB_VERIFY, on_verified) != 0) {
+    check_done(n, c, TORC_VERDICT_UNRESOLVED);
+  }
+}
+
+/* [GAP-55] [GAP-56] the signed input. */
+static int prepare(torc_node *n, check *c) {
   const torc_stored_data *d = &c->element->data;
   size_t cap = TORC_DATA_SIGNED_PREFIX_MAX(d->entry.key.len);
-  torc_wall at = c->batch->at_storage_time ? d->storage_time : torc_node_wall(n);
   torc_wr wr;
-  if (rc != 0) {
-    check_done(n, c, rc == TORC_ERR_NOTFOUND ? TORC_VERDICT_UNRESOLVED : TORC_VERDICT_INVALID);
-    return;
-  }
-  if (!torc_cert_valid_at(cert, at)) {
-    check_done(n, c, TORC_VERDICT_INVALID);
-    return;
-  }
   c->prefix = torc_alloc(n->mem, cap);
   if (c->prefix == NULL) {
-    check_done(n, c, TORC_VERDICT_UNRESOLVED);
-    return;
+    n->stats.no_memory++;
+    return TORC_ERR_NOMEM;
   }
   torc_wr_init(&wr, c->prefix, cap);
-  if (torc_data_signed_prefix_put(&wr, &c->batch->resource, c->element->type->id, d) != 0 ||
-      wr.err != 0) {
-    check_done(n, c, TORC_VERDICT_INVALID);
-    return;
-  }
-  c->element->signer = torc_cert_ref(cert);
+  int rc = torc_data_signed_prefix_put(&wr, &c->batch->resource, c->element->type->id, d);
   c->job.parts[0] = torc_wr_slice(&wr);
   c->job.parts[1] = d->entry.value;
   c->job.job.num_parts = 2;
   c->job.job.algorithm = d->signature.algorithm;
   c->job.job.signature = d->signature.value;
-  c->job.job.cert = c->element->signer;
-  if (torc_job_start(n, &c->job, TORC_JOB_VERIFY, on_verified) != 0) {
-    check_done(n, c, TORC_VERDICT_UNRESOLVED);
+  return rc != 0 ? rc : wr.err;
+}
+
+static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
+  check *c = ctx;
+  rc = rc != 0 ? rc : prepare(n, c);
+  if (rc == 0) {
+    check_signature(n, c, torc_cert_ref(cert));
+  } else {
+    check_done(n, c, rc == TORC_ERR_CRYPTO ? TORC_VERDICT_INVALID : TORC_VERDICT_UNRESOLVED);
   }
 }
 
