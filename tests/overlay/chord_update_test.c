@@ -125,11 +125,6 @@ static void test_closer_replicates(void **state) {
   topofake_clear(&f);
 }
 
-typedef struct refused_case {
-  uint16_t code; /* of the confirming UPDATE; 0: silence */
-  torc_time again;
-} refused_case;
-
 /* Linked, but not a member of the ring (a client, a peer that joins): never a neighbour. */
 static void test_not_a_member(void **state) {
   static const unsigned succs[] = {0x8800, 0};
