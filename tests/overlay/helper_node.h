@@ -50,7 +50,7 @@ typedef struct nt_msg {
   torc_id route[TORC_LIST_MAX], via[TORC_LIST_MAX];
   size_t num_route, num_via;
   bool is_response;
-  uint16_t code;
+  uint16_t code, reserved;
   torc_slice payload;
   const torc_cert *signer; /* NULL: unsigned */
   uint8_t identity;        /* TORC_IDENTITY_*: how the signer is named */

@@ -103,6 +103,8 @@ torc_slice nt_encode(nt *h, const nt_msg *m) {
   torc_wr wr;
   torc_wr_init(&wr, body, body_cap);
   CHECK(torc_contents_put(&wr, m->is_response, m->code, m->payload) == 0);
+  body[2] = (uint8_t)(m->reserved >> 8);
+  body[3] = (uint8_t)m->reserved;
   if (m->signer != NULL) {
     put_signature(&wr, m);
   }
