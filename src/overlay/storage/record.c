@@ -8,6 +8,7 @@
 
 enum { FLAG_SYNCED = 1 };
 enum { FLAG_REPLAYABLE = 1 };
+enum { FLAG_WEAK = 1 };
 
 torc_slice torc_rkey_slice(const torc_rkey *k) {
   return torc_slice_of(k->b, k->len);
@@ -92,6 +93,7 @@ void torc_meta_put(torc_wr *wr, const torc_meta *m) {
   torc_wr_u32(wr, m->count);
   torc_wr_u32(wr, m->tombs);
   torc_wr_u32(wr, m->blinds);
+  torc_wr_u32(wr, m->drift);
   torc_wr_u32(wr, m->top);
   torc_wr_u32(wr, m->min_expiry);
   torc_wr_u32(wr, m->forget_at);
@@ -106,6 +108,7 @@ int torc_meta_get(torc_meta *m, torc_slice value) {
   m->count = torc_rd_u32(&rd);
   m->tombs = torc_rd_u32(&rd);
   m->blinds = torc_rd_u32(&rd);
+  m->drift = torc_rd_u32(&rd);
   m->top = torc_rd_u32(&rd);
   m->min_expiry = torc_rd_u32(&rd);
   m->forget_at = torc_rd_u32(&rd);
@@ -152,6 +155,7 @@ void torc_tombstone_put(torc_wr *wr, const torc_tombstone *t) {
   torc_wr_u32(wr, t->storage_time);
   torc_wr_u32(wr, t->expiry);
   torc_wr_u64(wr, t->generation);
+  torc_wr_u8(wr, t->is_weak ? FLAG_WEAK : 0);
   torc_wr_bytes(wr, torc_slice_of(t->digest, sizeof t->digest));
   torc_wr_bytes(wr, torc_slice_of(t->removal, sizeof t->removal));
 }
@@ -162,6 +166,7 @@ int torc_tombstone_get(torc_tombstone *t, torc_slice value) {
   t->storage_time = torc_rd_u32(&rd);
   t->expiry = torc_rd_u32(&rd);
   t->generation = torc_rd_u64(&rd);
+  t->is_weak = (torc_rd_u8(&rd) & FLAG_WEAK) != 0;
   read_digest(&rd, t->digest);
   read_digest(&rd, t->removal);
   return torc_rd_finish(&rd);

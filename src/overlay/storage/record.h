@@ -65,6 +65,7 @@ typedef struct torc_meta { /* TORC_KIND_META */
   uint32_t count; /* elements */
   uint32_t tombs; /* tombstones and blinds */
   uint32_t blinds;
+  uint32_t drift;       /* by so much the counter has risen by expiry since it was set otherwise */
   uint32_t top;         /* arrays: highest index with an element + 1 */
   torc_wall min_expiry; /* no element expires before; 0: no elements */
   torc_wall forget_at;  /* an empty slot is forgotten then; 0: not empty */
@@ -81,6 +82,7 @@ typedef struct torc_element { /* TORC_KIND_ELEMENT */
 typedef struct torc_tombstone {     /* TORC_KIND_TOMBSTONE [GAP-93] */
   torc_wall storage_time, expiry;   /* of the removed value */
   uint64_t generation;              /* the counter when it was removed */
+  bool is_weak;                     /* a replica's guess: a later counter undoes it */
   uint8_t digest[TORC_DIGEST_LEN];  /* arrays: of the removed element */
   uint8_t removal[TORC_DIGEST_LEN]; /* the REMOVE */
 } torc_tombstone;

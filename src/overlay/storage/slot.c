@@ -89,8 +89,28 @@ uint64_t torc_slot_next_generation(const torc_store *s, const torc_slot *slot) {
   return from == UINT64_MAX ? from : from + 1;
 }
 
+void torc_slot_set_generation(torc_slot *slot, uint64_t generation, bool is_synced) {
+  slot->meta.generation = generation;
+  slot->meta.is_synced = is_synced;
+  slot->meta.drift = 0;
+}
+
+void torc_slot_count_expired(torc_store *s, torc_slot *slot) {
+  slot->meta.generation = torc_slot_next_generation(s, slot);
+  slot->meta.drift++;
+  s->next.expired++;
+}
+
+bool torc_slot_is_in_step(const torc_slot *slot, uint64_t generation) {
+  const torc_meta *m = &slot->meta;
+  return generation <= m->generation && m->generation - generation <= m->drift;
+}
+
 /* The highest element that is left; one pass over the keys. */
-static int find_top(torc_store *s, torc_slot *slot) {
+int torc_slot_find_top(torc_store *s, torc_slot *slot) {
+  if (!slot->is_top_stale) {
+    return 0;
+  }
   torc_rkey key;
   torc_rkey_slot(&key, &slot->resource, slot->type_id, TORC_KIND_ELEMENT);
   size_t prefix = key.len;
@@ -177,13 +197,13 @@ static int update_type_index(torc_store *s, torc_slot *slot) {
 
 static bool is_same_meta(const torc_meta *a, const torc_meta *b) {
   return a->generation == b->generation && a->bytes == b->bytes && a->count == b->count &&
-         a->tombs == b->tombs && a->blinds == b->blinds && a->top == b->top &&
-         a->min_expiry == b->min_expiry && a->forget_at == b->forget_at &&
+         a->tombs == b->tombs && a->blinds == b->blinds && a->drift == b->drift &&
+         a->top == b->top && a->min_expiry == b->min_expiry && a->forget_at == b->forget_at &&
          a->is_synced == b->is_synced;
 }
 
 int torc_slot_save(torc_store *s, torc_slot *slot) {
-  int rc = slot->is_top_stale ? find_top(s, slot) : 0;
+  int rc = torc_slot_find_top(s, slot);
   if (rc != 0) {
     return rc;
   }
@@ -270,8 +290,7 @@ int torc_slot_purge(torc_store *s, torc_slot *slot) {
     rc = torc_element_get(&e, value);
     if (rc == 0 && e.expiry <= s->now) {
       rc = torc_slot_del(s, slot, &key);
-      slot->meta.generation = torc_slot_next_generation(s, slot);
-      s->next.expired++;
+      torc_slot_count_expired(s, slot);
     } else if (rc == 0 && e.expiry < min_expiry) {
       min_expiry = e.expiry;
     }
@@ -284,5 +303,5 @@ int torc_slot_purge(torc_store *s, torc_slot *slot) {
     return rc;
   }
   slot->meta.min_expiry = slot->meta.count > 0 ? min_expiry : 0;
-  return slot->is_top_stale ? find_top(s, slot) : 0;
+  return torc_slot_find_top(s, slot);
 }

@@ -11,8 +11,8 @@
 #define TORC_STORE_FORGET_S (60u * 86400u) /* an empty slot's counter is kept so long */
 #define TORC_STORE_MERGE_FACTOR 4u      /* values a merge may bring, times max_values [GAP-103] */
 #define TORC_STORE_TOMBSTONES_EXTRA 64u /* tombstones of a slot: 4 * max_values + this */
-#define TORC_STORE_BLINDS_MAX 16u       /* blinds of a slot; each STORE looks at all */
-#define TORC_STORE_BLIND_KEYS_MAX 4096u /* bytes of keys of one blind */
+#define TORC_STORE_BLINDS_MAX 64u       /* blinds of a slot; each STORE looks at all */
+#define TORC_STORE_BLIND_KEYS_MAX 1024u /* bytes of keys of one blind */
 #define TORC_STORE_REMOVE_RESERVE 8u    /* REMOVEs may go beyond max_bytes by its eighth */
 #define TORC_STORE_RAISE ((uint64_t)1 << 32) /* [GAP-95] */
 
@@ -73,9 +73,18 @@ int torc_slot_save(torc_store *s, torc_slot *slot) TORC_MUST_CHECK;
 int torc_slot_forget(torc_store *s, torc_slot *slot) TORC_MUST_CHECK;
 /* Deletes the expired elements, the counter rises by one for each [GAP-98]. */
 int torc_slot_purge(torc_store *s, torc_slot *slot) TORC_MUST_CHECK;
+/* Brings meta.top up to date after deletions. */
+int torc_slot_find_top(torc_store *s, torc_slot *slot) TORC_MUST_CHECK;
 bool torc_slot_needs_purge(const torc_slot *slot, torc_wall now);
 /* The counter a slot gets with its next change [STO-22] [GAP-95]. */
 uint64_t torc_slot_next_generation(const torc_store *s, const torc_slot *slot);
+
+/* Sets the counter; is_synced: to what another holder has. */
+void torc_slot_set_generation(torc_slot *slot, uint64_t generation, bool is_synced);
+/* One element has expired: the counter rises [GAP-98]. */
+void torc_slot_count_expired(torc_store *s, torc_slot *slot);
+/* Whether nothing but expiry happened here since the counter was `generation`. */
+bool torc_slot_is_in_step(const torc_slot *slot, uint64_t generation);
 
 /* Key of the element (or single and dictionary tombstone) that `e` names. */
 int torc_slot_key(torc_store *s, const torc_slot *slot, torc_kind kind, const torc_entry *e,
@@ -103,11 +112,10 @@ int torc_slot_find_digest(torc_store *s, const torc_slot *slot,
                           const uint8_t digest[TORC_DIGEST_LEN], torc_digest_state *state,
                           uint32_t *index) TORC_MUST_CHECK;
 
-/* Puts a tombstone in the place of the element at `element_key`, which it deletes. TORC_ERR_LIMIT:
- * too many. */
+/* Puts a tombstone in the place of the element at `element_key`, which it deletes. Of `how`
+ * counter, REMOVE and is_weak are taken. TORC_ERR_LIMIT: too many. */
 int torc_slot_bury(torc_store *s, torc_slot *slot, const torc_rkey *element_key,
-                   const torc_element *e, uint64_t generation,
-                   const uint8_t removal[TORC_DIGEST_LEN]) TORC_MUST_CHECK;
+                   const torc_element *e, const torc_tombstone *how) TORC_MUST_CHECK;
 int torc_slot_put_blind(torc_store *s, torc_slot *slot, const torc_blind *b,
                         const uint8_t removal[TORC_DIGEST_LEN]) TORC_MUST_CHECK;
 /* Deletes a tombstone or blind, and forgets its REMOVE with the last. */

@@ -258,7 +258,7 @@ static int put_tombstone(torc_store *s, torc_slot *slot, const torc_rkey *key, t
       rc = torc_slot_del_tomb(s, slot, key);
     }
   } else if (rc == TORC_ERR_NOTFOUND) {
-    rc = slot->meta.tombs < max_tombs(slot) ? 0 : TORC_ERR_LIMIT;
+    rc = slot->meta.tombs - slot->meta.blinds < max_tombs(slot) ? 0 : TORC_ERR_LIMIT;
   }
   if (rc != 0) {
     return rc;
@@ -284,10 +284,10 @@ static int put_tombstone(torc_store *s, torc_slot *slot, const torc_rkey *key, t
 }
 
 int torc_slot_bury(torc_store *s, torc_slot *slot, const torc_rkey *element_key,
-                   const torc_element *e, uint64_t generation,
-                   const uint8_t removal[TORC_DIGEST_LEN]) {
-  torc_tombstone t = {
-      .storage_time = torc_element_storage_time(e), .expiry = e->expiry, .generation = generation};
+                   const torc_element *e, const torc_tombstone *how) {
+  torc_tombstone t = *how;
+  t.storage_time = torc_element_storage_time(e);
+  t.expiry = e->expiry;
   torc_rd rd;
   torc_rd_init(&rd, e->bytes);
   torc_rd_skip(&rd, 8);
@@ -297,7 +297,6 @@ int torc_slot_bury(torc_store *s, torc_slot *slot, const torc_rkey *element_key,
     t.expiry = life.end > t.expiry ? life.end : t.expiry;
   }
   memcpy(t.digest, e->digest, sizeof t.digest);
-  memcpy(t.removal, removal, sizeof t.removal);
   torc_rkey key = *element_key;
   key.b[TORC_RECORD_PREFIX_LEN] = TORC_KIND_TOMBSTONE;
   if (has_digest(t.digest)) {
@@ -312,9 +311,6 @@ int torc_slot_bury(torc_store *s, torc_slot *slot, const torc_rkey *element_key,
 
 int torc_slot_put_blind(torc_store *s, torc_slot *slot, const torc_blind *b,
                         const uint8_t removal[TORC_DIGEST_LEN]) {
-  if (slot->meta.tombs >= max_tombs(slot)) {
-    return TORC_ERR_LIMIT;
-  }
   torc_rkey key;
   torc_rkey_slot(&key, &slot->resource, slot->type_id, TORC_KIND_BLIND);
   torc_rkey_add(&key, torc_slice_of(removal, TORC_DIGEST_LEN));

@@ -229,8 +229,7 @@ static int expire_record(torc_store *s, const torc_rkey *record, const torc_id *
   }
   if (kind == TORC_KIND_ELEMENT) {
     rc = torc_slot_del(s, &slot, record);
-    slot.meta.generation = torc_slot_next_generation(s, &slot); /* [GAP-98] */
-    s->next.expired++;
+    torc_slot_count_expired(s, &slot);
   } else {
     rc = torc_slot_del_tomb(s, &slot, record);
   }
@@ -445,8 +444,8 @@ int torc_store_drop_range(torc_store *s, const torc_id *from, const torc_id *to)
 
 static int raise_slot(torc_store *s, torc_slot *slot) {
   uint64_t g = slot->meta.generation;
-  slot->meta.generation = g > UINT64_MAX - TORC_STORE_RAISE ? UINT64_MAX : g + TORC_STORE_RAISE;
-  slot->meta.is_synced = false;
+  torc_slot_set_generation(
+      slot, g > UINT64_MAX - TORC_STORE_RAISE ? UINT64_MAX : g + TORC_STORE_RAISE, false);
   return torc_slot_save(s, slot);
 }
 

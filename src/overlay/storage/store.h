@@ -94,14 +94,15 @@ int torc_store_find(torc_store *s, torc_type_id type, const torc_id *from, const
 uint32_t torc_store_num_resources(const torc_store *s);
 uint64_t torc_store_num_bytes(const torc_store *s);
 
-/* Copying to another holder: the node walks resources with torc_store_next_resource and copies each one. STORE payloads
- * carry generation = own counter and elements unmodified (expired ones left out), each payload at most
- * TORC_STORE_COPY_MAX bytes; then the REMOVEs of the resource's tombstones to replay, each once. */
+/* Copying to another holder: the node walks resources with torc_store_next_resource and copies each one. First come the
+ * REMOVEs of the resource's tombstones to replay, each once; then STORE payloads with generation = own counter and
+ * elements unmodified (expired ones left out), each payload at most TORC_STORE_COPY_MAX bytes. Any order of arrival is
+ * safe, this one removes most. */
 #define TORC_STORE_COPY_MAX 120000u
 typedef int (*torc_copy_store_fn)(void *ctx, const torc_id *resource, torc_slice payload);
 typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid, torc_slice contents,
                                    torc_slice signature);
-/* Calls `store` for every STORE payload and `remove` for every REMOVE record of `resource`. A callback's non-zero result
+/* Calls `remove` for every REMOVE record of `resource` and `store` for every STORE payload. A callback's non-zero result
  * ends the walk and is returned. Slices are borrowed for the callback, which may use the store. */
 int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now, torc_copy_store_fn store,
                              torc_copy_remove_fn remove, void *ctx) TORC_MUST_CHECK;

@@ -270,7 +270,8 @@ static void look_at_grave(const torc_store *s, const torc_tombstone *t, const to
     return;
   }
   out->is_newer = true;
-  if (e->type->model == TORC_MODEL_ARRAY && memcmp(t->digest, digest, TORC_DIGEST_LEN) == 0) {
+  if (e->type->model == TORC_MODEL_ARRAY && !t->is_weak &&
+      memcmp(t->digest, digest, TORC_DIGEST_LEN) == 0) {
     out->is_same = true;
   }
   if (t->generation > out->generation) {
@@ -406,6 +407,12 @@ static int write_placed(apply *a, torc_slot *slot, placing *p) {
   if (a->code != 0 || a->late_code != 0) {
     return 0;
   }
+  if (p->fresh.expiry <= a->s->now) {
+    /* [R-03] [GAP-98] its life ended within the last hour: it ends what it replaces and is gone
+     * itself. */
+    a->result->is_changed = a->result->is_changed || p->has_old;
+    return p->has_old ? torc_slot_del(a->s, slot, &p->key) : 0;
+  }
   torc_buf copy;
   int rc = take_bytes(a, p, &copy);
   if (rc == 0) {
@@ -446,8 +453,9 @@ static int place_append(apply *a, torc_slot *slot, torc_store_element *e, placin
     return rc;
   }
   *is_done = false;
+  rc = torc_slot_find_top(a->s, slot);
   e->data.entry.index = (int32_t)slot->meta.top;
-  return 0;
+  return rc;
 }
 
 /* [STO-11] [STO-20] [SEC-13] [GAP-96] an owner's element must be newer than what it replaces or
@@ -542,7 +550,7 @@ static int place_replica(apply *a, torc_slot *slot, torc_store_element *e, uint6
   if (rc == 0) {
     rc = look_at_old(a, slot, &p);
   }
-  if (rc != 0 || life.expiry <= a->s->now) {
+  if (rc != 0 || (life.expiry <= a->s->now && !p.has_old)) {
     return rc; /* [GAP-98] expired values are not replicated */
   }
   if (p.has_old && torc_slice_eq(p.old.bytes, e->data.bytes)) {
@@ -570,21 +578,14 @@ static int place_replica(apply *a, torc_slot *slot, torc_store_element *e, uint6
 
 /* The counter after the elements of one type [STO-22] [GAP-95]. */
 static void set_generation(const apply *a, torc_slot *slot, uint64_t received, bool is_changed) {
-  torc_meta *m = &slot->meta;
-  if (a->origin == TORC_ORIGIN_OWNER) {
-    if (is_changed) {
-      m->generation = torc_slot_next_generation(a->s, slot);
-      m->is_synced = false;
-    }
-    return;
-  }
-  if (received > m->generation) {
-    m->generation = received;
-    m->is_synced = true;
-  } else if (is_changed && !(received == m->generation && m->is_synced)) {
-    /* Two histories meet: no counter that somebody may have cached stays valid. */
-    m->generation = torc_slot_next_generation(a->s, slot);
-    m->is_synced = false;
+  bool is_replica = a->origin == TORC_ORIGIN_REPLICA;
+  if (is_replica && received > slot->meta.generation) {
+    torc_slot_set_generation(slot, received, true);
+  } else if (is_changed &&
+             !(is_replica && slot->meta.is_synced && torc_slot_is_in_step(slot, received))) {
+    /* An owner's change; or two histories meet, and no counter that somebody may have cached stays
+     * valid. */
+    torc_slot_set_generation(slot, torc_slot_next_generation(a->s, slot), false);
   }
 }
 

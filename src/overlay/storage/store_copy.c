@@ -1,4 +1,4 @@
-/* Copying a resource to another holder: STORE payloads, then the REMOVEs behind its tombstones.
+/* Copying a resource to another holder: the REMOVEs behind its tombstones, then STORE payloads.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -191,17 +191,19 @@ static int copy_removals(torc_store *s, const torc_id *resource, torc_wall now, 
 
 int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now,
                              torc_copy_store_fn store, torc_copy_remove_fn remove, void *ctx) {
+  /* The REMOVEs go first: they find a holder that missed them in the state their owner saw. */
+  torc_buf bytes;
+  torc_buf_init(&bytes, s->mem, SIZE_MAX);
+  int rc = copy_removals(s, resource, now, &bytes, remove, ctx);
+  torc_buf_clear(&bytes);
+  if (rc != 0) {
+    return rc;
+  }
   uint8_t *room = torc_alloc(s->mem, PAYLOAD_MAX);
   if (room == NULL) {
     return TORC_ERR_NOMEM;
   }
-  int rc = copy_elements(s, resource, now, room, store, ctx);
+  rc = copy_elements(s, resource, now, room, store, ctx);
   torc_free(s->mem, room);
-  if (rc == 0) {
-    torc_buf bytes;
-    torc_buf_init(&bytes, s->mem, SIZE_MAX);
-    rc = copy_removals(s, resource, now, &bytes, remove, ctx);
-    torc_buf_clear(&bytes);
-  }
   return rc;
 }

@@ -122,18 +122,17 @@ static bool is_later(const remover *r, const torc_specifier *spec, const torc_el
          e->generation > spec->generation;
 }
 
-/* Replays of what cannot be repeated safely touch nothing. */
-static bool is_void(const remover *r, const torc_specifier *spec, const torc_slot *slot) {
-  if (r->origin == TORC_ORIGIN_OWNER) {
-    return false;
-  }
-  if (spec->generation == 0) {
-    return r->s
-        ->remove_needs_generation; /* the counter was 0 there, so nothing was removed */
-  }
-  /* "The last element" means the same element only where the state is the same. */
-  return spec->model == TORC_MODEL_ARRAY && spec->first < 0 &&
-         spec->generation != slot->meta.generation;
+/* [R-01] where the overlay asks for a generation, 0 was sent to a slot with counter 0: nothing was
+ * removed. */
+static bool is_void(const remover *r, const torc_specifier *spec) {
+  return r->origin == TORC_ORIGIN_REPLICA && spec->generation == 0 && r->s->remove_needs_generation;
+}
+
+/* "The last element" is the same one only where the state is the same. */
+static bool is_last_unknown(const remover *r, const torc_specifier *spec, const torc_slot *slot) {
+  return r->origin == TORC_ORIGIN_REPLICA && spec->generation != 0 &&
+         spec->model == TORC_MODEL_ARRAY && spec->first < 0 &&
+         !torc_slot_is_in_step(slot, spec->generation);
 }
 
 static int load(remover *r, const torc_specifier *spec, torc_slot *slot) {
@@ -144,7 +143,7 @@ static int load(remover *r, const torc_specifier *spec, torc_slot *slot) {
 static int check_access(remover *r, const torc_specifier *spec) {
   torc_slot slot;
   int rc = load(r, spec, &slot);
-  if (rc != 0 || is_void(r, spec, &slot)) {
+  if (rc != 0 || is_void(r, spec) || is_last_unknown(r, spec, &slot)) {
     return rc;
   }
   walk w;
@@ -180,7 +179,10 @@ static void check_generation(remover *r, const torc_specifier *spec, uint64_t co
 /* Puts tombstones over what the specifier names and the signer may remove. */
 static int bury_named(remover *r, const torc_specifier *spec, torc_slot *slot,
                       uint32_t *num_buried) {
-  uint64_t generation = spec->generation != 0 ? spec->generation : slot->meta.generation;
+  torc_tombstone how = {
+      .generation = spec->generation != 0 ? spec->generation : slot->meta.generation,
+      .is_weak = r->origin == TORC_ORIGIN_REPLICA && spec->first < 0};
+  memcpy(how.removal, r->digest, sizeof how.removal);
   walk w;
   walk_init(&w, slot, spec);
   int rc = 0;
@@ -193,7 +195,7 @@ static int bury_named(remover *r, const torc_specifier *spec, torc_slot *slot,
       rc = may_remove(r, slot, &e, &is_allowed); /* a wildcard passes over the others */
     }
     if (rc == 0 && is_allowed) {
-      rc = torc_slot_bury(r->s, slot, &key, &e, generation, r->digest);
+      rc = torc_slot_bury(r->s, slot, &key, &e, &how);
       (*num_buried)++;
     }
   }
@@ -233,6 +235,9 @@ static int put_blind(remover *r, const torc_specifier *spec, torc_slot *slot) {
       .first = spec->first,
       .last = spec->last,
       .keys = spec->keys};
+  if (spec->first < 0) {
+    b.first = (int32_t)slot->meta.top; /* the last element was none of those that are left */
+  }
   bool is_own_keys = slot->type->access == TORC_ACCESS_USER_NODE_MATCH;
   if (is_own_keys) {
     rc = own_keys(r, spec, &keys);
@@ -252,25 +257,43 @@ static int put_blind(remover *r, const torc_specifier *spec, torc_slot *slot) {
  * the owner's. */
 static void set_generation(const remover *r, const torc_specifier *spec, torc_slot *slot,
                            bool is_changed) {
-  torc_meta *m = &slot->meta;
+  const torc_meta *m = &slot->meta;
   bool is_replica = r->origin == TORC_ORIGIN_REPLICA && spec->generation != 0;
-  uint64_t there = spec->generation + 1;
-  if (is_replica && m->generation <= there) {
-    m->generation = there;
-    m->is_synced = true;
+  if (is_replica && m->generation <= spec->generation + 1) {
+    torc_slot_set_generation(slot, spec->generation + 1, true);
   } else if (is_changed && !(is_replica && m->is_synced)) {
-    m->generation = torc_slot_next_generation(r->s, slot);
-    m->is_synced = false;
+    torc_slot_set_generation(slot, torc_slot_next_generation(r->s, slot), false);
   }
 }
 
-/* Whether the replica lacks what the REMOVE may have removed elsewhere, and the signer could have
+/* How many elements a specifier names one by one; 0: it is open. */
+static uint64_t count_named(const torc_specifier *spec) {
+  if (spec->model == TORC_MODEL_SINGLE) {
+    return 1;
+  }
+  if (spec->model == TORC_MODEL_ARRAY) {
+    return spec->first >= 0 && spec->last >= 0 ? (uint64_t)spec->last - (uint64_t)spec->first + 1
+                                               : 0;
+  }
+  uint64_t num = 0;
+  torc_rd rd;
+  torc_rd_init(&rd, spec->keys);
+  torc_slice key;
+  while (torc_key_next(&rd, &key)) {
+    num++;
+  }
+  return num;
+}
+
+/* Whether something may have been removed elsewhere that is not here, and the signer could have
  * done so. */
-static int check_blind(remover *r, const torc_specifier *spec, const torc_slot *slot, bool *out) {
+static int check_blind(remover *r, const torc_specifier *spec, const torc_slot *slot,
+                       uint32_t num_buried, bool *out) {
+  uint64_t num_named = count_named(spec);
   *out = false;
   if (r->origin != TORC_ORIGIN_REPLICA || spec->generation == 0 ||
-      spec->generation == slot->meta.generation) {
-    return 0; /* with the counter the owner saw, this replica had all there was */
+      (num_named > 0 && num_named == num_buried)) {
+    return 0;
   }
   return torc_access_check_unseen(slot->type, r->s->crypto, &slot->resource, r->record->signer,
                                   out);
@@ -279,14 +302,20 @@ static int check_blind(remover *r, const torc_specifier *spec, const torc_slot *
 static int remove_named(remover *r, const torc_specifier *spec, size_t type_index) {
   torc_slot slot;
   int rc = load(r, spec, &slot);
-  if (rc != 0 || is_void(r, spec, &slot)) {
+  if (rc != 0 || is_void(r, spec)) {
     return rc;
   }
+  bool is_last_lost = is_last_unknown(r, spec, &slot);
   uint32_t num_buried = 0;
   bool is_blind = false;
-  rc = check_blind(r, spec, &slot, &is_blind);
-  if (rc == 0) {
+  if (!is_last_lost) {
     rc = bury_named(r, spec, &slot, &num_buried);
+  }
+  if (rc == 0) {
+    rc = torc_slot_find_top(r->s, &slot);
+  }
+  if (rc == 0) {
+    rc = check_blind(r, spec, &slot, num_buried, &is_blind);
   }
   if (rc == 0 && (num_buried > 0 || is_blind)) {
     r->refs += num_buried;
