@@ -16,8 +16,7 @@ foreach(room IN LISTS TORC_LIBRARY_ROOMS)
     list(APPEND objects $<TARGET_OBJECTS:torc_${room}>)
   endif()
 endforeach()
-set(TORC_LIBRARY_LIBS PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::XML2 PkgConfig::JANSSON PkgConfig::INIH
-                      PkgConfig::LWS Threads::Threads)
+set(TORC_LIBRARY_LIBS ${TORC_LIBS_io})
 if(objects)
   add_library(torc_shared SHARED ${objects})
   set_target_properties(torc_shared PROPERTIES OUTPUT_NAME torc VERSION ${PROJECT_VERSION} SOVERSION 0

@@ -29,10 +29,22 @@ set(TORC_SUBROOM_overlay_node topology storage usage)
 
 set(TORC_DIR_sim sim)
 
-set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::XML2 PkgConfig::JANSSON PkgConfig::INIH
-                 PkgConfig::LWS Threads::Threads)
+set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig::INIH PkgConfig::LWS
+                 Threads::Threads ${CMAKE_DL_LIBS})
 set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2)
 set(TORC_LIBS_sim PkgConfig::SSL)
+
+# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2. The name to open is that of the
+# library found here.
+function(torc_late_lib prefix)
+  list(GET ${prefix}_LINK_LIBRARIES 0 file)
+  execute_process(COMMAND ${CMAKE_READELF} -d ${file} OUTPUT_VARIABLE text RESULT_VARIABLE failed)
+  if(failed OR NOT text MATCHES "SONAME[^[]*\\[([^]]+)\\]")
+    message(FATAL_ERROR "${file} has no SONAME")
+  endif()
+  add_compile_definitions(TORC_SONAME_${prefix}="${CMAKE_MATCH_1}")
+  include_directories(SYSTEM ${${prefix}_INCLUDE_DIRS})
+endfunction()
 
 function(torc_rooms)
   foreach(room IN LISTS TORC_ROOM_LIST)

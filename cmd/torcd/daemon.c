@@ -10,15 +10,27 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/slice.h"
-#include "io/overlay_xml.h"
+#include "io/peer_from.h"
 #include "io/x509.h"
 #include "notify.h"
+#include "overlay/topology/topology.h"
 
 static const torc_log *log_of(const torcd *d) {
   return d->log == NULL ? NULL : torc_json_log_sink(d->log);
 }
 
 /* ---- before anything runs ---- */
+
+static int check_algorithm(const torcd *d, const torc_overlay *overlay, char *err, size_t err_cap) {
+  const torc_topology_ops *ops = NULL;
+  torc_topology_params params;
+  int rc = torc_topology_find(overlay->algorithm, &ops, &params);
+  if (rc != 0) {
+    (void)snprintf(err, err_cap, "%s: the algorithm '%s' is not known: %s", d->conf.overlay_file,
+                   overlay->algorithm, torc_topology_explain(overlay->algorithm));
+  }
+  return rc;
+}
 
 static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size_t err_cap) {
   torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
@@ -40,14 +52,17 @@ static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size
 }
 
 int torcd_check(torcd *d, char *err, size_t err_cap) {
-  torc_overlay overlay = {.name = ""};
+  const torc_overlay *overlay = &d->document;
   const char *name = d->conf.overlay_name[0] == '\0' ? NULL : d->conf.overlay_name;
-  int rc = torc_overlay_load(&overlay, d->conf.overlay_file, name, err, err_cap);
+  /* Here is still the one thread. */
+  int rc = torc_overlay_load_apart(&d->document, d->conf.overlay_file, name, err, err_cap);
   if (rc == 0) {
-    (void)snprintf(d->overlay, sizeof d->overlay, "%s", overlay.name);
-    rc = check_identity(d, &overlay, err, err_cap);
+    rc = check_algorithm(d, overlay, err, err_cap);
   }
-  torc_overlay_clear(&overlay);
+  if (rc == 0) {
+    (void)snprintf(d->overlay, sizeof d->overlay, "%s", overlay->name);
+    rc = check_identity(d, overlay, err, err_cap);
+  }
   return rc;
 }
 
@@ -160,7 +175,7 @@ static int open_peer(torcd *d, char *err, size_t err_cap) {
   cfg.max_links = (uint32_t)c->max_links;
   cfg.max_client_links = (uint32_t)c->max_client_links;
   cfg.max_stored_bytes = c->max_stored_bytes;
-  return torc_peer_new(&d->peer, &cfg, err, err_cap);
+  return torc_peer_new_from(&d->peer, &cfg, &d->document, NULL, err, err_cap);
 }
 
 /* The control socket comes last: who can connect to it finds everything else ready. */

@@ -9,6 +9,7 @@
 #include "io/control.h"
 #include "io/json_log.h"
 #include "io/metrics.h"
+#include "io/overlay_xml.h"
 
 #define LEAVE_GRACE_MS 5000 /* the node itself gives up after 3 s [GAP-118] */
 #define NUM_SIGNALS 3
@@ -16,6 +17,7 @@
 typedef struct torcd {
   const char *conf_file;
   torc_conf conf;
+  torc_overlay document; /* until the peer takes it over */
   char overlay[256], user[TORC_USER_MAX + 1];
   torc_json_log *log;
   torc_peer *peer;

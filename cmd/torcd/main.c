@@ -79,6 +79,7 @@ int main(int argc, char **argv) {
   }
   d->conf_file = conf_file;
   int rc = run(d, only_check);
+  torc_overlay_clear(&d->document);
   free(d);
   return rc;
 }

@@ -14,8 +14,8 @@ typedef struct torc_late_symbol {
 } torc_late_symbol;
 
 /* Opens the library called `soname` (TORC_SONAME_*) for the rest of the process and fills `table`;
- * calling again costs a few look-ups. TORC_ERR_IO: it is not installed or lacks a symbol; `err` says
- * which library. */
+ * calling again costs a few look-ups. TORC_ERR_IO: it is not installed or lacks a symbol; `err`
+ * says which library. */
 int torc_late_lib_open(const char *soname, const torc_late_symbol *symbols, size_t num, void *table,
                        char *err, size_t err_cap) TORC_MUST_CHECK;
 

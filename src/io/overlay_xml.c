@@ -16,6 +16,7 @@
 #include "base/slice.h"
 #include "io/addr.h"
 #include "io/err.h"
+#include "io/late_lib.h"
 
 #define NAMESPACE "urn:ietf:params:xml:ns:p2p:overlay" /* [ENR-15] */
 #define PERIOD_MIN_S 10u                               /* [GAP-120] */
@@ -28,12 +29,36 @@
   16384u /* characters of one text or attribute: base64 of TORC_CERT_MAX_BYTES fits */
 #define TYPE_COUNT_MAX 65536u
 #define TYPE_SIZE_MAX 65000u
-#define TYPE_LIFETIME_DEFAULT_S 604800u /* max-lifetime absent: a week, as the draft's own types \
-                                         */
-#define PRIVATE_TYPE_FIRST 0xf00000u    /* [GAP-143] */
+#define TYPE_LIFETIME_DEFAULT_S                                                               \
+  604800u                            /* max-lifetime absent: a week, as the draft's own types \
+                                      */
+#define PRIVATE_TYPE_FIRST 0xf00000u /* [GAP-143] */
 #define PRIVATE_TYPE_LAST 0xfffffeu
 
+/* libxml2 is opened by the first document. */
+#define XML_FUNCTIONS(X) \
+  X(xmlNewParserCtxt)    \
+  X(xmlCtxtReadMemory)   \
+  X(xmlStopParser)       \
+  X(xmlCtxtGetLastError) \
+  X(xmlFreeParserCtxt)   \
+  X(xmlDocGetRootElement) X(xmlFreeDoc) X(xmlGetNoNsProp) X(xmlNodeGetContent) X(xmlGetLineNo)
+
+typedef struct xml_lib {
+#define X(name) __typeof__(name) *name;
+  XML_FUNCTIONS(X)
+#undef X
+  xmlFreeFunc *free_func; /* a variable of libxml2 */
+} xml_lib;
+
+static const torc_late_symbol xml_symbols[] = {
+#define X(name) {#name, offsetof(xml_lib, name)},
+    XML_FUNCTIONS(X)
+#undef X
+        {"xmlFree", offsetof(xml_lib, free_func)}};
+
 typedef struct parse { /* one run over one document */
+  const xml_lib *xml;
   torc_overlay *o;
   char *err;
   size_t err_cap;
@@ -41,16 +66,18 @@ typedef struct parse { /* one run over one document */
 } parse;
 
 typedef struct parser_state { /* what the SAX hooks tell us */
+  const xml_lib *xml;
   bool has_dtd;
 } parser_state;
 
 static int fail_at(const parse *ps, const xmlNode *node, const char *what) {
-  return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s", xmlGetLineNo(node), what);
+  return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s",
+                   ps->xml->xmlGetLineNo(node), what);
 }
 
 static int fail_named(const parse *ps, const xmlNode *node, const char *what, const char *name) {
-  return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s %.64s", xmlGetLineNo(node),
-                   what, name);
+  return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s %.64s",
+                   ps->xml->xmlGetLineNo(node), what, name);
 }
 
 /* [ENR-15] [GAP-127] the namespace is optional on input; elements of another one are not ours. */
@@ -65,8 +92,9 @@ static bool is_named(const xmlNode *node, const char *name) {
 
 /* Copies attribute `name`; TORC_ERR_NOTFOUND if there is none. White space at both ends is dropped.
  */
-static int get_attribute(const xmlNode *node, const char *name, char *out, size_t cap) {
-  xmlChar *value = xmlGetNoNsProp(node, (const xmlChar *)name);
+static int get_attribute(const parse *ps, const xmlNode *node, const char *name, char *out,
+                         size_t cap) {
+  xmlChar *value = ps->xml->xmlGetNoNsProp(node, (const xmlChar *)name);
   if (value == NULL) {
     return TORC_ERR_NOTFOUND;
   }
@@ -85,28 +113,28 @@ static int get_attribute(const xmlNode *node, const char *name, char *out, size_
     out[len] = '\0';
     rc = 0;
   }
-  xmlFree(value);
+  (*ps->xml->free_func)(value);
   return rc;
 }
 
 static int need_attribute(const parse *ps, const xmlNode *node, const char *name, char *out,
                           size_t cap) {
-  int rc = get_attribute(node, name, out, cap);
+  int rc = get_attribute(ps, node, name, out, cap);
   if (rc == TORC_ERR_NOTFOUND || (rc == 0 && out[0] == '\0')) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s needs the attribute %s",
-                     xmlGetLineNo(node), (const char *)node->name, name);
+                     ps->xml->xmlGetLineNo(node), (const char *)node->name, name);
   }
   if (rc != 0) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
-                     "line %ld: the attribute %s of %s is too long", xmlGetLineNo(node), name,
-                     (const char *)node->name);
+                     "line %ld: the attribute %s of %s is too long", ps->xml->xmlGetLineNo(node),
+                     name, (const char *)node->name);
   }
   return 0;
 }
 
 /* The text of an element without any white space. */
 static int get_text(const parse *ps, const xmlNode *node, char *out, size_t cap) {
-  xmlChar *value = xmlNodeGetContent(node);
+  xmlChar *value = ps->xml->xmlNodeGetContent(node);
   if (value == NULL) {
     return TORC_ERR_NOMEM;
   }
@@ -117,7 +145,7 @@ static int get_text(const parse *ps, const xmlNode *node, char *out, size_t cap)
       len++;
     }
   }
-  xmlFree(value);
+  (*ps->xml->free_func)(value);
   if (len >= cap) {
     return fail_named(ps, node, "too much text in", (const char *)node->name);
   }
@@ -156,8 +184,8 @@ static int read_number(const char *text, uint64_t min, uint64_t max, uint64_t *o
 static int number_fault(const parse *ps, const xmlNode *node, const char *what, uint64_t min,
                         uint64_t max) {
   return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
-                   "line %ld: %s must be a number from %llu to %llu", xmlGetLineNo(node), what,
-                   (unsigned long long)min, (unsigned long long)max);
+                   "line %ld: %s must be a number from %llu to %llu", ps->xml->xmlGetLineNo(node),
+                   what, (unsigned long long)min, (unsigned long long)max);
 }
 
 static int text_number(const parse *ps, const xmlNode *node, uint64_t min, uint64_t max,
@@ -267,7 +295,7 @@ static int read_required_usage(const parse *ps, const xmlNode *node) {
 /* [ENR-21] [GAP-128] attribute or child `url`; https only. */
 static int read_credential_server(const parse *ps, const xmlNode *node) {
   char url[1024];
-  int rc = get_attribute(node, "url", url, sizeof url);
+  int rc = get_attribute(ps, node, "url", url, sizeof url);
   if (rc == TORC_ERR_NOTFOUND) {
     for (const xmlNode *child = node->children; child != NULL; child = child->next) {
       if (is_named(child, "url")) {
@@ -301,7 +329,7 @@ static int read_endpoint(const parse *ps, const xmlNode *node, torc_endpoint *ou
   }
   out->port = (uint16_t)port;
   char id[TORC_ID_HEX_LEN + 2];
-  rc = get_attribute(node, "peer-id", id, sizeof id);
+  rc = get_attribute(ps, node, "peer-id", id, sizeof id);
   if (rc == TORC_ERR_NOTFOUND) {
     return 0;
   }
@@ -368,7 +396,7 @@ static int read_type_words(const parse *ps, const xmlNode *node, torc_type_def *
   if (t->rule == TORC_RULE_USER_NODE_MATCH && t->model != TORC_TYPE_DICTIONARY) {
     return fail_at(ps, node, "access user-node-match is for dictionaries only");
   }
-  rc = get_attribute(node, "find", word, sizeof word);
+  rc = get_attribute(ps, node, "find", word, sizeof word);
   if (rc == 0 && strcmp(word, "yes") != 0 && strcmp(word, "no") != 0) {
     rc = TORC_ERR_FORMAT;
   }
@@ -406,7 +434,7 @@ static int read_type(parse *ps, const xmlNode *node) {
   if (rc == 0) {
     rc = attribute_number(ps, node, "max-size", 1, TYPE_SIZE_MAX, &size);
   }
-  if (rc == 0 && get_attribute(node, "max-lifetime", text, sizeof text) != TORC_ERR_NOTFOUND) {
+  if (rc == 0 && get_attribute(ps, node, "max-lifetime", text, sizeof text) != TORC_ERR_NOTFOUND) {
     rc = attribute_number(ps, node, "max-lifetime", 1, UINT32_MAX, &lifetime);
   }
   if (rc != 0) {
@@ -535,7 +563,7 @@ static int read_attributes(parse *ps, const xmlNode *overlay) {
   if (!torc_host_valid(ps->o->name)) { /* [ARC-20] */
     return fail_at(ps, overlay, "the overlay name does not look like a DNS name");
   }
-  if (get_attribute(overlay, "expiration", text, sizeof text) != TORC_ERR_NOTFOUND) {
+  if (get_attribute(ps, overlay, "expiration", text, sizeof text) != TORC_ERR_NOTFOUND) {
     uint64_t v = 0;
     rc = attribute_number(ps, overlay, "expiration", 1, UINT32_MAX, &v);
     ps->o->expiration_s = (uint32_t)v;
@@ -575,7 +603,7 @@ static int choose_overlay(const parse *ps, const xmlNode *root, const char *name
   while (node != NULL) {
     char text[256] = "";
     if (is_named(node, "overlay")) {
-      int rc = get_attribute(node, "name", text, sizeof text);
+      int rc = get_attribute(ps, node, "name", text, sizeof text);
       if (name == NULL || (rc == 0 && strcasecmp(text, name) == 0)) {
         found = node;
         num++;
@@ -609,7 +637,7 @@ static void on_dtd(void *ctx, const xmlChar *name, const xmlChar *external, cons
   xmlParserCtxtPtr parser = ctx;
   parser_state *state = parser->_private;
   state->has_dtd = true;
-  xmlStopParser(parser);
+  state->xml->xmlStopParser(parser);
 }
 
 static int document_fault(const parse *ps, xmlParserCtxtPtr parser, const parser_state *state) {
@@ -617,7 +645,7 @@ static int document_fault(const parse *ps, xmlParserCtxtPtr parser, const parser
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
                      "a document type declaration is not accepted");
   }
-  const xmlError *e = xmlCtxtGetLastError(parser);
+  const xmlError *e = ps->xml->xmlCtxtGetLastError(parser);
   if (e == NULL || e->message == NULL) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "not an XML document");
   }
@@ -629,33 +657,38 @@ int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const cha
                        size_t err_cap) {
   memset(out, 0, sizeof *out);
   out->require_signature = true;
-  parse ps = {.o = out, .err = err, .err_cap = err_cap};
+  xml_lib lib;
+  parse ps = {.xml = &lib, .o = out, .err = err, .err_cap = err_cap};
   if (len == 0 || len > TORC_OVERLAY_XML_MAX) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap, "the document is empty or larger than 1 MiB");
   }
-  xmlParserCtxtPtr parser = xmlNewParserCtxt();
+  int rc = torc_late_lib_open(TORC_SONAME_XML2, xml_symbols, TORC_ARRAY_LEN(xml_symbols), &lib, err,
+                              err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  xmlParserCtxtPtr parser = lib.xmlNewParserCtxt();
   if (parser == NULL) {
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
   }
-  parser_state state = {0};
+  parser_state state = {.xml = &lib};
   parser->_private = &state;
   parser->sax->internalSubset = on_dtd;
   /* [ENR-11] strict; [ENR-14] libxml2 reads UTF-8 and what the declaration names. */
   int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA |
                 XML_PARSE_BIG_LINES;
-  xmlDocPtr doc = xmlCtxtReadMemory(parser, xml, (int)len, NULL, NULL, options);
-  int rc = 0;
+  xmlDocPtr doc = lib.xmlCtxtReadMemory(parser, xml, (int)len, NULL, NULL, options);
   if (doc == NULL || state.has_dtd) {
     rc = document_fault(&ps, parser, &state);
   } else {
     const xmlNode *overlay = NULL;
-    rc = choose_overlay(&ps, xmlDocGetRootElement(doc), name, &overlay);
+    rc = choose_overlay(&ps, lib.xmlDocGetRootElement(doc), name, &overlay);
     if (rc == 0) {
       rc = read_overlay(&ps, overlay);
     }
   }
-  xmlFreeDoc(doc);
-  xmlFreeParserCtxt(parser);
+  lib.xmlFreeDoc(doc);
+  lib.xmlFreeParserCtxt(parser);
   if (rc != 0) {
     torc_overlay_clear(out);
   }

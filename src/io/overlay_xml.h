@@ -1,8 +1,10 @@
-/* The overlay configuration document [ENR-10..26] [GAP-121] [GAP-127..131], parsed with libxml2.
+/* The overlay configuration document [ENR-10..26] [GAP-121] [GAP-127..131], parsed with libxml2,
+ * which is opened by the first call.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_OVERLAY_XML_H
 #define TORC_IO_OVERLAY_XML_H
 
+#include "base/cursor.h"
 #include "torc/node.h"
 
 #define TORC_OVERLAY_ROOTS_MAX 8
@@ -37,6 +39,14 @@ int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const cha
                        size_t err_cap) TORC_MUST_CHECK;
 int torc_overlay_load(torc_overlay *out, const char *path, const char *name, char *err,
                       size_t err_cap) TORC_MUST_CHECK;
+/* The same in a child process: the parser, the libraries it brings and what it might be made to do
+ * are gone with it. Only while the program has a single thread. */
+int torc_overlay_load_apart(torc_overlay *out, const char *path, const char *name, char *err,
+                            size_t err_cap) TORC_MUST_CHECK;
+/* How the child writes down what it has read, and what the parent accepts: TORC_ERR_FORMAT,
+ * TORC_ERR_SHORT, TORC_ERR_NOMEM leave *out empty. */
+void torc_overlay_put(torc_wr *wr, const torc_overlay *o);
+int torc_overlay_get(torc_overlay *out, torc_slice bytes) TORC_MUST_CHECK;
 void torc_overlay_clear(torc_overlay *o);
 
 #endif

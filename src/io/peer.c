@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "io/err.h"
+#include "io/peer_from.h"
 #include "io/peer_impl.h"
 
 #define MAP_EXTRA (64u << 20) /* of the database beyond twice the values: pages being rewritten */
@@ -16,6 +17,7 @@
 typedef struct build { /* what the steps of torc_peer_new share */
   torc_peer *p;
   torc_peer_config cfg;
+  torc_overlay *overlay; /* read before; NULL: read here */
   const torc_net_limits *limits;
   char *err;
   size_t err_cap;
@@ -30,20 +32,29 @@ static int missing(const build *b, const char *what) {
                    "the configuration does not say which %s to use", what);
 }
 
-/* [SEC-01] Overlay, root certificates, own certificate and key. */
-static int read_files(build *b) {
-  torc_peer *p = b->p;
+static int read_overlay(build *b) {
+  if (b->overlay != NULL) {
+    b->p->overlay = *b->overlay;
+    *b->overlay = (torc_overlay){.name = ""};
+    return 0;
+  }
   if (b->cfg.overlay_file == NULL) {
     return missing(b, "overlay configuration file");
   }
+  return torc_overlay_load(&b->p->overlay, b->cfg.overlay_file, b->cfg.overlay_name, b->err,
+                           b->err_cap);
+}
+
+/* [SEC-01] Overlay, root certificates, own certificate and key. */
+static int read_files(build *b) {
+  torc_peer *p = b->p;
   if (b->cfg.cert_file == NULL) {
     return missing(b, "certificate file");
   }
   if (b->cfg.key_file == NULL) {
     return missing(b, "private key file");
   }
-  int rc =
-      torc_overlay_load(&p->overlay, b->cfg.overlay_file, b->cfg.overlay_name, b->err, b->err_cap);
+  int rc = read_overlay(b);
   if (rc != 0) {
     return rc;
   }
@@ -224,14 +235,14 @@ static int put_together(build *b) {
   return rc;
 }
 
-int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_net_limits *limits,
-                       char *err, size_t err_cap) {
+int torc_peer_new_from(torc_peer **out, const torc_peer_config *cfg, torc_overlay *overlay,
+                       const torc_net_limits *limits, char *err, size_t err_cap) {
   if (cfg->size < offsetof(torc_peer_config, state_dir) || cfg->size > sizeof *cfg) {
     return torc_fail(TORC_ERR_INVALID, err, err_cap,
                      "the configuration was not made with TORC_PEER_CONFIG_INIT");
   }
   torc_peer *p = calloc(1, sizeof *p);
-  build b = {.p = p, .limits = limits, .err = err, .err_cap = err_cap};
+  build b = {.p = p, .overlay = overlay, .limits = limits, .err = err, .err_cap = err_cap};
   if (p == NULL) {
     return no_memory(&b);
   }
@@ -249,8 +260,13 @@ int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_
   return 0;
 }
 
+int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_net_limits *limits,
+                       char *err, size_t err_cap) {
+  return torc_peer_new_from(out, cfg, NULL, limits, err, err_cap);
+}
+
 int torc_peer_new(torc_peer **out, const torc_peer_config *cfg, char *err, size_t err_cap) {
-  return torc_peer_new_with(out, cfg, NULL, err, err_cap);
+  return torc_peer_new_from(out, cfg, NULL, NULL, err, err_cap);
 }
 
 /* Runs the loop until libuv has let go of every handle of ours; others may remain. */
