@@ -81,7 +81,10 @@ static void test_steps(void **state) {
   assert_peer(c.via, 0x7000);
   assert_true(topofake_find(&f, FAKE_CONNECT, 0, 0x2000, &c));
   assert_true(topofake_find(&f, FAKE_CONNECT, 0, 0xc000, &c));
-  /* Nothing is copied to the new replicas: they hold it from the admitting peer. */
+  /* The admitting peer holds the range; the second replica gets it. */
+  assert_true(topofake_find(&f, FAKE_TRANSFER, 0, 0x9000, &c));
+  assert_peer(c.from, 0x3000);
+  assert_peer(c.to, 0x5000);
   assert_int_equal(topofake_count(&f, FAKE_TRANSFER, 0), 0);
   topofake_clear(&f);
 }

@@ -49,7 +49,8 @@ static void put_all(toposim *sim) {
 
 static void put_some(toposim *sim, size_t n) {
   for (size_t i = 0; i < n; i++) {
-    toposim_put(sim, any_peer(sim), below(sim, NUM_KEYS));
+    size_t from = any_peer(sim);
+    toposim_put(sim, from, below(sim, NUM_KEYS));
   }
 }
 
@@ -175,8 +176,10 @@ static void test_kill_any_time(void **state) {
     toposim_kill(sim, ring[(first + 1) % num]);
     toposim_run(sim, TORC_SEC(2) + below(sim, TORC_SEC(2)));
     assert_int_equal(toposim_missing(sim), 0);
-    toposim_start(sim, ring[first], any_peer(sim), below(sim, 2) == 0);
-    toposim_start(sim, ring[(first + 1) % num], any_peer(sim), below(sim, 2) == 0);
+    for (size_t i = 0; i < 2; i++) {
+      bool keep = below(sim, 2) == 0;
+      toposim_start(sim, ring[(first + i) % num], any_peer(sim), keep);
+    }
     assert_right(toposim_settle(sim, TORC_SEC(5)));
   }
   toposim_free(sim);

@@ -139,30 +139,17 @@ void torc_ring_replicas_missed(torc_topology *t, const torc_id *id) {
   }
 }
 
-/* Position of `id` among the peers listed after the sender; the count if it is not listed. */
-static size_t listed_at(const torc_ring_heard *heard, const torc_id *ap, const torc_id *id) {
-  torc_id dist = torc_id_distance(ap, id);
-  size_t nearer = 0;
-  bool is_there = false;
-  for (size_t i = 0; i < heard->num; i++) {
-    torc_id other = torc_id_distance(ap, &heard->ids[i]);
-    is_there = is_there || torc_id_eq(&heard->ids[i], id);
-    nearer += torc_id_cmp(&other, &dist) < 0 ? 1 : 0;
-  }
-  return is_there ? nearer : heard->num;
-}
-
-/* The admitting peer has the data, and so have its own first replicas: they hold its former range,
- * which included this one. */
-void torc_ring_replicas_inherit(torc_topology *t, const torc_id *ap, const torc_ring_heard *heard) {
+/* The admitting peer has just given the range away and keeps it [GAP-119]: it needs no copy. Only
+ * for a peer that brought no data of its own. The second replica is not trusted to be up to date:
+ * the admitting peer may not have finished with it. */
+void torc_ring_replicas_inherit(torc_topology *t, const torc_id *ap) {
+  torc_ring_replica *r;
   t->num_replicas = 0;
   rebuild(t);
-  for (size_t i = 0; i < t->num_replicas; i++) {
-    torc_ring_replica *r = &t->replicas[i];
-    if (torc_id_eq(&r->id, ap) || listed_at(heard, ap, &r->id) + 1 < t->params.num_replicas) {
-      r->is_synced = true;
-      r->synced_from = t->range_from;
-    }
+  r = replica_find(t, ap);
+  if (r != NULL) {
+    r->is_synced = true;
+    r->synced_from = t->range_from;
   }
 }
 
@@ -198,8 +185,10 @@ size_t torc_ring_replicas(const torc_topology *t, const torc_id *resource,
 }
 
 /* A store from an earlier run may be newer than what the ring serves: each of the predecessors
- * whose copies this peer should hold gets them back, once. */
+ * whose copies this peer should hold gets them back, once. From one to the next by what they
+ * announce: right after the join the own table is still full of holes. */
 void torc_ring_restore_pump(torc_topology *t) {
+  torc_id at = t->range_from;
   if (t->restores_left == 0) {
     return;
   }
@@ -208,12 +197,14 @@ void torc_ring_restore_pump(torc_topology *t) {
     return;
   }
   for (size_t i = 0; i < t->params.num_replicas && t->restores_left > 0; i++) {
-    const torc_ring_member *pred = torc_ring_pred(t, i);
-    torc_ring_member *m;
-    if (pred == NULL || pred->is_restored || pred->heard == 0) {
+    torc_ring_member *m = torc_ring_member_find(t, &at);
+    if (m == NULL || !torc_id_is_peer(&m->first_pred)) {
+      return;
+    }
+    at = m->first_pred;
+    if (m->is_restored) {
       continue;
     }
-    m = torc_ring_member_find(t, &pred->id);
     m->is_restored = true;
     t->restores_left--;
     if (torc_ring_transfer(t, TORC_OP_RESTORE_TRANSFER, 0, &m->id, &m->first_pred, &m->id) != 0) {

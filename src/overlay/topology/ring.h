@@ -420,8 +420,8 @@ void torc_ring_handoff_check(torc_topology *t);
 /* replicate.c: who must hold copies, and deleting [CHD-35] [CHD-37]. */
 void torc_ring_replicas_pump(torc_topology *t, torc_time *next);
 void torc_ring_replica_transferred(torc_topology *t, const torc_ring_op *op, int rc);
-/* After a join: which successors hold the range already, as the admitting peer's replicas. */
-void torc_ring_replicas_inherit(torc_topology *t, const torc_id *ap, const torc_ring_heard *heard);
+/* After a join: the admitting peer holds the range already. */
+void torc_ring_replicas_inherit(torc_topology *t, const torc_id *ap);
 void torc_ring_replicas_missed(torc_topology *t, const torc_id *id);
 void torc_ring_replicas_stale(torc_topology *t, const torc_id *id); /* NULL: all of them */
 bool torc_ring_replicas_idle(const torc_topology *t);

@@ -249,7 +249,7 @@ static void take_over(torc_topology *t, const torc_id *ap, const torc_ring_heard
   m = torc_ring_member_add(t, ap, true);
   torc_ring_set_state(t, TORC_TOPO_JOINED);
   if (!t->join.has_data) {
-    torc_ring_replicas_inherit(t, ap, heard);
+    torc_ring_replicas_inherit(t, ap);
   }
   if (m != NULL) {
     m->heard = torc_ring_now(t);
