@@ -8,6 +8,7 @@
 #include "authority/show.h"
 #include "base/id.h"
 #include "options.h"
+#include "overlay/topology/topology.h"
 
 static const char usage[] =
     "usage: torc-authority init DIR --overlay NAME [--algorithm chord-128-2-8|full-mesh]\n"
@@ -46,6 +47,13 @@ static int run_init(options *o) {
   if (strlen(o->overlay) >= sizeof o->config.name ||
       strlen(o->algorithm) >= sizeof o->config.algorithm) {
     return failed("make the overlay", "the name or the algorithm is too long");
+  }
+  const torc_topology_ops *ops = NULL;
+  torc_topology_params params;
+  if (torc_topology_find(o->algorithm, &ops, &params) != 0) {
+    (void)fprintf(stderr, "torc-authority: --algorithm '%s': %s\n", o->algorithm,
+                  torc_topology_explain(o->algorithm));
+    return EXIT_USAGE;
   }
   (void)snprintf(o->config.name, sizeof o->config.name, "%s", o->overlay);
   (void)snprintf(o->config.algorithm, sizeof o->config.algorithm, "%s", o->algorithm);

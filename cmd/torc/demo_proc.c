@@ -83,12 +83,24 @@ static void become(char *const argv[], int out, int err, bool dies_with_parent, 
   _exit(127);
 }
 
+/* Signals wait until the child has its own ways with them: one that our handler took there would be
+ * lost. */
 static pid_t spawn(const demo *d, char *const argv[], int out, int err) {
   pid_t parent = getpid();
+  sigset_t all;
+  sigset_t before;
+  (void)sigfillset(&all);
+  (void)sigprocmask(SIG_BLOCK, &all, &before);
   pid_t pid = fork();
   if (pid == 0) {
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     become(argv, out, err, !d->keep, parent);
   }
+  (void)sigprocmask(SIG_SETMASK, &before, NULL);
   return pid;
 }
 
