@@ -16,4 +16,5 @@ targets=()
 if [ $# -gt 0 ]; then
   targets=(--target "$@")
 fi
-cmake --build "build/$preset" -j "$(nproc)" "${targets[@]}"
+# Keeps going after an error: what can be built is, and every error is shown.
+cmake --build "build/$preset" -j "$(nproc)" "${targets[@]}" -- -k 0
