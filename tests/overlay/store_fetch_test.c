@@ -252,6 +252,12 @@ static void malformed_is_refused(void **state) {
   assert_int_equal(torc_store_fetch(h.store, torc_slice_of(buf, len), h.now, &out),
                    TORC_ERR_NOTFOUND);
   assert_int_equal(out.len, 0);
+  /* FET-07: the range begins behind its end. */
+  len = hs_spec_payload(&h, &h.res, &(hs_spec){.type = HS_LIST, .first = 1, .last = 2}, 1, buf,
+                        sizeof buf);
+  buf[len - 5] = 3;
+  assert_int_equal(torc_store_fetch(h.store, torc_slice_of(buf, len), h.now, &out),
+                   TORC_ERR_FORMAT);
   torc_buf_clear(&out);
   hs_clear(&h);
 }
@@ -413,7 +419,7 @@ int main(void) {
       TORC_TEST("GAP-86 GAP-88 a sparse array is bounded", sparse_is_bounded),
       TORC_TEST("R-41 FET-08 STO-27 GAP-08 keys longer than a backend's", long_keys_in_order),
       TORC_TEST("STO-31 FET-09 GAP-98 expired values are not answered", expired_is_not_answered),
-      TORC_TEST("FET-12 R-21 R-22 GAP-89 what is no FETCH", malformed_is_refused),
+      TORC_TEST("FET-07 FET-12 R-21 R-22 R-26 GAP-89 what is no FETCH", malformed_is_refused),
       TORC_TEST("FND-01 FND-04 GAP-105 nearest clockwise inside the range",
                 find_is_nearest_clockwise),
       TORC_TEST("FND-01 FND-11 GAP-105 walking the ring", find_walks_the_ring),

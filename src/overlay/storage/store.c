@@ -193,8 +193,6 @@ void torc_write_result_fail(torc_store *s, torc_write_result *r, uint16_t code,
       st->refused_413++;
       break;
   }
-  TORC_LOG(s->log, TORC_LOG_DEBUG, "store:refused", TORC_F_U64("code", code),
-           TORC_F_STR("why", detail));
 }
 
 /* Expiry. */
