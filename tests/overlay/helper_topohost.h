@@ -43,16 +43,16 @@ size_t toposim_add(toposim *sim, const torc_id *id, bool is_bootstrap);
 /* Starts (or starts again) a peer that founds a ring (TOPOSIM_NONE) or joins through another one.
  * keep_store: its data survive. A joiner whose state becomes DISCONNECTED before it has ever joined
  * is started again like the node would. */
-void toposim_start(toposim *sim, size_t peer, size_t bootstrap, bool keep_store);
-int toposim_try_start(toposim *sim, size_t peer, size_t bootstrap);
-void toposim_leave(toposim *sim, size_t peer);
-void toposim_kill(toposim *sim, size_t peer);       /* links break within a few ms */
-void toposim_freeze(toposim *sim, size_t peer);     /* silent: links stay, nothing is answered */
+void toposim_start(toposim *sim, size_t which, size_t bootstrap, bool keep_store);
+int toposim_try_start(toposim *sim, size_t which, size_t bootstrap);
+void toposim_leave(toposim *sim, size_t which);
+void toposim_kill(toposim *sim, size_t which);      /* links break within a few ms */
+void toposim_freeze(toposim *sim, size_t which);    /* silent: links stay, nothing is answered */
 void toposim_cut(toposim *sim, size_t a, size_t b); /* breaks one link */
 void toposim_forbid(toposim *sim, size_t a, size_t b,
                     bool on); /* no link between the two can be made */
 /* Splits the network: peers with different `side` cannot hear each other. */
-void toposim_side(toposim *sim, size_t peer, unsigned side);
+void toposim_side(toposim *sim, size_t which, unsigned side);
 void toposim_set_loss(toposim *sim, unsigned permille);
 void toposim_run(toposim *sim, torc_time duration);
 /* Runs until ring and data are right, at most `limit`. NULL, or what is wrong. */
@@ -64,7 +64,7 @@ const char *toposim_settle_ring(toposim *sim, torc_time limit);
  * answered. */
 void toposim_put(toposim *sim, size_t from, size_t key);
 uint32_t toposim_answered(const toposim *sim, size_t key);
-uint32_t toposim_held(const toposim *sim, size_t peer, size_t key);
+uint32_t toposim_held(const toposim *sim, size_t which, size_t key);
 /* Number of answered keys that the responsible peer of their side does not hold up to date. */
 size_t toposim_missing(toposim *sim);
 /* Looks a random key up from a random peer; false: it did not reach the responsible peer. *hops is
@@ -72,14 +72,14 @@ size_t toposim_missing(toposim *sim);
 bool toposim_lookup(toposim *sim, unsigned *hops);
 
 size_t toposim_num(const toposim *sim);
-bool toposim_is_alive(const toposim *sim, size_t peer);
-torc_id toposim_id(const toposim *sim, size_t peer);
+bool toposim_is_alive(const toposim *sim, size_t which);
+torc_id toposim_id(const toposim *sim, size_t which);
 torc_id toposim_key(const toposim *sim, size_t key);
-torc_topology *toposim_topo(toposim *sim, size_t peer);
+torc_topology *toposim_topo(toposim *sim, size_t which);
 const torc_topology_ops *toposim_ops(const toposim *sim);
-torc_topology_view toposim_view(const toposim *sim, size_t peer);
-torc_topology_state toposim_state(const toposim *sim, size_t peer);
-torc_time toposim_joined_at(const toposim *sim, size_t peer);
+torc_topology_view toposim_view(const toposim *sim, size_t which);
+torc_topology_state toposim_state(const toposim *sim, size_t which);
+torc_time toposim_joined_at(const toposim *sim, size_t which);
 /* Peers in ring order among the living of `side`; returns how many. */
 size_t toposim_ring(const toposim *sim, unsigned side, size_t out[TOPOSIM_PEERS_MAX]);
 /* NULL, or what is wrong with the rings (one per side) or with the data; static text. */
@@ -90,7 +90,7 @@ void toposim_link(toposim *sim, size_t a, size_t b);
 bool toposim_is_linked(const toposim *sim, size_t a, size_t b);
 /* Injects a request that `from` (any id) sends over its link to `peer`; returns the answer's code.
  */
-uint16_t toposim_inject(toposim *sim, size_t peer, const torc_id *from, torc_method method,
+uint16_t toposim_inject(toposim *sim, size_t which, const torc_id *from, torc_method method,
                         torc_slice payload);
 
 #endif

@@ -344,7 +344,8 @@ bool torc_ring_wants_link(const torc_topology *t, const torc_id *peer) {
            torc_id_eq(peer, &t->owed_peer) || (m->heard != 0 && torc_ring_now(t) < until);
   }
   c = torc_ring_cand_find(t, peer);
-  return (c != NULL && c->state != TORC_CAND_UNREACHABLE) || join_wants(t, peer) ||
+  return (c != NULL && (c->state == TORC_CAND_CONNECTING || c->state == TORC_CAND_CONFIRMING)) ||
+         join_wants(t, peer) ||
          (t->handoff.stage != TORC_HANDOFF_NONE && torc_id_eq(&t->handoff.jp, peer)) ||
          torc_id_eq(peer, &t->owed_peer) || torc_id_eq(peer, &t->gap_peer);
 }
