@@ -80,17 +80,9 @@ static int verify_peer(X509_STORE_CTX *store, void *arg) {
   torc_tls_ctx *ctx = arg;
   SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
   torc_tls *t = SSL_get_app_data(ssl);
-  X509 *x = X509_STORE_CTX_get0_cert(store);
-  uint8_t *der = NULL;
-  int len = x == NULL ? -1 : i2d_X509(x, &der);
-  if (len <= 0) {
-    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
-    snprintf(t->why, sizeof t->why, "no certificate");
-    return 0;
-  }
   torc_cert *cert = NULL;
-  int rc = torc_pki_accept(ctx->pki, torc_slice_of(der, (size_t)len), &cert, t->why, sizeof t->why);
-  OPENSSL_free(der);
+  int rc = torc_pki_accept_parsed(ctx->pki, X509_STORE_CTX_get0_cert(store), &cert, t->why,
+                                  sizeof t->why);
   if (rc != 0) {
     X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
     return 0;

@@ -317,9 +317,6 @@ static int read_time(const ASN1_TIME *t, torc_wall *out) {
 }
 
 static const char *read_cert(const torc_pki *p, X509 *x, torc_cert *c) {
-  if (!is_canonical(x, c->der)) {
-    return "not in distinguished encoding";
-  }
   const char *why = check_issuer(p, x);
   if (why == NULL) {
     why = check_profile(x);
@@ -347,20 +344,13 @@ static const char *read_cert(const torc_pki *p, X509 *x, torc_cert *c) {
   return NULL;
 }
 
-int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err, size_t err_cap) {
-  if (der.len > TORC_CERT_MAX_BYTES) {
-    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "certificate larger than %d bytes",
-                     TORC_CERT_MAX_BYTES);
-  }
-  X509 *x = parse_der(der);
-  if (x == NULL) {
-    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "not an X.509 certificate");
-  }
+/* `der` is what `x` encodes to. */
+static int accept_parsed(const torc_pki *p, X509 *x, torc_slice der, torc_cert **out, char *err,
+                         size_t err_cap) {
   int rc = 0;
   cert_object *o = calloc(1, sizeof *o + der.len);
   if (o == NULL) {
-    rc = torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
-    goto out;
+    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
   }
   memcpy(o->der, der.p, der.len);
   o->cert.refs = 1;
@@ -380,7 +370,46 @@ int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *er
 out:
   ERR_clear_error();
   torc_cert_free(o == NULL ? NULL : &o->cert);
+  return rc;
+}
+
+static int too_large(char *err, size_t err_cap) {
+  return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "certificate larger than %d bytes",
+                   TORC_CERT_MAX_BYTES);
+}
+
+int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err, size_t err_cap) {
+  if (der.len > TORC_CERT_MAX_BYTES) {
+    return too_large(err, err_cap);
+  }
+  X509 *x = parse_der(der);
+  if (x == NULL) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "not an X.509 certificate");
+  }
+  int rc = 0;
+  if (is_canonical(x, der)) {
+    rc = accept_parsed(p, x, der, out, err, err_cap);
+  } else {
+    rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "not in distinguished encoding");
+  }
   X509_free(x);
+  return rc;
+}
+
+int torc_pki_accept_parsed(const torc_pki *p, void *x509, torc_cert **out, char *err,
+                           size_t err_cap) {
+  uint8_t *der = NULL;
+  int len = x509 == NULL ? -1 : i2d_X509(x509, &der);
+  int rc = 0;
+  if (len <= 0) {
+    rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "no certificate");
+  } else if (len > TORC_CERT_MAX_BYTES) {
+    rc = too_large(err, err_cap);
+  } else {
+    rc = accept_parsed(p, x509, torc_slice_of(der, (size_t)len), out, err, err_cap);
+  }
+  ERR_clear_error();
+  OPENSSL_free(der);
   return rc;
 }
 

@@ -25,6 +25,10 @@ void *torc_pki_own_x509(const torc_pki *p);              /* X509 *, borrowed */
  * TORC_ERR_CRYPTO with a reason in err. */
 int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err,
                     size_t err_cap) TORC_MUST_CHECK;
+/* The same of one that the TLS library has parsed (X509 *, borrowed): parsing is the dearest part
+ * of a handshake. The key is shared with it. */
+int torc_pki_accept_parsed(const torc_pki *p, void *x509, torc_cert **out, char *err,
+                           size_t err_cap) TORC_MUST_CHECK;
 torc_cert *torc_cert_retain(torc_cert *c);
 void torc_cert_free(torc_cert *c); /* releases one reference; atomic */
 
