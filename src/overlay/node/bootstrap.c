@@ -83,7 +83,7 @@ static int open_endpoint(torc_node *n, endpoint *e, torc_token *token) {
   if (o == NULL) {
     return TORC_ERR_NOMEM;
   }
-  o->o.token = torc_node_token(n);
+  o->o.token = torc_node_token(n) | TORC_TOKEN_OPEN;
   o->o.endpoint = e->ep;
   *token = o->o.token;
   torc_out_push(n, o);

@@ -425,6 +425,7 @@ void torc_connect_link_up(torc_node *n, torc_link *l) {
   while ((c = torc_map_next(&n->conns, &it)) != NULL) {
     if (c->knows_peer && torc_id_eq(&c->peer, &l->peer) && c->in == NULL) {
       l->by_connect = true;
+      l->is_own = l->is_own || !c->is_incoming;
       conn_end(n, c, 0);
     }
   }

@@ -47,10 +47,13 @@
 #define TORC_NODE_COPY_WINDOW 16u /* requests of one transfer under way */
 #define TORC_NODE_TRANSFERS_MAX 64u
 #define TORC_NODE_LISTEN_MAX 16u
-#define TORC_NODE_REDIRECTS_MAX 16u         /* [GAP-31] */
-#define TORC_NODE_DRAIN TORC_SEC(30)        /* an old link is closed by then */
-#define TORC_NODE_SURPLUS_CLOSE TORC_SEC(5) /* */
-#define TORC_NODE_FOUND_TRIES 3u            /* */
+#define TORC_NODE_REDIRECTS_MAX 16u           /* [GAP-31] */
+#define TORC_NODE_DRAIN TORC_SEC(30)          /* an old link is closed by then */
+#define TORC_NODE_BOOTSTRAP_IDLE TORC_SEC(20) /* a way in that is not needed any more */
+#define TORC_TOKEN_OPEN ((torc_token)1 << 62) /* set in the tokens of OPEN */
+#define TORC_NODE_CROSSING TORC_SEC(5)        /* two links dialled from both ends at once */
+#define TORC_NODE_SURPLUS_CLOSE TORC_SEC(5)   /* */
+#define TORC_NODE_FOUND_TRIES 3u              /* */
 #define TORC_NODE_LEARNED_MAX 32u
 
 /* ---- jobs ---- */
@@ -73,10 +76,13 @@ typedef struct torc_link {
   torc_link_kind kind;
   torc_cert *cert;
   torc_token token;
-  bool is_routing;  /* sent an UPDATE or JOIN: no client [GAP-141] */
-  bool by_connect;  /* set up by CONNECT */
-  bool is_draining; /* replaced by a newer link of the same peer */
-  bool is_surplus;  /* 65th client */
+  bool is_routing;   /* sent an UPDATE or JOIN: no client [GAP-141] */
+  bool by_connect;   /* set up by CONNECT */
+  bool is_own;       /* this node asked for it: the other end is no client of it */
+  bool is_bootstrap; /* and dialled it to find or probe the ring */
+  bool is_draining;  /* replaced by a newer link of the same peer */
+  bool is_closing;   /* CLOSE was said */
+  bool is_surplus;   /* 65th client */
   bool is_congested;
   bool is_counted_client;
   uint32_t num_inbound;
@@ -96,6 +102,7 @@ torc_link *torc_link_find(const torc_node *n, torc_link_id id);
 torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer);
 bool torc_link_is_client(const torc_link *l);
 void torc_link_close(torc_node *n, torc_link *l);
+void torc_links_close_all(torc_node *n);
 /* Takes one of the link's unverified errors of this second; false: none left [R-30] (respond.c). */
 bool torc_link_error_allowed(torc_node *n, torc_link *l);
 void torc_links_clear(torc_node *n);

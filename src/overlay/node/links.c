@@ -28,10 +28,19 @@ void torc_link_mark_routing(torc_node *n, torc_link *l) {
 }
 
 void torc_link_close(torc_node *n, torc_link *l) {
-  torc_out *o = torc_out_new(n, TORC_OUT_CLOSE);
+  torc_out *o = l->is_closing ? NULL : torc_out_new(n, TORC_OUT_CLOSE);
   if (o != NULL) {
+    l->is_closing = true;
     o->o.link = l->id;
     torc_out_push(n, o);
+  }
+}
+
+void torc_links_close_all(torc_node *n) {
+  size_t it = 0;
+  torc_link *l = NULL;
+  while ((l = torc_map_next(&n->links, &it)) != NULL) {
+    torc_link_close(n, l);
   }
 }
 
@@ -106,10 +115,19 @@ static bool is_wanted(const torc_node *n, const torc_link *l) {
   if (n->role == TORC_ROLE_CLIENT) {
     return n->has_ap && torc_id_eq(&n->ap, &l->peer);
   }
-  if (n->phase != TORC_PHASE_JOINED || torc_link_is_client(l)) {
+  if (n->phase != TORC_PHASE_JOINED || (torc_link_is_client(l) && !l->is_own)) {
     return true;
   }
   return n->topo_ops->wants_link(n->topo, &l->peer);
+}
+
+/* A member does not stay among its bootstrap peer's clients, whose places are few [GAP-141]. */
+static bool is_idle(const torc_node *n, const torc_link *l) {
+  torc_time limit = n->cfg.idle_close;
+  if (l->is_bootstrap && limit > TORC_NODE_BOOTSTRAP_IDLE) {
+    limit = TORC_NODE_BOOTSTRAP_IDLE;
+  }
+  return n->now - l->last_use >= limit && !is_wanted(n, l);
 }
 
 static void on_link_timer(torc_timer *t, torc_time now) {
@@ -125,7 +143,7 @@ static void on_link_timer(torc_timer *t, torc_time now) {
     torc_link_close(n, l);
     return;
   }
-  if (!is_wanted(n, l) && n->now - l->last_use >= n->cfg.idle_close) {
+  if (is_idle(n, l)) {
     n->stats.links_idle_closed++;
     torc_link_close(n, l);
     return;
@@ -138,15 +156,34 @@ static void on_link_timer(torc_timer *t, torc_time now) {
 
 /* ---- up and down ---- */
 
+static void drain(torc_node *n, torc_link *l) {
+  l->is_draining = true;
+  uncount_client(n, l);
+  torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_NODE_DRAIN));
+}
+
+/* Both ends dialled at the same time, so that each would call another link the newest and close the
+ * other's: the one that the larger peer-id dialled is taken for it, as GAP-74 settles it for
+ * CONNECT. */
+static bool is_crossing(const torc_node *n, const torc_link *old, const torc_link *fresh) {
+  return old->kind == fresh->kind && !old->by_connect && !fresh->by_connect &&
+         old->is_bootstrap != fresh->is_bootstrap && n->now - old->up_at < TORC_NODE_CROSSING &&
+         (torc_id_cmp(&n->self, &fresh->peer) > 0) == old->is_bootstrap;
+}
+
 /* The newest authenticated link of a peer takes all new messages. */
-static void replace_older(torc_node *n, torc_link *old, const torc_link *fresh) {
+static void replace_older(torc_node *n, torc_link *old, torc_link *fresh) {
   n->stats.links_replaced++;
-  if (old->kind == fresh->kind && !old->by_connect) {
-    torc_link_close(n, old);
+  fresh->is_routing = old->is_routing; /* the same peer's standing */
+  if (is_crossing(n, old, fresh)) {
+    (void)!torc_map_put(&n->links_by_peer, &old->peer, old); /* the entry is there */
+    drain(n, fresh);
   } else {
-    torc_timer_arm(&n->timers, &old->timer, torc_time_add(n->now, TORC_NODE_DRAIN));
+    drain(n, old);
+    if (old->kind == fresh->kind && !old->by_connect) {
+      torc_link_close(n, old);
+    }
   }
-  old->is_draining = true;
 }
 
 static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, torc_link **out) {
@@ -160,6 +197,8 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
   l->peer = info->peer;
   l->kind = info->kind;
   l->token = info->token;
+  l->is_bootstrap = (info->token & TORC_TOKEN_OPEN) != 0;
+  l->is_own = l->is_bootstrap;
   l->node = n;
   l->up_at = n->now;
   l->last_in = n->now;
@@ -177,7 +216,14 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
     l->local.family = 1;
     memmove(l->local.addr, l->local.addr + 12, 4);
   }
+  l->cert = info->cert;
   rc = torc_map_put(&n->links, &id, l);
+  if (rc == 0) {
+    rc = torc_map_put(&n->links_by_peer, &l->peer, l);
+    if (rc != 0) {
+      (void)torc_map_del(&n->links, &id);
+    }
+  }
   if (rc != 0) {
     torc_free(n->mem, l);
     return rc;
@@ -194,54 +240,57 @@ static void close_unknown(torc_node *n, torc_link_id id) {
   }
 }
 
+/* A link this node does not want, or cannot have. Takes the certificate's reference. */
+static void refuse_link(torc_node *n, torc_link_id id, const torc_link_info *info, int rc) {
+  close_unknown(n, id);
+  (void)torc_bootstrap_failed(n, info->token, rc);
+  torc_connect_failed(n, info->token, rc);
+  torc_cert_unref(n, info->cert);
+}
+
+static void count_client(torc_node *n, torc_link *l) {
+  if (l->is_routing || l->is_draining || n->role != TORC_ROLE_PEER) {
+    return;
+  }
+  l->is_counted_client = true;
+  n->num_client_links++;
+  if (n->num_client_links > n->cfg.max_client_links && l->token == 0) { /* */
+    l->is_surplus = true;
+    torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_NODE_SURPLUS_CLOSE));
+  }
+}
+
+/* One peer's second link has room beyond the limit, for the time that the first one drains. */
+static bool has_room(const torc_node *n, const torc_link *old) {
+  return n->num_links < n->cfg.max_links || (old != NULL && n->num_links / 2 < n->cfg.max_links);
+}
+
 /* Takes info->cert's reference. [TLS-08] the platform has proved peer and certificate. */
 static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   torc_link *l = NULL;
-  int rc = 0;
   torc_link *old = torc_link_of_peer(n, &info->peer);
-  if (torc_id_eq(&info->peer, &n->self) || !torc_id_is_peer(&info->peer) ||
-      (n->num_links >= n->cfg.max_links && old == NULL)) {
-    close_unknown(n, id);
-    (void)torc_bootstrap_failed(
-        n, info->token, torc_id_eq(&info->peer, &n->self) ? TORC_ERR_EXISTS : TORC_ERR_LIMIT);
-    torc_connect_failed(n, info->token, TORC_ERR_LIMIT);
-    torc_cert_unref(n, info->cert);
+  bool is_self = torc_id_eq(&info->peer, &n->self);
+  if (is_self || !torc_id_is_peer(&info->peer) || !has_room(n, old)) {
+    refuse_link(n, id, info, is_self ? TORC_ERR_EXISTS : TORC_ERR_LIMIT);
     return 0;
   }
-  rc = link_new(n, id, info, &l);
+  int rc = link_new(n, id, info, &l);
   if (rc != 0) {
-    close_unknown(n, id);
-    torc_cert_unref(n, info->cert);
-    return rc;
-  }
-  l->cert = info->cert;
-  l->by_connect = info->token != 0;
-  rc = torc_map_put(&n->links_by_peer, &l->peer, l);
-  if (rc != 0) {
-    (void)torc_map_del(&n->links, &id);
-    close_unknown(n, id);
-    link_free(n, l);
+    n->stats.no_memory++;
+    refuse_link(n, id, info, rc);
     return rc;
   }
   n->num_links++;
   n->stats.links_up++;
+  arm(n, l);
+  torc_connect_link_up(n, l);
   if (old != NULL) {
-    l->is_routing = old->is_routing; /* the same peer's standing */
     replace_older(n, old, l);
   }
-  if (!l->is_routing && n->role == TORC_ROLE_PEER) {
-    l->is_counted_client = true;
-    n->num_client_links++;
-  }
+  count_client(n, l);
   torc_cert_remember(n, l->cert);
   TORC_LOG(n->log, TORC_LOG_DEBUG, "link:up", TORC_F_ID("peer", &l->peer), TORC_F_U64("link", id));
-  arm(n, l);
-  if (n->num_client_links > n->cfg.max_client_links && info->token == 0 && !l->is_routing) {
-    l->is_surplus = true; /* */
-    torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_NODE_SURPLUS_CLOSE));
-  }
   event_link(n, l, true);
-  torc_connect_link_up(n, l);
   torc_bootstrap_link_up(n, l);
   if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
     n->topo_ops->on_link_up(n->topo, &l->peer);
@@ -249,28 +298,24 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   return 0;
 }
 
-static void link_down(torc_node *n, torc_link *l) {
-  bool is_current = torc_link_of_peer(n, &l->peer) == l;
-  torc_id peer = l->peer;
-  (void)torc_map_del(&n->links, &l->id);
-  if (is_current) {
-    (void)torc_map_del(&n->links_by_peer, &l->peer);
+/* Another link of the same peer that nobody has closed yet; the one that came up last. */
+static torc_link *spare(const torc_node *n, const torc_id *peer) {
+  size_t it = 0;
+  torc_link *l = NULL;
+  torc_link *best = NULL;
+  while ((l = torc_map_next(&n->links, &it)) != NULL) {
+    if (!l->is_closing && torc_id_eq(&l->peer, peer) && (best == NULL || l->id > best->id)) {
+      best = l;
+    }
   }
-  n->num_links--;
-  n->stats.links_down++;
-  uncount_client(n, l);
-  TORC_LOG(n->log, TORC_LOG_DEBUG, "link:down", TORC_F_ID("peer", &peer),
-           TORC_F_U64("link", l->id));
-  torc_trans_link_down(n, l->id);
-  event_link(n, l, false);
-  link_free(n, l);
-  if (!is_current) {
-    return;
-  }
+  return best;
+}
+
+static void peer_lost(torc_node *n, const torc_id *peer) {
   if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
-    n->topo_ops->on_link_down(n->topo, &peer);
+    n->topo_ops->on_link_down(n->topo, peer);
   }
-  if (n->role == TORC_ROLE_CLIENT && n->has_ap && torc_id_eq(&n->ap, &peer)) {
+  if (n->role == TORC_ROLE_CLIENT && n->has_ap && torc_id_eq(&n->ap, peer)) {
     n->has_ap = false;
     if (n->phase == TORC_PHASE_JOINED) {
       torc_node_set_phase(n, TORC_PHASE_DISCONNECTED);
@@ -279,8 +324,39 @@ static void link_down(torc_node *n, torc_link *l) {
   }
 }
 
+static void link_down(torc_node *n, torc_link *l) {
+  bool is_current = torc_link_of_peer(n, &l->peer) == l;
+  torc_id peer = l->peer;
+  torc_link *next = NULL;
+  (void)torc_map_del(&n->links, &l->id);
+  n->num_links--;
+  n->stats.links_down++;
+  uncount_client(n, l);
+  TORC_LOG(n->log, TORC_LOG_DEBUG, "link:down", TORC_F_ID("peer", &peer),
+           TORC_F_U64("link", l->id));
+  torc_trans_link_down(n, l->id);
+  event_link(n, l, false);
+  if (is_current) {
+    next = spare(n, &peer);
+  }
+  if (next != NULL) { /* it was draining: now it is the newest again */
+    (void)!torc_map_put(&n->links_by_peer, &peer, next); /* the entry is there */
+    next->is_routing = l->is_routing;
+    next->is_draining = false;
+    arm(n, next);
+    count_client(n, next);
+  } else if (is_current) {
+    (void)torc_map_del(&n->links_by_peer, &peer);
+  }
+  link_free(n, l);
+  if (is_current && next == NULL) {
+    peer_lost(n, &peer);
+  }
+}
+
 int torc_links_input_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   if (id == 0 || info->cert == NULL || torc_link_find(n, id) != NULL) {
+    torc_cert_unref(n, info->cert);
     return TORC_ERR_INVALID;
   }
   return link_up(n, id, info);

@@ -65,6 +65,7 @@ void torc_node_set_phase(torc_node *n, torc_node_phase phase) {
     event(n, TORC_EVENT_DISCONNECTED);
   } else if (phase == TORC_PHASE_LEFT) {
     event(n, TORC_EVENT_LEFT);
+    torc_links_close_all(n);
   }
 }
 

@@ -113,14 +113,6 @@ static void host_close_link(void *ctx, const torc_id *peer) {
   }
 }
 
-static void close_all(torc_node *n) {
-  size_t it = 0;
-  torc_link *l = NULL;
-  while ((l = torc_map_next(&n->links, &it)) != NULL) {
-    torc_link_close(n, l);
-  }
-}
-
 static void rejoin(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
   (void)ctx;
   (void)cookie;
@@ -150,7 +142,6 @@ static void host_state_changed(void *ctx, torc_topology_state state) {
       break;
     case TORC_TOPO_LEFT:
       torc_node_set_phase(n, TORC_PHASE_LEFT);
-      close_all(n);
       break;
     case TORC_TOPO_IDLE:
     case TORC_TOPO_LEAVING:
