@@ -536,7 +536,7 @@ static int go_up(torc_conn *c) {
   torc_timer_stop(&net->timers, &c->timer);
   leave_half_open(c);
   torc_link_info info = {.kind = TORC_LINK_TLS, .peer = c->peer, .cert = c->tls.cert};
-  c->tls.cert = NULL; /* its reference passes on */
+  c->tls.cert = NULL; /* its reference passes on; [TLS-08] it names the last hop from now on */
   local_address(c, info.local_addr);
   if (c->dial != NULL) {
     info.token = c->dial->token;
@@ -596,6 +596,7 @@ static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
       memcpy(c->tls.why, "closed by the other side", sizeof "closed by the other side");
       fail_handshake(c, TORC_ERR_CLOSED);
     } else {
+      /* [GAP-77] a transport error ends the link without waiting for a PING */
       torc_conn_end(c, nread == UV_EOF ? TORC_ERR_CLOSED : TORC_ERR_IO);
     }
     net->events.turn(net->events.ctx);

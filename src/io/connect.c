@@ -185,6 +185,7 @@ static int fill(torc_net *net, const char *role, torc_net_params *out) {
   return fill_candidates(net, out);
 }
 
+/* [CON-11] */
 int torc_net_offer(torc_net *net, torc_net_params *out) {
   /* [CON-09] [GAP-73] the requester is passive; who cannot be dialled offers to dial. */
   return fill(net, net->num_listeners > 0 ? "passive" : "active", out);
@@ -337,7 +338,7 @@ uint16_t torc_net_answer(torc_net *net, torc_token token, const torc_connect_par
     net->stats.connects_refused++;
     return TORC_CODE_BAD_REQUEST;
   }
-  /* [GAP-75] everything is at hand: answered at once. */
+  /* [GAP-75] everything is at hand: answered at once [CON-12]; [GAP-76] 503 at the limit. */
   torc_pending *p = fill(net, role, out) == 0 ? pending_new(net, token) : NULL;
   if (p == NULL) {
     return TORC_CODE_UNAVAILABLE;
@@ -361,6 +362,7 @@ static void proceed(torc_net *net, torc_pending *p, const torc_id *peer) {
   torc_pending_free(p);
 }
 
+/* [CON-13] */
 void torc_net_accept(torc_net *net, torc_token token, const torc_id *peer) {
   for (torc_list *node = net->pending.next; node != &net->pending; node = node->next) {
     torc_pending *p = TORC_CONTAINER_OF(node, torc_pending, all);
@@ -372,6 +374,7 @@ void torc_net_accept(torc_net *net, torc_token token, const torc_id *peer) {
   torc_net_tell_failure(net, token, TORC_ERR_NOTFOUND);
 }
 
+/* [CON-14] */
 void torc_net_connect(torc_net *net, torc_token token, const torc_id *peer,
                       const torc_connect_params *remote) {
   torc_fingerprint fingerprint;

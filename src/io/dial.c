@@ -213,6 +213,8 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list
   net->events.turn(net->events.ctx);
 }
 
+/* [GAP-138] TLS straight away, without ICE; without an expected peer-id any peer of the overlay
+ * will do. */
 void torc_net_open(torc_net *net, torc_token token, const torc_endpoint *endpoint) {
   torc_dial *d = dial_new(net, token, &endpoint->peer);
   torc_sock addr;

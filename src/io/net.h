@@ -1,5 +1,5 @@
-/* TLS links over TCP on a libuv loop: listening, dialling, framing, back-pressure. Knows
- * certificates and message lengths, nothing else of the overlay. One thread.
+/* TLS links over TCP on a libuv loop [TLS-01] [TLS-03]: listening, dialling, framing,
+ * back-pressure. Knows certificates and message lengths, nothing else of the overlay. One thread.
  *
  * What happens is told through torc_net_events. `down`, `open_failed` and `congested` come from
  * inside torc_net_flush only, `up` and `message` from the loop only, so no call below ever calls
@@ -18,7 +18,7 @@ typedef struct torc_net torc_net;
 #define TORC_NET_LISTEN_MAX 8
 #define TORC_NET_ADVERTISE_MAX 8
 
-/* Every limit a peer can reach; each has a counter. */
+/* Every limit a peer can reach; each has a counter [GAP-162]. */
 typedef struct torc_net_limits {
   torc_time handshake; /* TCP accepted to TLS done */
   torc_time message;   /* first to last byte of one message */

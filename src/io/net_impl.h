@@ -25,7 +25,8 @@
   X(accepted)                                                                                      \
   X(dialled)                                                                                       \
   X(links_up)                                                                                      \
-  X(links_down) X(messages_in) X(messages_out) X(bytes_in) X(bytes_out) X(writes) X(writes_queued) \
+  X(links_down)                                                                                    \
+  X(messages_in) X(messages_out) X(bytes_in) X(bytes_out) X(writes) X(writes_queued)               \
       X(handshakes_failed) X(handshake_timeouts) X(half_open_refused) X(half_open_ip_refused)      \
           X(links_refused) X(wrong_peer) X(self_links) X(bad_fingerprint) X(bad_frame)             \
               X(later_version) X(bad_length) X(message_timeouts) X(queue_overflows)                \
@@ -150,7 +151,7 @@ void torc_net_tell_failure(torc_net *net, torc_token token, int rc);
 
 /* conn.c */
 torc_conn *torc_conn_new(torc_net *net);
-/* Begins the TLS handshake on a connected socket. */
+/* Begins the TLS handshake on a connected socket [TLS-09]. */
 int torc_conn_begin(torc_conn *c, bool is_client);
 void torc_conn_end(torc_conn *c, int rc); /* closes at once */
 void torc_conn_drain(torc_conn *c);       /* closes in good order */

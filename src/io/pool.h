@@ -1,4 +1,4 @@
-/* Threads that do the node's jobs. Results come back on the loop's thread.
+/* Threads that do the node's jobs [D-41]. Results come back on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_POOL_H
 #define TORC_IO_POOL_H

@@ -116,6 +116,7 @@ static int set_up(torc_tls_ctx *c) {
   /* An idle link holds no record buffers. */
   SSL_CTX_set_mode(s, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_max_cert_list(s, TORC_CERT_MAX_BYTES + 1024);
+  /* [SEC-16] [SEC-19] mutual, so that members alone get as far as a message. */
   SSL_CTX_set_verify(s, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
   SSL_CTX_set_cert_verify_callback(s, verify_peer, c);
   /* The leaf alone: roots are known, intermediates do not exist. */
