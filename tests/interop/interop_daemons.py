@@ -18,7 +18,7 @@ BUILD = pathlib.Path(os.environ.get("TORC_BUILD_DIR", ROOT / "build" / "release"
 START_S = 60
 
 # id: name, model, access, values, bytes each, longest lifetime in seconds, find
-NOTE, PHOTO, STATUS, PLACE, SEAT, BLOB, DIARY = range(0xF00001, 0xF00008)
+NOTE, PHOTO, STATUS, PLACE, SEAT, BLOB, DIARY, BRIEF = range(0xF00001, 0xF00009)
 TYPES = {
     NOTE: "note,dictionary,user-match,10,4096,604800,find",
     PHOTO: "photo,array,user-match,10,4096,604800",
@@ -27,6 +27,7 @@ TYPES = {
     SEAT: "seat,single,node-multiple,1,200,604800",
     BLOB: "blob,dictionary,user-match,10,60000,604800",
     DIARY: "diary,dictionary,user-node-match,10,4096,604800",
+    BRIEF: "brief,single,user-match,1,200,5",
 }
 
 

@@ -264,11 +264,11 @@ class Link:
     """One TLS connection: messages in, messages out."""
 
     def __init__(self, overlay, own, raw, expected=None, server=False, oldest=ssl.TLSVersion.TLSv1_3,
-                 newest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
+                 newest=ssl.TLSVersion.MAXIMUM_SUPPORTED, ciphers="DEFAULT"):
         """Over the connected TCP socket `raw`, which is taken."""
         self.buffer = bytearray()
         try:
-            context = tls_context(overlay, own, server)
+            context = tls_context(overlay, own, server, ciphers)
             context.minimum_version, context.maximum_version = oldest, newest
             self.sock = context.wrap_socket(raw, server_side=server)
             self.remote = Member(x509.load_der_x509_certificate(self.sock.getpeercert(True)), overlay)
@@ -329,8 +329,9 @@ class Link:
         self.sock.close()
 
 
-def tls_context(overlay, own, server):
+def tls_context(overlay, own, server, ciphers):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers(ciphers)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

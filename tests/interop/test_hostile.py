@@ -226,7 +226,62 @@ def test_GAP_17_unmatched_response_is_dropped(attach):
     assert dropped(client, message)
 
 
+@pytest.mark.parametrize("fragment, answered", [(0x8000, False), (0xC001, False), (0x4005, True)],
+                         ids=["first", "last", "FRAG clear"])
+def test_HDR_10_GAP_42_GAP_44_fragment_on_a_stream_is_dropped(attach, fragment, answered):
+    client = attach()
+    message = ping_message(client, fragment=fragment)
+    if answered:
+        assert code_of(client, message) == 200
+    else:
+        assert dropped(client, message)
+
+
+@pytest.mark.parametrize("route", [
+    lambda ids: [], lambda ids: [ids[0]] * 255, lambda ids: [ids[0], wire.WILDCARD],
+    lambda ids: [ids[0], ids[2], ids[1], wire.WILDCARD],
+], ids=["R-27 empty", "255 times the peer", "peer, wildcard", "three peers, wildcard"])
+def test_GAP_28_GAP_29_RTG_11_route_lists(attach, ring, route):
+    client = attach(0)
+    message = ping_message(client)
+    message.header.route = route(ring.peer_ids)
+    answer = send(client, message)
+    last = [i for i in message.header.route if i != wire.WILDCARD][-1:] or [ring.peer_ids[0]]
+    assert (answer.code, answer.peer_id) == (200, last[0])
+
+
+def test_GAP_18_R_29_via_list_that_leaves_no_room_is_dropped(attach, ring):
+    """254 entries and the last hop make the 255 of a response; one more does not fit."""
+    client = attach(0)
+    foreign = [os.urandom(16) for _ in range(255)]
+    full = ping_message(client, via=foreign[:254])
+    client.link.send(full.encode())
+    raw = client.link.receive(time.monotonic() + 10)
+    header = wire.Header.decode(wire.Reader(raw))
+    assert (header.xid, header.route) == (full.header.xid, [client.own.peer_id, *foreign[253::-1]])
+    assert dropped(client, ping_message(client, via=foreign))
+
+
+def test_GAP_18_request_whose_via_list_is_full_is_not_forwarded(attach):
+    client = attach.at_distance(1)
+    assert dropped(client, ping_message(client, [client.home], via=[os.urandom(16) for _ in range(255)]))
+
+
+def test_LOG_02_GAP_20_log_decides_nothing_and_stops_growing_at_65000(attach):
+    client = attach()
+    answer = send(client, ping_message(client, route_log=b"no log at all"))
+    assert answer.code == 200 and answer.header.route_log.startswith(b"no log at all\0")
+    full = bytes(64990)
+    assert send(client, ping_message(client, route_log=full)).header.route_log == full
+
+
 # Signatures
+
+
+def test_R_37_user_name_is_compared_bytewise(attach):
+    client = attach()
+    identity = wire.Identity(wire.ID_NAME, client.own.users[0].replace("example", "EXAMPLE"))
+    assert code_of(client, client.build([wire.WILDCARD], wire.PING, b"\0", identity=identity)) == 401
 
 
 def test_GAP_53_GAP_58_request_without_signature_is_401(attach):
@@ -683,6 +738,13 @@ def test_R_47_CLI_01_leave_of_a_client_is_200(attach):
     client = attach()
     assert code_of(client, client.build([client.link.remote.peer_id], wire.LEAVE,
                                         wire.PeerBlob(client.own.peer_id).encode())) == 200
+
+
+def test_GAP_26_R_27_leave_needs_the_exact_peer_id_or_none(attach):
+    client = attach.at_distance(0)
+    payload = wire.PeerBlob(client.own.peer_id).encode()
+    assert code_of(client, client.build([client.home], wire.LEAVE, payload)) == 404
+    assert code_of(client, client.build([], wire.LEAVE, payload)) == 200
 
 
 def test_GAP_54_update_over_more_than_one_hop_is_403(attach):

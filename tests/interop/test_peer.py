@@ -11,7 +11,7 @@ import pytest
 import interop_daemons as daemons
 import peer
 import wire
-from interop_daemons import BLOB, DIARY, NOTE, PHOTO, PLACE, SEAT, STATUS
+from interop_daemons import BLOB, BRIEF, DIARY, NOTE, PHOTO, PLACE, SEAT, STATUS
 
 def keys(*names, generation=0, type_id=NOTE):
     return wire.Specifier(type_id, generation, keys=[n.encode() for n in names])
@@ -327,11 +327,24 @@ def test_GAP_98_R_03_value_is_gone_when_its_life_is_over(attach):
     assert time.time() >= value.storage_time + value.lifetime
 
 
-def test_R_23_lifetime_beyond_the_longest_is_kept_as_signed(attach):
+def test_R_23_lifetime_beyond_the_longest_ends_at_the_longest_and_is_kept_as_signed(attach):
     client = attach.at_distance(1)
-    stored(client.store(client.home, STATUS, [client.value(b"long", lifetime=0xFFFFFFFF)]), STATUS)
-    fetched, = client.fetch(client.home, [single()])
+    value = client.value(b"long", lifetime=0xFFFFFFFF, storage_time=int(time.time()))
+    stored(client.store(client.home, BRIEF, [value]), BRIEF)
+    fetched, = client.fetch(client.home, [single(BRIEF)])
     assert fetched.values[0].lifetime == 0xFFFFFFFF
+    daemons.wait_until("the value expires", lambda: not client.fetch(client.home, [single(BRIEF)])[0].values[0].exists)
+    assert time.time() >= value.storage_time + 5
+
+
+def test_GAP_157_certificate_of_another_device_of_the_same_user(attach):
+    own = attach.member("twice@example.org")
+    other = attach.member("twice@example.org")
+    client = attach(0, own)
+    value = client.value(other.der, index=-1)
+    stored(client.store(client.home, wire.CERTIFICATE, [value]), wire.CERTIFICATE)
+    fetched, = client.fetch(client.home, [wire.Specifier(wire.CERTIFICATE, 0, 0, -1)])
+    assert [v.value for v in fetched.values] == [other.der]
 
 
 # Removing
@@ -435,3 +448,53 @@ def test_CLI_01_command_prints_json_lines(attach, ring):
     assert code == 0
     code, lines = run_command(ring, own, "fetch", "--type", "note", "--map-key", "k")
     assert lines[1]["exists"] is False
+
+
+def torc(ring, i, *args):
+    """What the torc command prints as JSON, asked at the control socket of peer number i."""
+    done = subprocess.run([daemons.program("torc"), *args, "--json", "--socket",
+                           str(ring.dir / f"state{i}" / "control")], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_STO_08_SIG_07_GAP_55_torc_fetch_reads_what_this_client_has_written(attach, ring):
+    client = attach.at_distance(1)
+    user = client.own.users[0]
+    stored(client.store(client.home, NOTE, [client.value("grüße".encode(), key=b"k"),
+                                            client.value(b"\xff\0", key=b"\xff")]), NOTE)
+    stored(client.store(client.home, PHOTO, [client.value(b"p", index=1)]), PHOTO)
+    stored(client.store(client.home, STATUS, [client.value(b"here")]), STATUS)
+    for i in range(len(ring.ports)):
+        note = torc(ring, i, "fetch", user, "--type", "note")
+        assert note["responder"] == ring.responsible(client.home).hex()
+        assert [(v.get("key"), v.get("value"), v.get("value_base64")) for v in note["values"]] == [
+            ("k", "grüße", None), (None, None, "/wA=")]
+        assert {tuple(v["signer"]["peers"]) for v in note["values"]} == {(client.own.peer_id.hex(),)}
+        photo = torc(ring, i, "fetch", user, "--type", "photo", "--index", "0..-1")
+        assert [(v["index"], v["exists"], v.get("value")) for v in photo["values"]] == [(0, False, None), (1, True, "p")]
+        status = torc(ring, i, "fetch", user, "--type", "status")
+        assert [v["value"] for v in status["values"]] == ["here"]
+        assert (note["rejected"], photo["rejected"], status["rejected"]) == (0, 0, 0)
+
+
+def test_FET_11_SEC_14_this_client_reads_what_torc_store_has_written(attach, ring):
+    user = "peer3@example.org"
+    resource = wire.resource_of(user)
+    torc(ring, 3, "store", user, "out", "--type", "status")
+    torc(ring, 3, "store", user, "one", "--type", "note", "--key", "a")
+    torc(ring, 3, "store", user, "two", "--type", "photo", "--append")
+    client = attach(0)
+    fetched = client.fetch(resource, [single(), keys(), span(0, -1)])
+    assert [[v.value for v in f.values] for f in fetched] == [[b"out"], [b"one"], [b"two"]]
+    assert client.check_value(fetched[0].values[0], resource, STATUS).users == [user]
+    torc(ring, 3, "remove", user, "--type", "status")
+    assert not client.fetch(resource, [single()])[0].values[0].exists
+
+
+def test_FND_01_torc_find_walks_to_the_same_resources(attach, ring):
+    client = attach.at_distance(1)
+    stored(client.store(client.home, STATUS, [client.value(b"x")]), STATUS)
+    theirs = torc(ring, 2, "find", "0" * 31 + "1", "--type", "status", "--walk")
+    assert set(theirs["found"]) == {resource.hex() for resource, _ in client.walk(STATUS)}
+    assert client.home.hex() in theirs["found"]
