@@ -132,6 +132,28 @@ static void test_two_neighbours(void **state) {
   }
 }
 
+/* The bootstrap peer keeps links only to its neighbours and fingers: members do not stay its
+ * clients. */
+static void test_bootstrap_links(void **state) {
+  (void)state;
+  sim_options o = {.seed = 9, .update_period = TORC_SEC(600)};
+  sim *s = sim_new(&o);
+  for (size_t i = 0; i < 48; i++) {
+    sim_add(s, TORC_ROLE_PEER);
+  }
+  assert_true(sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(90)));
+  torc_node_view before;
+  torc_node_view after;
+  torc_node_get_view(sim_node(s, 0), &before);
+  sim_run(s, TORC_SEC(1500)); /* fingers' UPDATEs have come [CHD-38], idle links are closed */
+  torc_node_get_view(sim_node(s, 0), &after);
+  assert_true(before.num_client_links > 10);
+  assert_true(after.num_client_links < 6); /* a probe of GAP-124 comes in now and then */
+  assert_true(after.num_links < 40);
+  assert_true(sim_ring_ok(s, NULL));
+  sim_free(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_CASE("CHD-10 CHD-14 CHD-16 JOI-01 rings of 1 to 32 form (chord)", test_grow,
@@ -144,6 +166,7 @@ int main(void) {
                 "chord-128-2-8"),
       TORC_CASE("D-13 two neighbours die, no value is lost (full-mesh)", test_two_neighbours,
                 "full-mesh"),
+      TORC_TEST("GAP-162 GAP-141 members leave their bootstrap peer's links", test_bootstrap_links),
   };
   return TORC_RUN(tests);
 }
