@@ -145,7 +145,7 @@ def is_multicast(address):
 def type_info(element):
     get = element.get
     return TypeInfo(int(get("id"), 0), get("name"), get("model"), get("access"), int(get("max-count")),
-                    int(get("max-size")), int(get("max-lifetime", "0")), get("find") == "yes")
+                    int(get("max-size")), int(get("max-lifetime", "604800")), get("find") == "yes")
 
 
 # Certificates, section 4
