@@ -29,12 +29,11 @@ set(TORC_SUBROOM_overlay_node topology storage usage)
 
 set(TORC_DIR_sim sim)
 
-set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig::INIH PkgConfig::LWS
-                 Threads::Threads ${CMAKE_DL_LIBS})
+set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig::INIH Threads::Threads ${CMAKE_DL_LIBS})
 set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2)
 set(TORC_LIBS_sim PkgConfig::SSL)
 
-# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2. The name to open is that of the
+# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets. The name to open is that of the
 # library found here.
 function(torc_late_lib prefix)
   list(GET ${prefix}_LINK_LIBRARIES 0 file)

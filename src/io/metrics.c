@@ -8,12 +8,39 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/slice.h"
 #include "io/conf.h"
 #include "io/err.h"
+#include "io/late_lib.h"
 
 #define KEEPALIVE_S 10
 #define FD_LIMIT 256 /* of libwebsockets' own table; it would take the process's limit */
 #define CLOSE_TURNS_MAX 1000
+
+/* libwebsockets is opened with the port: a daemon without metrics never has it in memory. */
+#define LWS_FUNCTIONS(X)                                                                  \
+  X(lws_add_http_common_headers)                                                          \
+  X(lws_finalize_write_http_header)                                                       \
+  X(lws_callback_on_writable) X(lws_return_http_status) X(lws_http_transaction_completed) \
+      X(lws_write) X(lws_context_user) X(lws_get_context) X(lws_set_log_level)            \
+          X(lws_create_context) X(lws_context_destroy)
+
+typedef struct lws_lib {
+#define X(name) __typeof__(name) *name;
+  LWS_FUNCTIONS(X)
+#undef X
+} lws_lib;
+
+static const torc_late_symbol lws_symbols[] = {
+#define X(name) {#name, offsetof(lws_lib, name)},
+    LWS_FUNCTIONS(X)
+#undef X
+};
+
+static int open_library(lws_lib *lib, char *err, size_t err_cap) {
+  return torc_late_lib_open(TORC_SONAME_LWS, lws_symbols, TORC_ARRAY_LEN(lws_symbols), lib, err,
+                            err_cap);
+}
 
 /* libwebsockets 4.1 closes its listening socket twice when it ends on a loop that is not its own:
  * once at once, and once a turn later, when the number may belong to a link just accepted. So it
@@ -21,6 +48,7 @@
  * one's descriptor and next deadline. */
 struct torc_metrics {
   torc_metrics_config cfg;
+  lws_lib lws;
   struct lws_context *context;
   uv_loop_t loop;   /* libwebsockets' */
   uv_loop_t *outer; /* the peer's */
@@ -61,44 +89,48 @@ static int make_body(const torc_metrics *m, session *s) {
   return s->body == NULL ? TORC_ERR_NOMEM : 0;
 }
 
-static int send_head(struct lws *wsi, const session *s) {
+static int send_head(struct lws *wsi, const torc_metrics *m, const session *s) {
   unsigned char head[LWS_PRE + 512];
   unsigned char *start = head + LWS_PRE;
   unsigned char *p = start;
   unsigned char *end = head + sizeof head - 1;
-  if (lws_add_http_common_headers(wsi, HTTP_STATUS_OK, "text/plain; version=0.0.4", s->len, &p,
-                                  end) != 0 ||
-      lws_finalize_write_http_header(wsi, start, &p, end) != 0) {
+  if (m->lws.lws_add_http_common_headers(wsi, HTTP_STATUS_OK, "text/plain; version=0.0.4", s->len,
+                                         &p, end) != 0 ||
+      m->lws.lws_finalize_write_http_header(wsi, start, &p, end) != 0) {
     return -1;
   }
-  return lws_callback_on_writable(wsi) < 0 ? -1 : 0;
+  return m->lws.lws_callback_on_writable(wsi) < 0 ? -1 : 0;
 }
 
 static int on_request(struct lws *wsi, const torc_metrics *m, session *s, const char *path) {
   if (strcmp(path, "/metrics") != 0 || make_body(m, s) != 0) {
-    if (lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL) != 0) {
+    if (m->lws.lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL) != 0) {
       return -1;
     }
-    return lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
+    return m->lws.lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
   }
-  return send_head(wsi, s);
+  return send_head(wsi, m, s);
 }
 
-static int on_writeable(struct lws *wsi, session *s) {
+static int on_writeable(struct lws *wsi, const torc_metrics *m, session *s) {
   if (s->body == NULL) {
     return 0;
   }
-  int sent = lws_write(wsi, s->body + LWS_PRE, s->len, LWS_WRITE_HTTP_FINAL);
+  int sent = m->lws.lws_write(wsi, s->body + LWS_PRE, s->len, LWS_WRITE_HTTP_FINAL);
   drop_body(s);
   if (sent < 0) {
     return -1;
   }
-  return lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
+  return m->lws.lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
 }
 
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                    size_t len) {
-  torc_metrics *m = lws_context_user(lws_get_context(wsi));
+  lws_lib lib; /* the way to `m` leads through the library, whose functions only `m` knows */
+  if (open_library(&lib, NULL, 0) != 0) {
+    return -1;
+  }
+  torc_metrics *m = lib.lws_context_user(lib.lws_get_context(wsi));
   (void)len;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wswitch-enum" /* over a hundred reasons; the rest is not for us \
@@ -117,7 +149,7 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_HTTP:
       return on_request(wsi, m, user, in);
     case LWS_CALLBACK_HTTP_WRITEABLE:
-      return on_writeable(wsi, user);
+      return on_writeable(wsi, m, user);
     case LWS_CALLBACK_CLOSED_HTTP:
       if (user != NULL) {
         drop_body(user);
@@ -195,7 +227,7 @@ static int nest(torc_metrics *m) {
 
 static struct lws_context *make_context(torc_metrics *m, uint16_t port) {
   struct lws_context_creation_info info = {.port = port};
-  lws_set_log_level(0, NULL);
+  m->lws.lws_set_log_level(0, NULL);
   m->loops[0] = &m->loop;
   info.iface = m->host;
   info.protocols = protocols;
@@ -206,7 +238,7 @@ static struct lws_context *make_context(torc_metrics *m, uint16_t port) {
   info.keepalive_timeout = KEEPALIVE_S;
   info.fd_limit_per_thread = FD_LIMIT;
   info.vhost_name = "torc";
-  return lws_create_context(&info);
+  return m->lws.lws_create_context(&info);
 }
 
 int torc_metrics_open(torc_metrics **out, const torc_metrics_config *cfg, char *err,
@@ -228,10 +260,10 @@ int torc_metrics_open(torc_metrics **out, const torc_metrics_config *cfg, char *
     rc = torc_fail(TORC_ERR_IO, err, err_cap, "cannot serve metrics on %s: the port is in use",
                    cfg->listen);
   } else {
-    m->context = make_context(m, port);
-    rc = m->context == NULL ? TORC_ERR_IO : nest(m);
-    if (rc != 0) {
-      rc = torc_fail(rc, err, err_cap,
+    rc = open_library(&m->lws, err, err_cap);
+    m->context = rc != 0 ? NULL : make_context(m, port);
+    if (rc == 0 && (m->context == NULL || nest(m) != 0)) {
+      rc = torc_fail(TORC_ERR_IO, err, err_cap,
                      "cannot serve metrics on %s: libwebsockets does not start; its package "
                      "libwebsockets-evlib-uv may be missing",
                      cfg->listen);
@@ -270,11 +302,11 @@ void torc_metrics_close(torc_metrics *m) {
     (void)uv_run(m->outer, UV_RUN_NOWAIT);
   }
   if (m->context != NULL) { /* the first call closes, the second frees what the loop has let go */
-    lws_context_destroy(m->context);
+    m->lws.lws_context_destroy(m->context);
     for (int i = 0; i < CLOSE_TURNS_MAX && uv_run(&m->loop, UV_RUN_NOWAIT) != 0; i++) {
       continue;
     }
-    lws_context_destroy(m->context);
+    m->lws.lws_context_destroy(m->context);
   }
   (void)uv_loop_close(&m->loop);
   free(m);

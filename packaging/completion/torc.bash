@@ -1,0 +1,70 @@
+# bash completion of torc, torcd and torc-authority.
+
+_torc_types() {
+  COMPREPLY=($(compgen -W "note CERTIFICATE SIP-REGISTRATION TURN-SERVICE" -- "$1"))
+}
+
+_torc() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
+  case $previous in
+    --socket | --file) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --dir) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --type) _torc_types "$current"; return ;;
+    --lifetime) COMPREPLY=($(compgen -W "15m 1h 1d 7d" -- "$current")); return ;;
+    --algorithm) COMPREPLY=($(compgen -W "chord-128-2-8 full-mesh" -- "$current")); return ;;
+    --signature) COMPREPLY=($(compgen -W "ecdsa rsa" -- "$current")); return ;;
+    --peers | --key | --index | --generation) return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find connect demo version help" \
+      -- "$current"))
+    return
+  fi
+  options="--socket --json --help"
+  case $command in
+    ping) options+=" --route-log --iterative" ;;
+    store) options+=" --type --key --index --append --lifetime --generation --file" ;;
+    fetch) options+=" --type --key --index --raw" ;;
+    remove) options+=" --type --key --index --generation" ;;
+    find) options+=" --type --walk" ;;
+    demo) options="--peers --algorithm --signature --keep --dir --help" ;;
+  esac
+  COMPREPLY=($(compgen -W "$options" -- "$current"))
+}
+
+_torcd() {
+  local current=${COMP_WORDS[COMP_CWORD]}
+  if [ "${COMP_WORDS[COMP_CWORD - 1]}" = --config ]; then
+    COMPREPLY=($(compgen -f -- "$current"))
+  else
+    COMPREPLY=($(compgen -W "--config --check-config --version --help" -- "$current"))
+  fi
+}
+
+_torc_authority() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} options
+  case $previous in
+    --algorithm) COMPREPLY=($(compgen -W "chord-128-2-8 full-mesh" -- "$current")); return ;;
+    --signature) COMPREPLY=($(compgen -W "ecdsa rsa" -- "$current")); return ;;
+    --csr | --out | show) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    init | issue) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --overlay | --bootstrap | --type | --user | --account | --days | --update-period | --ping-period | --expiration)
+      return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "init issue show --version --help" -- "$current"))
+    return
+  fi
+  case ${COMP_WORDS[1]} in
+    init)
+      options="--overlay --algorithm --signature --bootstrap --type --update-period --ping-period --expiration --force --json"
+      ;;
+    issue) options="--user --account --out --days --csr --force --json" ;;
+    *) options="--json" ;;
+  esac
+  COMPREPLY=($(compgen -W "$options" -- "$current"))
+}
+
+complete -F _torc torc
+complete -F _torcd torcd
+complete -F _torc_authority torc-authority

@@ -1,0 +1,58 @@
+# fish completion of torc, torcd and torc-authority.
+
+complete -c torc -f
+set -l torc_commands status peers counters ring route ping store fetch remove find connect demo version help
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a status -d 'what this peer is and how it does'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a peers -d 'its links'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a counters -d 'everything it counts'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a ring -d 'walk along the ring and draw it'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a route -d 'who is responsible, and the way there'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a ping -d 'ask a peer'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a store -d 'sign a value and store it'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a fetch -d 'fetch values and verify them'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a remove -d 'remove values'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a find -d 'the next resource with values of a type'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
+complete -c torc -l socket -r -F -d 'control socket of torcd'
+complete -c torc -l json -d 'print JSON'
+complete -c torc -l help -d 'how it is used'
+complete -c torc -n '__fish_seen_subcommand_from store fetch remove find' -l type -x -d 'type of the values'
+complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l key -x -d 'key of a dictionary'
+complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l index -x -d 'index of an array'
+complete -c torc -n '__fish_seen_subcommand_from store remove' -l generation -x -d 'only if the counter is this'
+complete -c torc -n '__fish_seen_subcommand_from store' -l append -d 'at the end of an array'
+complete -c torc -n '__fish_seen_subcommand_from store' -l lifetime -x -a '15m 1h 1d 7d' -d 'how long it is kept'
+complete -c torc -n '__fish_seen_subcommand_from store' -l file -r -F -d 'read the value from a file'
+complete -c torc -n '__fish_seen_subcommand_from fetch' -l raw -d 'only the bytes'
+complete -c torc -n '__fish_seen_subcommand_from find' -l walk -d 'round the whole ring'
+complete -c torc -n '__fish_seen_subcommand_from ping' -l route-log -d 'show every hop'
+complete -c torc -n '__fish_seen_subcommand_from ping' -l iterative -d 'follow redirects'
+complete -c torc -n '__fish_seen_subcommand_from demo' -l peers -x -d '3 to 32'
+complete -c torc -n '__fish_seen_subcommand_from demo' -l algorithm -x -a 'chord-128-2-8 full-mesh'
+complete -c torc -n '__fish_seen_subcommand_from demo' -l signature -x -a 'ecdsa rsa'
+complete -c torc -n '__fish_seen_subcommand_from demo' -l keep -d 'leave it running'
+complete -c torc -n '__fish_seen_subcommand_from demo' -l dir -r -d 'work here'
+
+complete -c torcd -l config -r -F -d 'configuration'
+complete -c torcd -l check-config -d 'only say whether it is usable'
+complete -c torcd -l version
+complete -c torcd -l help
+
+complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -f -a 'init issue show'
+complete -c torc-authority -l json -d 'print JSON'
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l overlay -x -d 'its name'
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l algorithm -x -a 'chord-128-2-8 full-mesh'
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l signature -x -a 'ecdsa rsa'
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l bootstrap -x -d 'HOST:PORT that others dial first'
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l type -x -d 'a private type'
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l update-period -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l ping-period -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init' -l expiration -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init issue' -l force -d 'replace what is there'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l user -x -d 'user name'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l account -x -d 'who it is for'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l out -r -F -d 'prefix of the files'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l days -x -d 'validity'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l csr -r -F -d 'certificate request'
