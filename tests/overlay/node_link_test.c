@@ -124,14 +124,104 @@ static void test_replace_by_connect(void **state) {
   nt_free(h);
 }
 
-/* A link this node opened to a bootstrap peer is no link by CONNECT. */
-static void test_replace_opened(void **state) {
-  nt *h = nt_ring(NULL);
+/* ---- both ends dial [R-14] ---- */
+
+static void one_endpoint(torc_node_config *c, void *ctx) {
+  static const torc_endpoint e = {.host = "192.0.2.1", .port = 6084};
+  (void)ctx;
+  c->bootstrap = &e;
+  c->num_bootstrap = 1;
+}
+static const nt_options bootstrapping = {.tweak = one_endpoint};
+
+/* A node that has dialled its bootstrap peer, and the token of that OPEN. */
+static nt *dialling(torc_token *token) {
+  nt *h = nt_new(&bootstrapping);
+  nt_start(h);
+  nt_advance(h, TORC_SEC(1));
+  nt_out *o = nt_take(h, TORC_OUT_OPEN);
+  assert_non_null(o);
+  *token = o->token;
+  return h;
+}
+
+/* Whichever of the two came up last here: the one that the larger peer-id dialled stays, and both
+ * ends see it so. */
+static void test_crossing(void **state) {
+  static const struct {
+    uint8_t peer;
+    bool own_first;
+    bool own_stays;
+  } cases[] = {{0x20, true, true}, {0x20, false, true}, {0x90, true, false}, {0x90, false, false}};
   (void)state;
-  torc_link_id first = nt_up_token(h, A, TORC_LINK_TLS, 4711, nt_cert(h, A));
+  for (size_t i = 0; i < TORC_ARRAY_LEN(cases); i++) {
+    torc_token token = 0;
+    nt *h = dialling(&token);
+    uint8_t peer = cases[i].peer;
+    torc_link_id own = 0;
+    torc_link_id other = 0;
+    torc_link_id client = nt_up(h, 0x33);
+    if (cases[i].own_first) {
+      own = nt_up_token(h, peer, TORC_LINK_TLS, token, nt_cert(h, peer));
+      other = nt_up(h, peer);
+    } else {
+      other = nt_up(h, peer);
+      own = nt_up_token(h, peer, TORC_LINK_TLS, token, nt_cert(h, peer));
+    }
+    nt_advance(h, TORC_MS(500));
+    torc_link_id stays = cases[i].own_stays ? own : other;
+    torc_link_id goes = cases[i].own_stays ? other : own;
+    assert_int_equal(link_to(h, client, 0x33, peer), stays);
+    nt_advance(h, TORC_SEC(31));
+    expect_close(h, goes);
+    assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
+    nt_free(h);
+  }
+}
+
+/* Later it is no crossing: the newest takes over, also one that was opened. */
+static void test_replace_opened(void **state) {
+  torc_token token = 0;
+  nt *h = dialling(&token);
+  (void)state;
+  torc_link_id first = nt_up_token(h, A, TORC_LINK_TLS, token, nt_cert(h, A));
+  nt_advance(h, TORC_SEC(6));
   nt_clear(h);
   (void)nt_up(h, A);
   expect_close(h, first);
+  nt_free(h);
+}
+
+/* The newest ends while the older one is still there: that takes over again, and nobody is lost. */
+static void test_older_takes_over(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id a = nt_up(h, A);
+  torc_link_id first = nt_join(h, C);
+  torc_id there = nt_id(0xb0);
+  nt_msg m;
+  (void)state;
+  nt_clear(h);
+  torc_link_id second = nt_up_token(h, C, TORC_LINK_WS, 0, nt_cert(h, C));
+  nt_down(h, second);
+  ping(h, &m, A, &there);
+  nt_input(h, a, &m);
+  nt_out *o = nt_take_xid(h, m.hdr.xid);
+  assert_non_null(o);
+  assert_int_equal(o->link, first);
+  nt_advance(h, TORC_SEC(40));
+  assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
+  nt_free(h);
+}
+
+/* One peer that comes again and again, of changing kind, has no more room than twice the links. */
+static void test_many_links_of_one(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_node_link_view views[600];
+  (void)state;
+  for (unsigned i = 0; i < 600; i++) {
+    (void)nt_up_token(h, A, i % 2 == 0 ? TORC_LINK_TLS : TORC_LINK_WS, 0, nt_cert(h, A));
+  }
+  assert_int_equal(torc_node_links(nt_node(h), views, 600), 512);
   nt_free(h);
 }
 
@@ -559,7 +649,10 @@ int main(void) {
       TORC_TEST("R-14 a second link of another kind: the old one drains for 30 s",
                 test_replace_other_kind),
       TORC_TEST("R-14 GAP-74 a link by CONNECT drains for 30 s", test_replace_by_connect),
+      TORC_TEST("R-14 GAP-74 both ends dialled: they agree on the one that stays", test_crossing),
       TORC_TEST("R-14 a link that was opened is no link by CONNECT", test_replace_opened),
+      TORC_TEST("R-14 the older link takes over again", test_older_takes_over),
+      TORC_TEST("R-14 GAP-162 many links of one peer", test_many_links_of_one),
       TORC_TEST("GAP-162 at most so many links", test_max_links),
       TORC_TEST("ARC-16 TLS-08 links that cannot be", test_strange_links),
       TORC_TEST("R-39 GAP-141 GAP-76 CLI-01 the 65th client", test_client_limit),
