@@ -168,11 +168,15 @@ torc_slice nt_connect_payload(nt *h, const char *role, uint16_t application,
                          .application = application,
                          .fingerprint = torc_slice_str("sha-256 AA:BB"),
                          .role = torc_slice_str(role)};
-  torc_slice list[1] = {torc_slice_str(candidate)};
+  torc_slice list[1] = {torc_slice_str(candidate == NULL ? "x" : candidate)};
   uint8_t buf[1024];
   torc_wr wr;
   torc_wr_init(&wr, buf, sizeof buf);
-  CHECK(torc_connect_put(&wr, &d, list, candidate == NULL ? 0 : 1) == 0);
+  CHECK(torc_connect_put(&wr, &d, list, 1) == 0);
+  if (candidate == NULL) { /* our encoder writes no empty list */
+    wr.len -= 3;
+    memset(buf + wr.len - 2, 0, 2);
+  }
   return keep_wr(h, &wr);
 }
 

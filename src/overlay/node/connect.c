@@ -114,6 +114,17 @@ static conn *find_peer(torc_node *n, const torc_id *peer, bool incoming) {
   return NULL;
 }
 
+/* [GAP-76] One peer cannot use up the places of all. */
+static bool too_many_of(const torc_node *n, const torc_id *peer) {
+  size_t it = 0;
+  size_t num = 0;
+  const conn *c = NULL;
+  while ((c = torc_map_next(&n->conns, &it)) != NULL) {
+    num += c->is_incoming && torc_id_eq(&c->peer, peer) ? 1u : 0u;
+  }
+  return num >= TORC_NODE_CONNS_PER_PEER;
+}
+
 static int add_waiter(torc_node *n, conn *c, torc_connect_fn done, void *ctx, torc_token cookie) {
   waiter *w = torc_calloc(n->mem, 1, sizeof *w);
   if (w == NULL) {
@@ -325,7 +336,8 @@ static uint16_t refusal(const torc_node *n, const torc_inbound *in, const torc_c
   if (!has_candidate(d) || !role_ok(d->role) || d->fingerprint.len == 0) {
     return TORC_CODE_BAD_REQUEST;
   }
-  if (n->num_links >= n->cfg.max_links || n->phase == TORC_PHASE_LEAVING) {
+  if (n->num_links >= n->cfg.max_links || n->phase == TORC_PHASE_LEAVING ||
+      too_many_of(n, &in->signer_peer)) {
     return TORC_CODE_UNAVAILABLE;
   }
   return 0;
@@ -352,7 +364,8 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
   const char *phrase = NULL;
   torc_out *o = NULL;
   conn *c = NULL;
-  uint16_t code = torc_connect_decode(&data, in->c.payload) != 0 ? TORC_CODE_BAD_REQUEST : 0;
+  int rc = torc_connect_decode(&data, in->c.payload);
+  uint16_t code = rc != 0 ? TORC_CODE_BAD_REQUEST : 0;
   n->stats.connects_received++;
   if (code == 0) {
     code = refusal(n, in, &data, &phrase);
@@ -363,12 +376,14 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
   }
   c = conn_new(n);
   o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_ANSWER_NEEDED);
-  if (o == NULL || torc_out_params(n, o, &data) != 0) {
+  rc = o == NULL ? TORC_ERR_NOMEM : torc_out_params(n, o, &data);
+  if (rc != 0) {
     torc_out_free(n, o);
     if (c != NULL) {
       conn_free(n, c);
     }
-    torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
+    code = rc == TORC_ERR_FORMAT ? TORC_CODE_BAD_REQUEST : TORC_CODE_UNAVAILABLE;
+    torc_respond_error(n, in, code, NULL, nothing);
     return;
   }
   c->is_incoming = true;

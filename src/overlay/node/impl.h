@@ -43,6 +43,7 @@
 #define TORC_NODE_TRANS_MAX 8192u             /* requests waiting for an answer */
 #define TORC_NODE_SEEN_MAX 1024u              /* storage times remembered [FET-17] [GAP-97] */
 #define TORC_NODE_CONNS_MAX 512u              /* CONNECTs in progress */
+#define TORC_NODE_CONNS_PER_PEER 4u           /* of them, asked for by one peer */
 #define TORC_NODE_CONN_TIMEOUT TORC_SEC(35)
 #define TORC_NODE_COPY_WINDOW 16u /* requests of one transfer under way */
 #define TORC_NODE_TRANSFERS_MAX 64u
