@@ -171,6 +171,10 @@ class Member:
     def peer_id(self):
         return self.peer_ids[0]
 
+    @property
+    def fingerprint(self):
+        return "sha-256 " + ":".join(f"{byte:02X}" for byte in self.cert.fingerprint(hashes.SHA256()))
+
     def check_date(self, when):
         """`when`: seconds since 1970."""
         moment = datetime.datetime.utcfromtimestamp(when)

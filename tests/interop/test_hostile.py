@@ -709,21 +709,47 @@ def test_GAP_26_tunnel_to_a_resource_is_404(attach):
     assert code_of(client, client.build([client.home], wire.TUNNEL, payload)) == 404
 
 
-def connect_payload(**change):
-    data = wire.ConnectData("ufrag", "password", 6084, "sha-256 00:11", "passive", [
-        "candidate:1 1 TCP 2105458943 127.0.0.1 9 typ host tcptype passive"])
-    return replace(data, **change).encode()
+PASSIVE = "candidate:1 1 TCP 2105458943 127.0.0.1 9 typ host tcptype passive"
+
+
+def connect_message(client, **change):
+    data = wire.ConnectData("ufrag", "password", 6084, client.own.fingerprint, "passive", [PASSIVE])
+    return client.build([client.link.remote.peer_id], wire.CONNECT, replace(data, **change).encode())
 
 
 @pytest.mark.parametrize("change, code, reason", [
     ({"application": 7}, 404, "Unknown Application"),
     ({"role": "bystander"}, 400, "Bad Request"),
+    ({"role": ""}, 400, "Bad Request"),
     ({"candidates": ["nonsense"]}, 400, "Bad Request"),
-], ids=["GAP-76 application", "GAP-73 role", "GAP-71 candidates"])
-def test_CON_04_GAP_76_GAP_73_GAP_71_connect_that_cannot_be_met(attach, change, code, reason):
+    ({"candidates": ["candidate:1 1 UDP 5 127.0.0.1 9 typ host"]}, 400, "Bad Request"),
+    ({"fingerprint": "sha-256 00:11"}, 400, "Bad Request"),
+    ({"fingerprint": ""}, 400, "Bad Request"),
+], ids=["GAP-76 application", "GAP-73 role", "no role", "GAP-71 nonsense", "UDP", "GAP-72 short fingerprint",
+        "no fingerprint"])
+def test_CON_04_GAP_76_GAP_73_GAP_72_GAP_71_connect_that_cannot_be_met(attach, change, code, reason):
     client = attach()
-    answer = send(client, client.build([client.link.remote.peer_id], wire.CONNECT, connect_payload(**change)))
+    answer = send(client, connect_message(client, **change))
     assert (answer.code, answer.error.reason) == (code, reason)
+
+
+@pytest.mark.parametrize("candidate", [
+    PASSIVE, PASSIVE + " raddr 10.0.0.1 rport 7", PASSIVE + " generation 0 network-cost 10",
+    "a=candidate:1 1 tcp-pass 5 127.0.0.1 9 TYP HOST", PASSIVE.lower(),
+])
+def test_CON_10_GAP_71_forms_of_a_candidate_that_are_read(attach, candidate):
+    client = attach()
+    answer = send(client, connect_message(client, candidates=["nonsense", candidate]))
+    assert answer.code == 200
+    theirs = wire.decode_whole(wire.ConnectData.decode, answer.payload)
+    assert (theirs.role, theirs.fingerprint) == ("active", client.link.remote.fingerprint)
+
+
+@pytest.mark.parametrize("role, answered", [("passive", "active"), ("active", "passive"), ("actpass", "active")])
+def test_CON_09_GAP_73_roles(attach, role, answered):
+    client = attach()
+    answer = send(client, connect_message(client, role=role))
+    assert wire.decode_whole(wire.ConnectData.decode, answer.payload).role == answered
 
 
 def test_GAP_54_GAP_116_leave_about_another_is_403(attach):

@@ -286,10 +286,6 @@ def test_R_39_GAP_141_client_beyond_the_limit_gets_503_and_is_closed_after_5_s(s
 # CONNECT: the peer dials us
 
 
-def fingerprint(member):
-    return "sha-256 " + ":".join(f"{byte:02X}" for byte in member.cert.fingerprint(hashes.SHA256()))
-
-
 def test_CON_04_GAP_72_GAP_73_GAP_71_connect_makes_the_answerer_dial_us(attach, ring):
     client = attach(0)
     target = next(i for i in range(5) if ring.peer_ids[i] != client.link.remote.peer_id)
@@ -297,12 +293,12 @@ def test_CON_04_GAP_72_GAP_73_GAP_71_connect_makes_the_answerer_dial_us(attach, 
         listener.settimeout(10)
         port = listener.getsockname()[1]
         candidate = f"candidate:1 1 TCP 2105458943 127.0.0.1 {port} typ host tcptype passive"
-        data = wire.ConnectData("ufrag", "password", 6084, fingerprint(client.own), "passive", [candidate])
+        data = wire.ConnectData("ufrag", "password", 6084, client.own.fingerprint, "passive", [candidate])
         answer = client.request([ring.peer_ids[target]], wire.CONNECT, data.encode())
         assert answer.code == 200
         theirs = wire.decode_whole(wire.ConnectData.decode, answer.payload)
         assert (theirs.application, theirs.role) == (6084, "active")
-        assert theirs.fingerprint == fingerprint(answer.member)
+        assert theirs.fingerprint == answer.member.fingerprint
         assert re.fullmatch(r"sha-256( [0-9A-F]{2}(:[0-9A-F]{2}){31})", theirs.fingerprint)
         assert [wire.Candidate.decode(text).transport for text in theirs.candidates]
         link = peer.Link(ring.overlay, client.own, listener.accept()[0], ring.peer_ids[target], server=True)
@@ -318,7 +314,7 @@ def test_GAP_72_connect_with_the_fingerprint_of_another_certificate_makes_no_lin
         listener.settimeout(2)
         port = listener.getsockname()[1]
         candidate = f"candidate:1 1 TCP 2105458943 127.0.0.1 {port} typ host tcptype passive"
-        data = wire.ConnectData("ufrag", "password", 6084, fingerprint(other), "passive", [candidate])
+        data = wire.ConnectData("ufrag", "password", 6084, other.fingerprint, "passive", [candidate])
         answer = client.request([ring.peer_ids[1]], wire.CONNECT, data.encode())
         try:
             raw = listener.accept()[0]

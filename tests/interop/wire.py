@@ -772,9 +772,9 @@ class Candidate:
     @classmethod
     def decode(cls, text):
         words = text.removeprefix("a=").split(" ")
-        if len(words) < 8 or not words[0].startswith("candidate:") or words[6].lower() != "typ":
+        if len(words) < 8 or not words[0].lower().startswith("candidate:") or words[6].lower() != "typ":
             raise Malformed("no candidate attribute")
-        foundation = words[0].removeprefix("candidate:")
+        foundation = words[0][len("candidate:"):]
         if not re.fullmatch(r"[A-Za-z0-9+/]{1,32}", foundation):
             raise Malformed("foundation")
         component = number(words[1], 5, 1, 256)
@@ -840,11 +840,9 @@ def candidate_tail(words, tcptype):
             if name in seen:
                 raise Malformed(f"{name} twice")
             seen[name] = value
-    if not seen:
-        return None, tcptype
-    if len(seen) != 2:
-        raise Malformed("raddr without rport")
-    return (candidate_host(seen["raddr"]), number(seen["rport"], 5, 0, 65535)), tcptype
+    host = candidate_host(seen["raddr"]) if "raddr" in seen else None
+    port = number(seen["rport"], 5, 0, 65535) if "rport" in seen else None
+    return None if host is None or port is None else (host, port), tcptype
 
 
 @dataclass
