@@ -248,6 +248,32 @@ static void forwarded_in_step(void **state) {
   hs_clear(&h);
 }
 
+/* Its counter may be ahead by what has expired here already; and what it took for the last element may come back
+ * from a holder with a later counter. */
+static void last_element_is_a_guess(void **state) {
+  (void)state;
+  hs h;
+  hs_init(&h);
+  const hs_elem short_lived = {.type = HS_LIST, .index = 0, .value = "a", .life = 10};
+  const hs_elem last = {.type = HS_LIST, .index = 1, .value = "b"};
+  assert_int_equal(push1(&h, 7, short_lived), 200);
+  assert_int_equal(push1(&h, 8, last), 200);
+  h.now = HS_NOW + 10;
+  expect(&h, HS_LIST, "f00002 g9: 0=- 1=b@1000000");
+  /* In step with 8 all the same: nothing but expiry has happened since. */
+  assert_int_equal(push1(&h, 8, (hs_elem){.type = HS_LIST, .index = 2, .value = "c"}), 200);
+  expect(&h, HS_LIST, "f00002 g9: 0=- 1=b@1000000 2=c@1000000");
+  const hs_spec spec = {.type = HS_LIST, .gen = 8, .first = -1, .last = -1};
+  assert_int_equal(forward_remove(&h, 70, spec, h.alice), 200);
+  HS_EXPECT(strchr(hs_fetch_all(&h, &h.res, HS_LIST), ':'), ": 0=- 1=b@1000000");
+  hs_elem c = {.type = HS_LIST, .index = 2, .value = "c"};
+  assert_int_equal(push1(&h, 8, c), 200);
+  HS_EXPECT(strchr(hs_fetch_all(&h, &h.res, HS_LIST), ':'), ": 0=- 1=b@1000000");
+  assert_int_equal(push1(&h, 12, c), 200);
+  expect(&h, HS_LIST, "f00002 g12: 0=- 1=b@1000000 2=c@1000000");
+  hs_clear(&h);
+}
+
 /* Elements written after the removal are not its business. */
 static void replay_spares_later_elements(void **state) {
   (void)state;
@@ -422,6 +448,13 @@ static void no_generation_no_replay(void **state) {
   assert_int_equal(hs_remove(&holder, &holder.res, SPEC(.type = HS_NOTE), 1, holder.alice), 200);
   assert_int_equal(hs_copy(&holder, &fresh, &holder.res, holder.alice), 0);
   HS_EXPECT(hs_fetch_all(&fresh, &holder.res, HS_NOTE), "f00001 g0: =-");
+  torc_store_free(fresh.store);
+  fresh.cfg.remove_needs_generation = false;
+  assert_int_equal(torc_store_new(&fresh.store, &fresh.cfg, fresh.now), 0);
+  const hs_elem later = {.type = HS_NOTE, .value = "l", .time = HS_NOW + 1};
+  assert_int_equal(push1(&fresh, 3, later), 200);
+  assert_int_equal(hs_copy(&holder, &fresh, &holder.res, holder.alice), 0);
+  HS_EXPECT(hs_fetch_all(&fresh, &holder.res, HS_NOTE), "f00001 g3: =l@1000001");
   /* Forwarded at once it is applied there, too. */
   assert_int_equal(push1(&holder, 5, (hs_elem){.type = HS_NOTE, .value = "m", .time = HS_NOW + 1}),
                    200);
@@ -481,6 +514,24 @@ static int no_remove(void *ctx, const torc_id *resource, uint64_t xid, torc_slic
   (void)signature;
   fail();
   return 0;
+}
+
+static int no_store(void *ctx, const torc_id *resource, torc_slice payload) {
+  (void)ctx;
+  (void)resource;
+  (void)payload;
+  fail();
+  return 0;
+}
+
+static void expired_stays_behind(void **state) {
+  (void)state;
+  hs h;
+  hs_init(&h);
+  assert_int_equal(store1(&h, (hs_elem){.type = HS_NOTE, .value = "v", .life = 10}), 200);
+  assert_int_equal(
+      torc_store_copy_resource(h.store, &h.res, HS_NOW + 10, no_store, no_remove, NULL), 0);
+  hs_clear(&h);
 }
 
 static void callback_ends_copy(void **state) {
@@ -640,6 +691,8 @@ int main(void) {
       TORC_TEST("GAP-103 R-02 arrays merge by index", arrays_merge_by_index),
       TORC_TEST("D-14 R-16 GAP-93 no resurrection by a stale replica", no_resurrection),
       TORC_TEST("D-14 GAP-92 a forwarded REMOVE, once and again", forwarded_in_step),
+      TORC_TEST("D-14 GAP-98 the last element is a replica's guess", last_element_is_a_guess),
+      TORC_TEST("GAP-98 CHD-35 expired values are not copied", expired_stays_behind),
       TORC_TEST("D-14 a replay spares what was written later", replay_spares_later_elements),
       TORC_TEST("D-14 GAP-93 what was removed elsewhere is kept away", kept_away_before_it_comes),
       TORC_TEST("D-14 REM-09 a replay by somebody without right is void", foreign_replay_is_void),
