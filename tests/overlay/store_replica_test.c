@@ -248,8 +248,8 @@ static void forwarded_in_step(void **state) {
   hs_clear(&h);
 }
 
-/* Its counter may be ahead by what has expired here already; and what it took for the last element may come back
- * from a holder with a later counter. */
+/* Its counter may be ahead by what has expired here already; and what it took for the last element
+ * may come back from a holder with a later counter. */
 static void last_element_is_a_guess(void **state) {
   (void)state;
   hs h;
