@@ -55,7 +55,8 @@ void torc_peer_counters(const torc_peer *p, void *ctx, void (*each)(void *ctx, c
 
 /* Starts bootstrapping. */
 int torc_peer_start(torc_peer *p) TORC_MUST_CHECK;
-/* Runs the loop until an event is there, for at most timeout_ms (-1: no limit); 0 runs what is ready. */
+/* The calls that run the loop or flush hold SIGPIPE back from the calling thread meanwhile.
+ * Runs the loop until an event is there, for at most timeout_ms (-1: no limit); 0 runs what is ready. */
 int torc_peer_run(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;
 /* Makes a blocked torc_peer_run return; callable from any thread or signal handler. */
 void torc_peer_wake(torc_peer *p);

@@ -11,6 +11,7 @@
 #include "io/err.h"
 #include "io/peer_from.h"
 #include "io/peer_impl.h"
+#include "io/sigpipe.h"
 
 #define MAP_EXTRA (64u << 20) /* of the database beyond twice the values: pages being rewritten */
 
@@ -294,7 +295,10 @@ void torc_peer_free(torc_peer *p) {
     torc_peer_cache_note(p);
   }
   p->is_closing = true;
+  torc_sigpipe held;
+  torc_sigpipe_hold(&held);
   close_handles(p);
+  torc_sigpipe_release(&held);
   torc_node_free(p->node);
   torc_peer_events_clear(p);
   torc_net_free(p->net);

@@ -4,11 +4,12 @@
 
 #include "base/slice.h"
 #include "io/peer_impl.h"
+#include "io/sigpipe.h"
 
-/* Runs until an event of `kind` and `token` is there, and makes it the current one. */
-static int wait_for(torc_peer *p, torc_event_kind kind, torc_token token, int timeout_ms) {
+/* Runs until an event of `kind` and `token` is there; NULL: not in time. */
+static torc_event_box *run_for(torc_peer *p, torc_event_kind kind, torc_token token,
+                               int timeout_ms) {
   torc_event_box *box = NULL;
-  torc_peer_give(p, NULL);
   torc_peer_limit(p, timeout_ms);
   if (timeout_ms == 0) {
     torc_peer_step(p);
@@ -22,16 +23,23 @@ static int wait_for(torc_peer *p, torc_event_kind kind, torc_token token, int ti
     torc_peer_step(p);
   }
   (void)uv_timer_stop(&p->limit);
-  if (box == NULL) {
-    return TORC_ERR_TIMEOUT;
-  }
+  return box;
+}
+
+/* Waits for an event and makes it the current one. */
+static int wait_for(torc_peer *p, torc_event_kind kind, torc_token token, int timeout_ms) {
+  torc_sigpipe held;
+  torc_peer_give(p, NULL);
+  torc_sigpipe_hold(&held);
+  torc_event_box *box = run_for(p, kind, token, timeout_ms);
+  torc_sigpipe_release(&held);
   torc_peer_give(p, box);
-  return 0;
+  return box == NULL ? TORC_ERR_TIMEOUT : 0;
 }
 
 int torc_peer_start(torc_peer *p) {
   int rc = torc_node_start(p->node, torc_peer_now(p));
-  torc_peer_pump(p);
+  torc_peer_flush(p);
   return rc;
 }
 

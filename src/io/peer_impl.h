@@ -72,7 +72,6 @@ struct torc_peer {
   torc_event_box *current; /* given out by torc_peer_next_event or _wait */
   size_t num_events, event_bytes;
   uint64_t events_dropped, node_failures, cache_saved, cache_failures;
-  int failure; /* a lasting one of this side */
 };
 
 /* As torc_peer_new, with other limits of the links; NULL: the defaults. For tests. */

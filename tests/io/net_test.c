@@ -321,6 +321,34 @@ static void test_renegotiation(void **state) {
   hn_tls_close(&t);
 }
 
+/* Nor when a server asks for it. */
+static void test_hello_request(void **state) {
+  (void)state;
+  hn_end *a = hn_add(&w, 1, NULL);
+  hp_spec spec = {.overlay = HN_OVERLAY, .id = 9};
+  struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof addr;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  hn_raw_tls t;
+  uint8_t buf[16];
+  assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof addr), 0);
+  assert_int_equal(listen(listener, 1), 0);
+  assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+  torc_endpoint at = {.host = "127.0.0.1", .port = ntohs(addr.sin_port)};
+  torc_net_open(a->net, 1, &at);
+  hn_run(&w, 5);
+  hn_tls_accept(&t, listener, &w.ca, &spec);
+  assert_int_equal(SSL_set_max_proto_version(t.ssl, TLS1_2_VERSION), 1);
+  assert_int_equal(hn_tls_handshake(&w, &t), 1);
+  hn_wait(&w, &a->num_ups, 1);
+  assert_int_equal(SSL_renegotiate(t.ssl), 1);
+  assert_int_equal(SSL_do_handshake(t.ssl), 1); /* sends the request */
+  assert_true(hn_tls_read(&w, &t, buf, sizeof buf) <= 0);
+  assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+  hn_tls_close(&t);
+  close(listener);
+}
+
 static void resume(int version) {
   hn_end *b = &w.ends[0];
   hp_spec spec = {.overlay = HN_OVERLAY, .id = 9};
@@ -508,6 +536,7 @@ int main(void) {
       T("R-51 a link to oneself is refused", test_self),
       T("TLS-03 GAP-161 TLS 1.3 is preferred, 1.2 accepted, 1.1 refused", test_versions),
       T("GAP-161 no renegotiation", test_renegotiation),
+      T("GAP-161 no renegotiation when the server asks", test_hello_request),
       T("GAP-161 no resumption, no tickets", test_resumption),
       T("TLS-01 SEC-19 plaintext on the TLS port is refused", test_plaintext),
       T("TLS-01 SEC-19 every third byte of a client's hello flipped", test_hostile_hello),

@@ -1,6 +1,7 @@
 /* What torc_peer adds to node and links: files, state directory, events, waiting.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -253,6 +254,36 @@ static void test_peer_dies(void **state) {
   hr_remove(&r, 2);
   assert_true(has_value(&r, 1));
   assert_true(has_value(&r, 2));
+}
+
+/* ---- a link whose other end has gone ---- */
+
+static bool is_linked(hr_ring *ring, void *ctx) {
+  (void)ctx;
+  return hr_counter(ring->peers[0], "io_links_up") == 1 &&
+         hr_counter(ring->peers[1], "io_links_up") == 1;
+}
+
+/* Writing there raises SIGPIPE, whose default would end this test. */
+static void test_sigpipe(void **state) {
+  (void)state;
+  uint8_t msg[28] = {0};
+  sigset_t pending;
+  torc_peer *p = hr_add(&r, TORC_ROLE_PEER);
+  torc_peer *q = hr_add(&r, TORC_ROLE_PEER);
+  assert_int_equal(torc_peer_start(p), 0);
+  assert_int_equal(torc_peer_start(q), 0);
+  assert_true(hr_until(&r, is_linked, NULL, 10000));
+  hr_remove(&r, 1);
+  for (int i = 0; i < 3; i++) { /* the first is answered by a reset, the next ones break */
+    torc_net_send(p->net, 1, torc_slice_of(msg, sizeof msg), torc_slice_of(NULL, 0));
+    torc_peer_flush(p);
+  }
+  assert_int_equal(hr_counter(p, "io_links_down"), 1);
+  assert_int_equal(sigpending(&pending), 0);
+  assert_int_equal(sigismember(&pending, SIGPIPE), 0);
+  assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &pending), 0);
+  assert_int_equal(sigismember(&pending, SIGPIPE), 0); /* back to what it was */
 }
 
 /* ---- the state directory ---- */
@@ -543,6 +574,7 @@ int main(void) {
       T("D-40 waking and time limits", test_wake),
       T("CLI-01 TLS-08 a client without socket of its own fetches", test_client),
       T("TLS-01 GAP-77 a peer that dies is noticed by its link", test_peer_dies),
+      T("D-40 GAP-77 a broken link raises no signal", test_sigpipe),
       T("D-42 STO-06 a restarted peer has its values", test_restart),
       T("D-42 D-13 answers that wait for the disk", test_synced),
       T("GAP-139 D-42 two on one state directory", test_two_on_one_state),
