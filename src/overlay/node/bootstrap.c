@@ -34,7 +34,8 @@ struct torc_bootstrap {
   size_t num;
   bool is_running;
   bool stage2;
-  bool is_pinging;
+  unsigned num_pinging; /* PINGs under way: every link that comes up gets one at once */
+  uintptr_t epoch;      /* of the search; answers of an earlier one mean nothing */
   unsigned tries;
   torc_time backoff, round_end;
   torc_timer timer;
@@ -93,7 +94,8 @@ static int open_endpoint(torc_node *n, endpoint *e, torc_token *token) {
 void torc_bootstrap_stop(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   b->is_running = false;
-  b->is_pinging = false;
+  b->num_pinging = 0;
+  b->epoch++;
   b->tries = 0;
   b->backoff = RETRY_FIRST;
   for (size_t i = 0; i < b->num; i++) {
@@ -134,7 +136,7 @@ static bool any_open(const struct torc_bootstrap *b) {
       return true;
     }
   }
-  return b->is_pinging;
+  return b->num_pinging > 0;
 }
 
 /* Every endpoint of this round has failed. */
@@ -207,7 +209,8 @@ void torc_bootstrap_start(torc_node *n) {
     return;
   }
   b->is_running = true;
-  b->is_pinging = false;
+  b->num_pinging = 0;
+  b->epoch++;
   b->tries = 0;
   b->backoff = RETRY_FIRST;
   if (n->phase == TORC_PHASE_NEW) {
@@ -232,11 +235,10 @@ static void round_over(torc_node *n) {
 static void on_ping(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   struct torc_bootstrap *b = n->boot;
   torc_link *l = torc_link_find(n, cookie);
-  (void)ctx;
-  if (!b->is_running || !b->is_pinging) {
+  if (!b->is_running || (uintptr_t)ctx != b->epoch) {
     return;
   }
-  b->is_pinging = false;
+  b->num_pinging--;
   if (reply->rc == 0 && reply->code == TORC_CODE_OK && l != NULL &&
       torc_id_eq(&reply->responder, &l->peer)) {
     attach(n, &reply->responder);
@@ -333,45 +335,53 @@ static endpoint *find_token(struct torc_bootstrap *b, torc_token token) {
   return NULL;
 }
 
-void torc_bootstrap_link_up(torc_node *n, torc_link *l) {
+/* [BST-01] [BST-03] [BST-06] */
+static void ping_link(torc_node *n, const endpoint *e, const torc_link *l) {
   struct torc_bootstrap *b = n->boot;
-  endpoint *e = find_token(b, l->token);
   uint8_t payload[1] = {0};
   torc_request r = {.method = TORC_METHOD_PING,
                     .payload = torc_slice_of(payload, 1),
                     .num_route = 1,
+                    .link = l->id,
                     .limit = PING_LIMIT,
-                    .done = on_ping};
+                    .done = on_ping,
+                    .ctx = (void *)b->epoch,
+                    .cookie = l->id};
+  r.route[0] = torc_id_eq(&e->ep.peer, &torc_id_zero) ? torc_id_wildcard : e->ep.peer;
+  if (torc_request_start(n, &r, NULL) == 0) {
+    b->num_pinging++;
+  }
+}
+
+void torc_bootstrap_link_up(torc_node *n, torc_link *l) {
+  struct torc_bootstrap *b = n->boot;
+  endpoint *e = find_token(b, l->token);
+  if (b->probe.is_active && b->probe.open != 0 && b->probe.open == l->token &&
+      probe_ping(n, l) != 0) {
+    probe_end(n, TORC_ERR_LIMIT, &torc_id_zero);
+  }
   if (e == NULL) {
     return;
   }
   e->token = 0;
   e->peer = l->peer;
-  if (b->probe.is_active && b->probe.open == l->token && probe_ping(n, l) != 0) {
-    probe_end(n, TORC_ERR_LIMIT, &torc_id_zero);
+  if (b->is_running) {
+    ping_link(n, e, l);
+    round_over(n);
   }
-  if (!b->is_running || b->is_pinging) {
-    return;
-  }
-  r.link = l->id;
-  r.cookie = l->id;
-  r.route[0] = torc_id_eq(&e->ep.peer, &torc_id_zero) ? torc_id_wildcard
-                                                      : e->ep.peer; /* [BST-03] [BST-06] */
-  b->is_pinging = torc_request_start(n, &r, NULL) == 0;
-  round_over(n);
 }
 
 bool torc_bootstrap_failed(torc_node *n, torc_token token, int rc) {
   struct torc_bootstrap *b = n->boot;
   endpoint *e = find_token(b, token);
-  if (e == NULL) {
-    return false;
-  }
-  e->token = 0;
-  e->is_self = rc == TORC_ERR_EXISTS;
-  if (b->probe.is_active && b->probe.open == token) {
+  bool is_probe = b->probe.is_active && b->probe.open != 0 && b->probe.open == token;
+  if (is_probe) {
     probe_end(n, rc, &torc_id_zero);
   }
-  round_over(n);
-  return true;
+  if (e != NULL) {
+    e->token = 0;
+    e->is_self = rc == TORC_ERR_EXISTS;
+    round_over(n);
+  }
+  return e != NULL || is_probe;
 }
