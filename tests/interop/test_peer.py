@@ -498,3 +498,13 @@ def test_FND_01_torc_find_walks_to_the_same_resources(attach, ring):
     theirs = torc(ring, 2, "find", "0" * 31 + "1", "--type", "status", "--walk")
     assert set(theirs["found"]) == {resource.hex() for resource, _ in client.walk(STATUS)}
     assert client.home.hex() in theirs["found"]
+
+
+def test_GAP_105_FND_04_closest_is_the_smallest_clockwise_distance_round_the_ring(attach, ring):
+    client = attach.at_distance(1)
+    stored(client.store(client.home, NOTE, [client.value(b"f", key=b"f")]), NOTE)
+    told = [resource for resource, peer_id in client.walk(NOTE) if peer_id == ring.responsible(client.home)]
+    for asked in (client.home, wire.next_id(client.home), ring.responsible(client.home)):
+        answer, found = client.find(asked, [NOTE])
+        assert answer.peer_id == ring.responsible(client.home)
+        assert found[NOTE] == min(told, key=lambda resource: peer.clockwise(asked, resource))
