@@ -293,7 +293,8 @@ int torc_memory_backend_new(torc_memory_backend **obj, torc_backend *out, const 
   return 0;
 }
 
-void torc_memory_backend_free(torc_memory_backend *b) {
+void torc_memory_backend_free(torc_memory_backend *obj) {
+  torc_memory_backend *b = obj;
   if (b == NULL) {
     return;
   }
