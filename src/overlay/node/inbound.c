@@ -135,6 +135,8 @@ static void request_verified(torc_node *n, torc_inbound *in) {
   }
   if (is_copied || !is_duplicate(n, in)) {
     n->stats.requests_received++;
+    TORC_LOG(n->log, TORC_LOG_TRACE, "node:received", TORC_F_U64("xid", in->hdr.xid),
+             TORC_F_U64("method", in->c.code), TORC_F_ID("from", &in->signer_peer));
     torc_dispatch(n, in);
   }
 }

@@ -73,6 +73,8 @@ void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body) {
     }
   }
   n->stats.responses_sent++;
+  TORC_LOG(n->log, TORC_LOG_TRACE, "node:answers", TORC_F_U64("xid", in->hdr.xid),
+           TORC_F_U64("method", in->c.code));
   if (torc_route_send(n, &s) != 0) {
     n->stats.drop_no_route++; /* [GAP-35] the requester tries again */
   }

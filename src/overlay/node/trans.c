@@ -47,6 +47,9 @@ static void trans_free(torc_node *n, torc_trans *t) {
 
 static void finish(torc_node *n, torc_trans *t, torc_reply *reply) {
   reply->elapsed = n->now - t->started;
+  TORC_LOG(n->log, TORC_LOG_TRACE, "node:answered", TORC_F_U64("xid", t->xid),
+           TORC_F_U64("method", t->r.method), TORC_F_U64("code", reply->code),
+           TORC_F_U64("us", reply->elapsed), TORC_F_ERR("why", reply->rc));
   unlink_trans(n, t);
   t->r.done(n, t->r.ctx, t->r.cookie, reply);
   trans_free(n, t);
@@ -107,6 +110,8 @@ static void on_timer(torc_timer *timer, torc_time now) {
 
 static void first_transmission(torc_node *n, torc_trans *t) {
   n->stats.requests_sent++;
+  TORC_LOG(n->log, TORC_LOG_TRACE, "node:requests", TORC_F_U64("xid", t->xid),
+           TORC_F_U64("method", t->r.method), TORC_F_ID("to", &t->r.route[t->r.num_route - 1]));
   transmit(n, t);
 }
 
