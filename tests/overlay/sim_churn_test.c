@@ -118,7 +118,7 @@ static void test_all_restart(void **state) {
 }
 
 static void test_partition(void **state) {
-  for (uint64_t seed = seeds_from(); seed <= seeds(5); seed++) {
+  for (uint64_t seed = seeds_from(); seed <= seeds(12); seed++) {
     sim_options o = {.seed = seed, .algorithm = *state, .num_bootstrap = 2};
     sim *s = ring(&o, NUM);
     store_all(s, NUM, "before");

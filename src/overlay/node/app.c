@@ -11,11 +11,17 @@ torc_call *torc_call_new(torc_node *n, uint16_t method) {
   if (c == NULL) {
     return NULL;
   }
+  c->event = torc_out_new(n, TORC_OUT_EVENT);
+  if (c->event == NULL) {
+    torc_free(n->mem, c);
+    return NULL;
+  }
   c->node = n;
   c->token = torc_node_token(n);
   c->method = method;
   c->started = n->now;
   if (torc_map_put(&n->calls, &c->token, c) != 0) {
+    torc_out_free(n, c->event);
     torc_free(n->mem, c);
     return NULL;
   }
@@ -31,6 +37,7 @@ void torc_call_free(torc_node *n, torc_call *c) {
   }
   torc_free(n->mem, c->items);
   torc_free(n->mem, c->payload);
+  torc_out_free(n, c->event);
   torc_free(n->mem, c);
 }
 
@@ -43,19 +50,18 @@ void torc_calls_clear(torc_node *n) {
   torc_map_clear(&n->calls);
 }
 
-void torc_call_done(torc_node *n, torc_call *c, torc_out *o, const torc_done *done) {
-  o = o == NULL ? torc_out_new(n, TORC_OUT_EVENT) : o;
-  if (o != NULL) {
-    o->o.event.kind = TORC_EVENT_DONE;
-    o->o.event.token = c->token;
-    o->o.event.done = *done;
-    o->o.event.done.elapsed = n->now - c->started;
-    torc_out_push(n, o);
-  }
+void torc_call_done(torc_node *n, torc_call *c, const torc_done *done) {
+  torc_event *e = &c->event->o.event;
+  e->kind = TORC_EVENT_DONE;
+  e->token = c->token;
+  e->done = *done;
+  e->done.elapsed = n->now - c->started;
+  torc_out_push(n, c->event);
+  c->event = NULL;
   torc_call_free(n, c);
 }
 
-bool torc_call_outcome(torc_node *n, torc_out *o, const torc_reply *reply, torc_done *done) {
+bool torc_call_outcome(torc_node *n, torc_call *c, const torc_reply *reply, torc_done *done) {
   torc_error_response e;
   memset(done, 0, sizeof *done);
   done->rc = reply->rc;
@@ -73,8 +79,8 @@ bool torc_call_outcome(torc_node *n, torc_out *o, const torc_reply *reply, torc_
   if (reply->payload.len == 0 || torc_error_response_decode(&e, reply->payload) != 0) {
     return false;
   }
-  if (torc_slice_dup(n->mem, e.reason_phrase, &o->owned) == 0) {
-    done->phrase = torc_slice_of(o->owned, e.reason_phrase.len);
+  if (torc_slice_dup(n->mem, e.reason_phrase, &c->event->owned) == 0) {
+    done->phrase = torc_slice_of(c->event->owned, e.reason_phrase.len);
   }
   if (reply->code == TORC_CODE_PRECONDITION) { /* [GAP-60] [STO-29] */
     torc_call_generations(e.error_info, done);
@@ -105,12 +111,11 @@ int torc_call_send(torc_node *n, torc_call *c, torc_slice payload, torc_reply_fn
 
 static void on_found(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   torc_call *c = ctx;
-  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
   torc_find_result result;
   torc_done done = {0};
   torc_rd rd;
   (void)cookie;
-  if (o != NULL && torc_call_outcome(n, o, reply, &done)) {
+  if (torc_call_outcome(n, c, reply, &done)) {
     torc_rd_init(&rd, reply->payload);
     while (torc_find_result_next(&rd, &result)) {
       for (size_t i = 0; i < c->num_types; i++) {
@@ -122,7 +127,7 @@ static void on_found(torc_node *n, void *ctx, torc_token cookie, const torc_repl
     done.num_found = c->num_types;
     done.rc = rd.err;
   }
-  torc_call_done(n, c, o, &done);
+  torc_call_done(n, c, &done);
 }
 
 int torc_app_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
@@ -179,7 +184,7 @@ static void ping_infos(const torc_reply *reply, torc_done *done) {
 
 static void call_failed(torc_node *n, torc_call *c, int rc) {
   torc_done done = {.rc = rc, .responsible_ppb = UINT32_MAX, .num_resources = UINT32_MAX};
-  torc_call_done(n, c, NULL, &done);
+  torc_call_done(n, c, &done);
 }
 
 static void on_redirect_link(torc_node *n, void *ctx, torc_token cookie, int rc,
@@ -222,7 +227,6 @@ static int follow(torc_node *n, torc_call *c, const torc_reply *reply) {
 
 static void on_pong(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   torc_call *c = ctx;
-  torc_out *o = NULL;
   torc_done done = {0};
   uint8_t *log = NULL;
   (void)cookie;
@@ -233,15 +237,14 @@ static void on_pong(torc_node *n, void *ctx, torc_token cookie, const torc_reply
     }
     return;
   }
-  o = torc_out_new(n, TORC_OUT_EVENT);
-  if (o != NULL && torc_call_outcome(n, o, reply, &done)) {
+  if (torc_call_outcome(n, c, reply, &done)) {
     ping_infos(reply, &done);
     if (torc_slice_dup(n->mem, reply->route_log, &log) == 0) {
-      o->owned = log;
+      c->event->owned = log;
       done.route_log = torc_slice_of(log, reply->route_log.len);
     }
   }
-  torc_call_done(n, c, o, &done);
+  torc_call_done(n, c, &done);
 }
 
 /* `direct`: the linked peer that a redirect named. */
@@ -299,7 +302,7 @@ static void on_linked(torc_node *n, void *ctx, torc_token cookie, int rc, const 
   (void)ctx;
   if (c != NULL) {
     done.responder = *peer;
-    torc_call_done(n, c, NULL, &done);
+    torc_call_done(n, c, &done);
   }
 }
 
@@ -327,13 +330,10 @@ int torc_app_connect(torc_node *n, const torc_id *route, size_t num_route, torc_
 /* ---- TUNNEL [TUN-01] ---- */
 
 static void on_tunnelled(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
-  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
   torc_done done = {0};
   (void)cookie;
-  if (o != NULL) {
-    (void)torc_call_outcome(n, o, reply, &done);
-  }
-  torc_call_done(n, ctx, o, &done);
+  (void)torc_call_outcome(n, ctx, reply, &done);
+  torc_call_done(n, ctx, &done);
 }
 
 int torc_app_tunnel(torc_node *n, const torc_id *route, size_t num_route,

@@ -35,7 +35,10 @@ struct torc_call {
   int rc;
   uint8_t *payload; /* FETCH: copy of the answer while its values are checked */
   size_t payload_len;
-  torc_done done; /* FETCH: what is known before that */
+  torc_done done;  /* FETCH: what is known before that */
+  torc_out *event; /* made with the call, so that its end can always be told */
+  torc_type_id asked[TORC_CALL_ITEMS_MAX]; /* FETCH, REMOVE */
+  size_t num_asked;
   /* iterative PING [GAP-31] */
   bool is_iterative, is_beyond;
   unsigned redirects, flags;
@@ -46,11 +49,11 @@ struct torc_call {
 
 torc_call *torc_call_new(torc_node *n, uint16_t method); /* NULL: no memory or not possible */
 void torc_call_free(torc_node *n, torc_call *c);
-/* Emits EVENT_DONE with what `o` holds already (NULL: a fresh one) and frees the call. */
-void torc_call_done(torc_node *n, torc_call *c, torc_out *o, const torc_done *done);
-/* Fills rc, code, phrase, responder, elapsed; `o` keeps the phrase. False: no success, all that is
- * to be said is there. */
-bool torc_call_outcome(torc_node *n, torc_out *o, const torc_reply *reply, torc_done *done);
+/* Emits EVENT_DONE, with what c->event holds already, and frees the call. */
+void torc_call_done(torc_node *n, torc_call *c, const torc_done *done);
+/* Fills rc, code, phrase, responder, elapsed; c->event keeps the phrase. False: no success, all
+ * that is to be said is there. */
+bool torc_call_outcome(torc_node *n, torc_call *c, const torc_reply *reply, torc_done *done);
 void torc_call_generations(torc_slice run, torc_done *done);
 /* Sends the request of a call whose payload is ready; `done` gets the call as ctx. */
 int torc_call_send(torc_node *n, torc_call *c, torc_slice payload,

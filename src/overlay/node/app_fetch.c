@@ -36,15 +36,15 @@ static bool is_acceptable(torc_node *n, const torc_call *c, const torc_store_ele
 /* Moves payload, values and certificates into the event. */
 static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_t num,
                  const fetched *extra) {
-  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
+  torc_out *o = c->event;
   torc_value *values = torc_calloc(n->mem, num + 1, sizeof *values);
   torc_cert **certs = torc_calloc(n->mem, num + 1, sizeof *certs);
   torc_done done = c->done;
-  if (o == NULL || values == NULL || certs == NULL) {
+  if (values == NULL || certs == NULL) {
     done.rc = TORC_ERR_NOMEM;
     torc_free(n->mem, values);
     torc_free(n->mem, certs);
-    torc_call_done(n, c, o, &done);
+    torc_call_done(n, c, &done);
     return;
   }
   o->owned = c->payload;
@@ -74,7 +74,7 @@ static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_
     }
   }
   done.values = values;
-  torc_call_done(n, c, o, &done);
+  torc_call_done(n, c, &done);
 }
 
 static void on_verified(torc_node *n, void *ctx, torc_store_element *elements, size_t num) {
@@ -118,8 +118,39 @@ static int parsed_add(torc_node *n, parsed *p, const torc_type *type, uint64_t g
   return rc;
 }
 
+/* [FET-12] Of the types asked for, and each once: `answered` counts those begun so far. */
+static bool is_next_type(const torc_call *c, torc_type_id type, torc_type_id *answered,
+                         size_t *num) {
+  bool is_asked = false;
+  if (*num > 0 && answered[*num - 1] == type) { /* [GAP-86] repeated because it is long */
+    return true;
+  }
+  for (size_t i = 0; i < c->num_asked; i++) {
+    is_asked = is_asked || c->asked[i] == type;
+  }
+  for (size_t i = 0; i < *num; i++) {
+    is_asked = is_asked && answered[i] != type;
+  }
+  if (is_asked) {
+    answered[(*num)++] = type;
+  }
+  return is_asked;
+}
+
+static void note_generation(torc_done *d, const torc_fetch_response *r) {
+  size_t num = d->num_generations;
+  if (num < TORC_ARRAY_LEN(d->generations) &&
+      (num == 0 || d->generations[num - 1].type != r->type)) {
+    d->generations[num].type = r->type;
+    d->generations[num].generation = r->generation;
+    d->num_generations++;
+  }
+}
+
 /* [FET-11] [GAP-86] The run of fetch_response, repeated elements joined. */
 static int parse(torc_node *n, torc_call *c, parsed *p) {
+  torc_type_id answered[TORC_CALL_ITEMS_MAX];
+  size_t num_answered = 0;
   torc_fetch_response r;
   torc_rd rd;
   int rc = 0;
@@ -127,22 +158,17 @@ static int parse(torc_node *n, torc_call *c, parsed *p) {
   while (rc == 0 && torc_fetch_response_next(&rd, &r)) {
     const torc_type *type = torc_types_find(&n->types, r.type);
     torc_rd values;
-    torc_done *d = &c->done;
-    if (type == NULL) {
+    if (type == NULL || !is_next_type(c, r.type, answered, &num_answered)) {
       return TORC_ERR_FORMAT;
     }
-    if (d->num_generations < TORC_ARRAY_LEN(d->generations) &&
-        (d->num_generations == 0 || d->generations[d->num_generations - 1].type != r.type)) {
-      d->generations[d->num_generations].type = r.type;
-      d->generations[d->num_generations].generation = r.generation;
-      d->num_generations++;
-    }
+    note_generation(&c->done, &r);
     torc_rd_init(&values, r.values);
     while (rc == 0 && torc_rd_left(&values) > 0) {
       rc = parsed_add(n, p, type, r.generation, &values);
     }
   }
-  return rc != 0 ? rc : rd.err;
+  rc = rc != 0 ? rc : rd.err;
+  return rc == 0 && num_answered != c->num_asked ? TORC_ERR_FORMAT : rc;
 }
 
 static int check_values(torc_node *n, torc_call *c, const torc_reply *reply) {
@@ -171,19 +197,17 @@ static int check_values(torc_node *n, torc_call *c, const torc_reply *reply) {
 
 static void on_fetched(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   torc_call *c = ctx;
-  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
   torc_done done = {0};
   (void)cookie;
-  if (o == NULL || !torc_call_outcome(n, o, reply, &done)) {
-    torc_call_done(n, c, o, &done);
+  if (!torc_call_outcome(n, c, reply, &done)) {
+    torc_call_done(n, c, &done);
     return;
   }
-  torc_out_free(n, o);
   c->done = done;
   int rc = check_values(n, c, reply);
   if (rc != 0) {
     done.rc = rc;
-    torc_call_done(n, c, NULL, &done);
+    torc_call_done(n, c, &done);
   }
 }
 

@@ -4,10 +4,9 @@
 
 static void on_stored(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   torc_call *c = ctx;
-  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
   torc_done done = {0};
   (void)cookie;
-  if (o != NULL && torc_call_outcome(n, o, reply, &done)) {
+  if (torc_call_outcome(n, c, reply, &done)) {
     torc_call_generations(reply->payload, &done);
     for (size_t i = 0; i < c->num_items; i++) { /* [GAP-97] the next one must be newer */
       const torc_stored_data *d = &c->items[i].data;
@@ -16,7 +15,7 @@ static void on_stored(torc_node *n, void *ctx, torc_token cookie, const torc_rep
       }
     }
   }
-  torc_call_done(n, c, o, &done);
+  torc_call_done(n, c, &done);
 }
 
 /* Every element is signed: the request can be written. [STO-04] [STO-07] */
@@ -63,7 +62,7 @@ static void signed_all(torc_node *n, torc_call *c) {
     done.rc = send_store(n, c);
   }
   if (done.rc != 0) {
-    torc_call_done(n, c, NULL, &done);
+    torc_call_done(n, c, &done);
   }
 }
 
@@ -236,6 +235,18 @@ int torc_app_specifiers_put(torc_node *n, torc_wr *wr, const torc_id *resource,
   return wr->err;
 }
 
+/* [R-21] [REM-05] */
+static bool types_differ(const torc_fetch_item *items, size_t num) {
+  for (size_t i = 1; i < num; i++) {
+    for (size_t k = 0; k < i; k++) {
+      if (items[k].type == items[i].type) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 int torc_app_specified(torc_node *n, uint16_t method, const torc_id *resource,
                        const torc_fetch_item *items, size_t num, torc_reply_fn done,
                        torc_token *token) {
@@ -247,7 +258,7 @@ int torc_app_specified(torc_node *n, uint16_t method, const torc_id *resource,
   if (rc != 0) {
     return rc;
   }
-  if (num == 0 || num > TORC_CALL_ITEMS_MAX) {
+  if (num == 0 || num > TORC_CALL_ITEMS_MAX || !types_differ(items, num)) {
     return TORC_ERR_INVALID;
   }
   for (size_t i = 0; i < num; i++) {
@@ -263,6 +274,10 @@ int torc_app_specified(torc_node *n, uint16_t method, const torc_id *resource,
     return TORC_ERR_NOMEM;
   }
   c->resource = *resource;
+  for (size_t i = 0; i < num; i++) {
+    c->asked[i] = items[i].type;
+  }
+  c->num_asked = num;
   torc_wr_init(&wr, buf, cap);
   rc = torc_app_specifiers_put(n, &wr, resource, items, num);
   *token = c->token;

@@ -118,6 +118,14 @@ static void start_sync(torc_node *n, write_op *op) {
   }
 }
 
+/* [D-13] Every write of an owner. A copy that told a responsible peer something new came from a
+ * ring that was apart: its replicas, and a peer that is just being handed the range, do not know it
+ * either [GAP-114] [GAP-124]. */
+static bool must_replicate(const torc_node *n, const write_op *op, const torc_id *resource) {
+  return op->origin == TORC_ORIGIN_OWNER ||
+         (op->result.is_changed && torc_route_responsible(n, resource));
+}
+
 /* ---- STORE ---- */
 
 /* The elements as stored, under the present counters, for the replicas [GAP-95]. */
@@ -180,7 +188,7 @@ static void on_verified(torc_node *n, void *ctx, torc_store_element *elements, s
   op->pending = 1; /* held by this function */
   if (op->result.code == TORC_CODE_OK) {
     start_sync(n, op);
-    if (op->origin == TORC_ORIGIN_OWNER) {
+    if (must_replicate(n, op, &op->request.resource)) {
       replicate_store(n, op);
     }
   }
@@ -333,7 +341,7 @@ void torc_handle_remove(torc_node *n, torc_inbound *in) {
   op->pending = 1;
   if (op->result.code == TORC_CODE_OK) {
     start_sync(n, op);
-    if (op->origin == TORC_ORIGIN_OWNER) {
+    if (must_replicate(n, op, &request.resource)) {
       replicate_remove(n, op, &request.resource, &record);
     }
   }
