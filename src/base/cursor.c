@@ -47,7 +47,7 @@ uint8_t torc_rd_u8(torc_rd *rd) {
 
 uint16_t torc_rd_u16(torc_rd *rd) {
   const uint8_t *p = take(rd, 2);
-  return p != NULL ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+  return p != NULL ? (uint16_t)((unsigned)p[0] << 8 | (unsigned)p[1]) : 0;
 }
 
 uint32_t torc_rd_u24(torc_rd *rd) {
