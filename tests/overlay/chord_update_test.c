@@ -437,6 +437,26 @@ static void test_flood_share(void **state) {
   topofake_clear(&f);
 }
 
+/* The neighbour that a CONNECT goes through dies: it goes out again, by another way, at once. */
+static void test_via_lost(void **state) {
+  static const unsigned honest[] = {0x8800, 0};
+  topofake f;
+  topofake_call first, c;
+  (void)state;
+  make(&f);
+  assert_int_equal(topofake_update(&f, 0x9000, honest, none), TORC_CODE_OK);
+  topofake_run(&f, TORC_MS(200));
+  assert_true(topofake_find(&f, FAKE_CONNECT, 0, 0x8800, &first));
+  assert_peer(first.via, 0x9000);
+  topofake_link_down(&f, 0x9000);
+  assert_true(topofake_find(&f, FAKE_CONNECT, 0, 0x8800, &c));
+  assert_false(c.has_via);
+  topofake_connected(&f, &first, 0); /* no longer of interest */
+  topofake_connected(&f, &c, 0x8800);
+  assert_true(topofake_find(&f, FAKE_REQUEST, TORC_METHOD_UPDATE, 0x8800, &c));
+  topofake_clear(&f);
+}
+
 /* An UPDATE that denies every neighbour: four PINGs, not six. */
 static void test_ping_limit(void **state) {
   static const unsigned preds[] = {0x4000, 0};
@@ -711,6 +731,7 @@ int main(void) {
       TORC_TEST("R-46 UPD-03 CHD-20 malformed", test_malformed),
       TORC_TEST("GAP-117 GAP-54 a flood of lists", test_flood),
       TORC_TEST("GAP-117 one sender's share of CONNECTs", test_flood_share),
+      TORC_TEST("CHD-42 GAP-117 a CONNECT whose way is lost", test_via_lost),
       TORC_TEST("CHD-31 GAP-117 PINGs per UPDATE", test_ping_limit),
       TORC_TEST("GAP-117 routing-table size", test_member_limit),
       TORC_TEST("ARC-07 GAP-99 the host refuses for a while", test_host_refuses),

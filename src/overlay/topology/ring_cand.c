@@ -301,6 +301,7 @@ static bool expire(torc_topology *t, torc_ring_cand *c, torc_time now) {
   return true;
 }
 
+/* [CHD-42] [CHD-22]: wherever a table is short of neighbours, the next known peers are tried. */
 void torc_ring_cands_pump(torc_topology *t, torc_time *next) {
   torc_time now = torc_ring_now(t);
   size_t i = 0;

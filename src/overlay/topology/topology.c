@@ -47,7 +47,7 @@ const char *torc_chord_name_parse(const char *name, torc_chord_name *out) {
   if (replicas > TORC_REPLICAS_MAX) {
     return "A chord name can ask for 1 to 8 replicas.";
   }
-  if (fingers > TORC_FINGERS_MAX) {
+  if (fingers > TORC_FINGERS_MAX) { /* [GAP-112]: more than 8 for overlays of more than 500 peers */
     return "A chord name can ask for 1 to 64 fingers.";
   }
   *out = (torc_chord_name){.num_replicas = replicas, .num_fingers = fingers};
