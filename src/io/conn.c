@@ -15,6 +15,7 @@ typedef struct write_req { /* bytes libuv could not take at once */
 } write_req;
 
 static void on_limit(torc_timer *t, torc_time now);
+static void rest(torc_conn *c);
 
 torc_conn *torc_conn_new(torc_net *net) {
   torc_conn *c = calloc(1, sizeof *c);
@@ -28,6 +29,7 @@ torc_conn *torc_conn_new(torc_net *net) {
   c->state = TORC_CONN_CONNECTING;
   torc_list_init(&c->siblings);
   torc_list_init(&c->dirty);
+  torc_list_init(&c->resting);
   torc_list_init(&c->ended);
   torc_timer_init(&c->timer, on_limit);
   torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
@@ -100,6 +102,8 @@ void torc_conn_end(torc_conn *c, int rc) {
   torc_list_init(&c->siblings);
   torc_list_remove(&c->dirty);
   torc_list_init(&c->dirty);
+  torc_list_remove(&c->resting);
+  torc_list_init(&c->resting);
   torc_timer_stop(&net->timers, &c->timer);
   drop_partial(c);
   torc_tls_clear(&c->tls);
@@ -613,7 +617,35 @@ static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
   if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
     mark_dirty(c); /* TLS itself may have answered: an alert, a new key */
   }
+  if (nread == (ssize_t)TORC_NET_READ_BYTES && c->state != TORC_CONN_CLOSED) {
+    rest(c);
+  }
   net->events.turn(net->events.ctx);
+}
+
+static void on_next_turn(uv_idle_t *idle) {
+  torc_net *net = idle->data;
+  torc_list *node = NULL;
+  (void)uv_idle_stop(idle);
+  while ((node = torc_list_pop_front(&net->resting)) != NULL) {
+    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, resting);
+    torc_list_init(node);
+    if (!net->is_paused || c->state != TORC_CONN_UP) {
+      torc_conn_set_reading(c, true);
+    }
+  }
+}
+
+/* A full buffer is one turn: a link that floods waits until every other one has been read. libuv
+ * alone would read thirty-two buffers of one socket in a row. */
+static void rest(torc_conn *c) {
+  torc_net *net = c->net;
+  if (!c->is_reading || !torc_list_empty(&c->resting)) {
+    return;
+  }
+  torc_conn_set_reading(c, false);
+  torc_list_push_back(&net->resting, &c->resting);
+  (void)uv_idle_start(&net->next_turn, on_next_turn);
 }
 
 void torc_conn_set_reading(torc_conn *c, bool on) {

@@ -56,7 +56,7 @@ static int allocate(torc_net *net) {
              : TORC_ERR_NOMEM;
 }
 
-static void on_timer_closed(uv_handle_t *h) {
+static void on_own_closed(uv_handle_t *h) {
   torc_net *net = h->data;
   net->num_handles--;
 }
@@ -80,6 +80,7 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   torc_map_init(&net->links, torc_mem_libc(), sizeof(torc_link_id), seed);
   torc_list_init(&net->conns);
   torc_list_init(&net->dirty);
+  torc_list_init(&net->resting);
   torc_list_init(&net->ended);
   torc_list_init(&net->dials);
   torc_list_init(&net->pending);
@@ -100,17 +101,14 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
     return rc;
   }
   net->timer.data = net;
-  net->num_handles = 1;
+  (void)uv_idle_init(net->loop, &net->next_turn); /* cannot fail */
+  net->next_turn.data = net;
+  net->num_handles = 2;
   uv_unref((uv_handle_t *)&net->timer);
   net->self = torc_pki_own_cert(cfg->pki)->peers[0];
   torc_tls_ctx_set_wall(net->tls, net->wall);
   *out = net;
   return 0;
-}
-
-static void on_listener_closed(uv_handle_t *h) {
-  torc_net *net = h->data;
-  net->num_handles--;
 }
 
 void torc_net_shutdown(torc_net *net) {
@@ -119,7 +117,7 @@ void torc_net_shutdown(torc_net *net) {
   }
   net->is_shutting = true;
   for (size_t i = 0; i < net->num_listeners; i++) {
-    uv_close((uv_handle_t *)&net->listeners[i]->tcp, on_listener_closed);
+    uv_close((uv_handle_t *)&net->listeners[i]->tcp, on_own_closed);
   }
   torc_list *node = NULL;
   while ((node = torc_list_pop_front(&net->dials)) != NULL) {
@@ -134,7 +132,8 @@ void torc_net_shutdown(torc_net *net) {
     torc_pending_free(TORC_CONTAINER_OF(node, torc_pending, all));
   }
   (void)uv_timer_stop(&net->timer);
-  uv_close((uv_handle_t *)&net->timer, on_timer_closed);
+  uv_close((uv_handle_t *)&net->timer, on_own_closed);
+  uv_close((uv_handle_t *)&net->next_turn, on_own_closed);
 }
 
 bool torc_net_is_shut(const torc_net *net) {

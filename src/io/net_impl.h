@@ -21,17 +21,18 @@
   262144u /* queued bytes after which a send writes to the socket at once */
 #define TORC_NET_FINGERPRINT_MAX 64u /* bytes of the longest digest accepted, SHA-512 */
 
-#define TORC_NET_STATS(X)                                                                          \
-  X(accepted)                                                                                      \
-  X(dialled)                                                                                       \
-  X(links_up)                                                                                      \
-  X(links_down)                                                                                    \
-  X(messages_in) X(messages_out) X(bytes_in) X(bytes_out) X(writes) X(writes_queued)               \
-      X(handshakes_failed) X(handshake_timeouts) X(half_open_refused) X(half_open_ip_refused)      \
-          X(links_refused) X(wrong_peer) X(self_links) X(bad_fingerprint) X(bad_frame)             \
-              X(later_version) X(bad_length) X(message_timeouts) X(queue_overflows)                \
-                  X(partial_refused) X(tls_failures) X(congestions) X(expired_links)               \
-                      X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
+#define TORC_NET_STATS(X)                                                                  \
+  X(accepted)                                                                              \
+  X(dialled)                                                                               \
+  X(links_up)                                                                              \
+  X(links_down)                                                                            \
+  X(messages_in)                                                                           \
+  X(messages_out) X(bytes_in) X(bytes_out) X(writes) X(writes_queued) X(handshakes_failed) \
+      X(handshake_timeouts) X(half_open_refused) X(half_open_ip_refused) X(links_refused)  \
+          X(wrong_peer) X(self_links) X(bad_fingerprint) X(bad_frame) X(later_version)     \
+              X(bad_length) X(message_timeouts) X(queue_overflows) X(partial_refused)      \
+                  X(tls_failures) X(congestions) X(expired_links) X(open_failures)         \
+                      X(await_timeouts) X(candidates_skipped) X(connects_refused)          \
                           X(pending_refused) X(no_memory) X(pauses)
 
 typedef struct torc_net_stats {
@@ -66,6 +67,7 @@ typedef struct torc_conn {
   torc_list all;      /* net->conns */
   torc_list siblings; /* dial->conns */
   torc_list dirty;    /* net->dirty: has output */
+  torc_list resting;  /* net->resting: had its turn, reads on after the others */
   torc_list ended;    /* net->ended: `down` is to be told */
   torc_timer timer;   /* handshake, message or linger limit, by state */
   torc_tls tls;
@@ -122,6 +124,7 @@ typedef struct torc_listener {
 struct torc_net {
   uv_loop_t *loop;
   uv_timer_t timer;
+  uv_idle_t next_turn; /* active while somebody rests */
   torc_timers timers;
   torc_pki *pki;
   torc_tls_ctx *tls;
@@ -135,7 +138,7 @@ struct torc_net {
   torc_sock advertised[TORC_NET_ADVERTISE_MAX];
   size_t num_advertised;
   torc_map links; /* by torc_link_id */
-  torc_list conns, dirty, ended, dials, pending, failures;
+  torc_list conns, dirty, resting, ended, dials, pending, failures;
   size_t num_conns, num_half_open, num_pending, partial_bytes;
   size_t num_handles; /* libuv still knows so many */
   torc_link_id last_id;

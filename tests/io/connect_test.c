@@ -418,7 +418,7 @@ static void test_dialler_sees_mismatch(void **state) {
 
 static void test_listener_sees_mismatch(void **state) {
   (void)state;
-  w.limits.dial = TORC_MS(300);
+  w.limits.dial = TORC_MS(1500);
   torc_id rid = hp_id(1);
   torc_id aid = hp_id(2);
   hn_end *r = hn_add(&w, 1, "127.0.0.1:0");

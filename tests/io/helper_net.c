@@ -61,6 +61,9 @@ static void on_up(void *ctx, torc_link_id link, const torc_link_info *info) {
 static void on_message(void *ctx, torc_link_id link, torc_slice msg) {
   hn_end *e = ctx;
   e->num_messages++;
+  e->run = link == e->last_from ? e->run + 1 : 1;
+  e->last_from = link;
+  e->longest_run = e->run > e->longest_run ? e->run : e->longest_run;
   e->message_bytes += msg.len;
   e->message_hash = hn_hash(e->message_hash, msg);
   free(e->last_message);

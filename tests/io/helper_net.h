@@ -38,6 +38,8 @@ typedef struct hn_end { /* one net and what it told */
   uint64_t message_hash; /* over all messages, in order */
   uint8_t *last_message; /* owned */
   size_t last_len;
+  torc_link_id last_from;
+  size_t run, longest_run; /* messages of one link in a row */
   size_t num_congested, num_relieved;
   bool is_echo; /* sends every message back */
   bool close_on_message;

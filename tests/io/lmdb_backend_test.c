@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend_cases.h"
@@ -185,7 +186,7 @@ static uint32_t check_whole(fixture *f) {
   return n;
 }
 
-static void kill_round(fixture *f, uint64_t commits, useconds_t extra_us) {
+static void kill_round(fixture *f, uint64_t commits, uint64_t extra_ns) {
   int fds[2];
   uint32_t last = 0;
   uint32_t n = 0;
@@ -202,7 +203,13 @@ static void kill_round(fixture *f, uint64_t commits, useconds_t extra_us) {
   for (uint64_t i = 0; i < commits && read(fds[0], &n, sizeof n) == (ssize_t)sizeof n; i++) {
     last = n;
   }
-  usleep(extra_us); /* into the middle of a transaction */
+  struct timespec from;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &from);
+  do { /* into the middle of a transaction */
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  } while ((uint64_t)((now.tv_sec - from.tv_sec) * 1000000000 + now.tv_nsec - from.tv_nsec) <
+           extra_ns);
   assert_int_equal(kill(pid, SIGKILL), 0);
   int status = 0;
   assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -225,7 +232,7 @@ static void test_kill(void **state) {
   torc_rng_seed(&rng, 20240607);
   open_new(&f);
   for (int round = 0; round < 25; round++) {
-    kill_round(&f, 1 + torc_rng_below(&rng, 60), (useconds_t)torc_rng_below(&rng, 400));
+    kill_round(&f, 1 + torc_rng_below(&rng, 60), torc_rng_below(&rng, 400000));
   }
   close_all(&f);
 }
