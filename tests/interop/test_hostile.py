@@ -639,7 +639,6 @@ def test_R_15_the_first_failure_decides(attach):
     assert code_of(client, unknown) == 404
 
 
-@pytest.mark.xfail(strict=True, reason="torcd looks at the message's signature first: 401, 403")
 @pytest.mark.parametrize("change", [lambda s: None, lambda s: broken(s)], ids=["absent", "broken"])
 def test_R_15_STO_15_unknown_type_comes_before_the_message_signature(attach, change):
     client = attach.at_distance(1)

@@ -195,6 +195,35 @@ static void on_verified(torc_node *n, void *ctx, torc_store_element *elements, s
   step_done(n, op);
 }
 
+/* [R-15] [STO-15] [REM-07] The first check of a write is whether its types are known, before any
+ * signature: 0, or the code and phrase to refuse it with. */
+uint16_t torc_write_precheck(const torc_node *n, const torc_inbound *in, const char **phrase) {
+  torc_model_lookup models = torc_types_models(&n->types);
+  torc_store_request store;
+  torc_fetch_request remove;
+  torc_store_type st;
+  torc_rd types;
+  int rc = 0;
+  *phrase = NULL;
+  if (n->store == NULL || (in->c.code != TORC_METHOD_STORE && in->c.code != TORC_METHOD_REMOVE)) {
+    return 0;
+  }
+  if (in->c.code == TORC_METHOD_REMOVE) {
+    rc = torc_fetch_request_decode(&remove, in->c.payload, &models, NULL);
+  } else {
+    rc = torc_store_request_decode(&store, in->c.payload);
+    torc_rd_init(&types, rc == 0 ? store.types : nothing);
+    while (rc == 0 && torc_store_type_next(&types, &st)) {
+      rc = torc_types_find(&n->types, st.type) == NULL ? TORC_ERR_NOTFOUND : 0;
+    }
+  }
+  if (rc == TORC_ERR_NOTFOUND) {
+    *phrase = "Unknown Type";
+    return TORC_CODE_NOT_FOUND;
+  }
+  return rc == 0 ? 0 : TORC_CODE_BAD_REQUEST;
+}
+
 /* Decodes every element by its type's model. 0, TORC_ERR_NOTFOUND (unknown type), TORC_ERR_FORMAT,
  * TORC_ERR_LIMIT. */
 static int decode_elements(torc_node *n, write_op *op, torc_store_element **out, size_t *out_num) {

@@ -359,6 +359,7 @@ void torc_handle_ping(torc_node *n, torc_inbound *in);
 void torc_handle_tunnel(torc_node *n, torc_inbound *in);
 void torc_handle_store(torc_node *n, torc_inbound *in); /* handle_write.c */
 void torc_handle_remove(torc_node *n, torc_inbound *in);
+uint16_t torc_write_precheck(const torc_node *n, const torc_inbound *in, const char **phrase);
 void torc_handle_fetch(torc_node *n, torc_inbound *in); /* handle_read.c */
 void torc_handle_find(torc_node *n, torc_inbound *in);
 void torc_handle_topology(torc_node *n, torc_inbound *in); /* topology_host.c */

@@ -230,6 +230,8 @@ void torc_inbound_verify(torc_node *n, torc_inbound *in) {
 
 /* [RTG-16] [MSG-01]: from here on the contents are looked at. */
 void torc_inbound_start(torc_node *n, torc_inbound *in) {
+  const char *phrase = NULL;
+  uint16_t code = 0;
   torc_slice body =
       torc_slice_of(in->msg + in->hdr.header_len, in->hdr.length - in->hdr.header_len);
   torc_link *l = torc_link_find(n, in->link);
@@ -255,6 +257,11 @@ void torc_inbound_start(torc_node *n, torc_inbound *in) {
   if (in->is_wildcard && in->c.code != TORC_METHOD_PING) { /* [GAP-37] */
     n->stats.drop_wildcard++;
     refuse_unverified(n, in, TORC_CODE_BAD_REQUEST, NULL);
+    return;
+  }
+  code = torc_write_precheck(n, in, &phrase);
+  if (code != 0) {
+    refuse_unverified(n, in, code, phrase);
     return;
   }
   torc_inbound_verify(n, in);

@@ -57,7 +57,9 @@ static bool iterative_done(torc_node *n, torc_link *l, const torc_header *h, tor
 static void take(torc_node *n, torc_link *l, const torc_header *h, torc_slice msg,
                  const torc_step *step) {
   torc_inbound *in = NULL;
-  if (h->is_fragment) { /* reassembly comes with the first datagram transport */
+  /* [GAP-44] A single fragment is a whole message; reassembly comes with the first datagram
+   * transport. */
+  if (h->is_fragment && !(h->is_last_fragment && h->fragment_units == 0)) {
     n->stats.drop_fragment++;
     return;
   }
