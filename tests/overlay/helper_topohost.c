@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/helper_topohost.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +95,7 @@ struct toposim {
   uint32_t issued[TOPOSIM_KEYS_MAX], answered[TOPOSIM_KEYS_MAX];
   put_state puts[TOPOSIM_KEYS_MAX];
   toposim_counts counts;
-  char text[200];
+  char text[TOPOSIM_TEXT_MAX];
 };
 
 /* ---- event queue ---- */
@@ -880,21 +879,6 @@ void toposim_side(toposim *sim, size_t which, unsigned side) {
   }
 }
 
-void toposim_set_loss(toposim *sim, unsigned permille) {
-  sim->cfg.loss_permille = permille;
-}
-
-void toposim_link(toposim *sim, size_t a, size_t b) {
-  make_link(sim, a, b);
-}
-
-uint16_t toposim_inject(toposim *sim, size_t which, const torc_id *from, torc_method method,
-                        torc_slice payload) {
-  torc_topology_reply reply = {0};
-  sim->ops->on_request(sim->peers[which].topo, method, from, payload, &reply);
-  return reply.code;
-}
-
 void toposim_put(toposim *sim, size_t from, size_t key) {
   event e = event_for(sim, EV_ROUTE, from, 0);
   e.route = ROUTE_PUT;
@@ -904,31 +888,6 @@ void toposim_put(toposim *sim, size_t from, size_t key) {
   e.other = from;
   e.other_incarnation = sim->peers[from].incarnation;
   push(sim, e);
-}
-
-bool toposim_lookup(toposim *sim, unsigned *hops) {
-  size_t ring[TOPOSIM_PEERS_MAX];
-  size_t num = toposim_ring(sim, 0, ring);
-  size_t at = ring[torc_rng_below(&sim->rng, num)];
-  torc_id target, next;
-  unsigned n = 0;
-  for (size_t b = 0; b < TORC_ID_LEN; b++) {
-    target.b[b] = (uint8_t)torc_rng_below(&sim->rng, 256);
-  }
-  while (!sim->ops->is_responsible(sim->peers[at].topo, &target)) {
-    if (n == TTL || !sim->ops->next_hop(sim->peers[at].topo, &target, &next)) {
-      return false;
-    }
-    at = index_of(sim, &next);
-    n++;
-  }
-  *hops = n;
-  for (size_t i = 0; i < num; i++) {
-    if (torc_id_cmp(&sim->peers[ring[i]].id, &target) >= 0) {
-      return ring[i] == at;
-    }
-  }
-  return ring[0] == at;
 }
 
 /* ---- looking ---- */
@@ -1009,110 +968,18 @@ size_t toposim_ring(const toposim *sim, unsigned side, size_t out[TOPOSIM_PEERS_
   return num;
 }
 
-static const char *complain(toposim *sim, const char *what, size_t who, size_t n) {
-  char hex[TORC_ID_HEX_LEN + 1];
-  torc_id_hex(&sim->peers[who].id, hex);
-  (void)snprintf(sim->text, sizeof sim->text, "seed %llu t=%.3fs peer %zu (%.8s): %s (%zu)",
-                 (unsigned long long)sim->cfg.seed, (double)sim->now / 1e6, who, hex, what, n);
+char *toposim_text(toposim *sim) {
   return sim->text;
 }
 
-static const char *check_peer(toposim *sim, const size_t *ring, size_t num, size_t at) {
-  torc_topology_view v = toposim_view(sim, ring[at]);
-  size_t want = num - 1 < 3 ? num - 1 : 3;
-  if (v.state != TORC_TOPO_JOINED &&
-      !(num == 1 && v.state == TORC_TOPO_DISCONNECTED && v.is_responsible)) {
-    return complain(sim, "is not joined; state", ring[at], (size_t)v.state);
-  }
-  if (v.num_successors < want || v.num_predecessors < want) {
-    return complain(sim, "knows too few neighbours", ring[at], v.num_successors);
-  }
-  for (size_t i = 0; i < want; i++) {
-    if (!torc_id_eq(&v.successors[i], &sim->peers[ring[(at + 1 + i) % num]].id)) {
-      return complain(sim, "has a wrong successor", ring[at], i);
-    }
-    if (!torc_id_eq(&v.predecessors[i], &sim->peers[ring[(at + num - 1 - i) % num]].id)) {
-      return complain(sim, "has a wrong predecessor", ring[at], i);
-    }
-  }
-  if (!torc_id_eq(&v.range_from, &sim->peers[ring[(at + num - 1) % num]].id)) {
-    return complain(sim, "has a wrong range", ring[at], num);
-  }
-  return NULL;
+uint64_t toposim_seed(const toposim *sim) {
+  return sim->cfg.seed;
 }
 
-const char *toposim_check_ring(toposim *sim) {
-  size_t ring[TOPOSIM_PEERS_MAX];
-  for (unsigned side = 0; side < 4; side++) {
-    size_t num = toposim_ring(sim, side, ring);
-    for (size_t i = 0; i < num; i++) {
-      const char *wrong = check_peer(sim, ring, num, i);
-      if (wrong != NULL) {
-        return wrong;
-      }
-    }
-  }
-  return NULL;
+size_t toposim_copies(const toposim *sim) {
+  return sim->params.num_replicas + 1;
 }
 
-/* Where in the ring a key belongs. */
-static size_t owner_at(const toposim *sim, const size_t *ring, size_t num, size_t key) {
-  for (size_t i = 0; i < num; i++) {
-    if (torc_id_cmp(&sim->peers[ring[i]].id, &sim->keys[key]) >= 0) {
-      return i;
-    }
-  }
-  return 0;
-}
-
-const char *toposim_check_data(toposim *sim) {
-  size_t ring[TOPOSIM_PEERS_MAX];
-  size_t num = toposim_ring(sim, 0, ring);
-  size_t want = sim->params.num_replicas + 1;
-  for (size_t k = 0; k < TOPOSIM_KEYS_MAX; k++) {
-    size_t at = owner_at(sim, ring, num, k);
-    for (size_t i = 0; i < want && i < num && sim->answered[k] > 0; i++) {
-      size_t who = ring[(at + i) % num];
-      if (sim->peers[who].version[k] < sim->answered[k]) {
-        return complain(sim, i == 0 ? "lacks a key of its own" : "lacks a key as replica", who, k);
-      }
-    }
-  }
-  return NULL;
-}
-
-size_t toposim_missing(toposim *sim) {
-  size_t ring[TOPOSIM_PEERS_MAX];
-  size_t num = toposim_ring(sim, 0, ring);
-  size_t missing = 0;
-  for (size_t k = 0; k < TOPOSIM_KEYS_MAX; k++) {
-    size_t at = owner_at(sim, ring, num, k);
-    missing += sim->peers[ring[at]].version[k] < sim->answered[k] ? 1 : 0;
-  }
-  return missing;
-}
-
-const char *toposim_settle_ring(toposim *sim, torc_time limit) {
-  torc_time end = sim->now + limit;
-  const char *wrong = toposim_check_ring(sim);
-  while (wrong != NULL && sim->now < end) {
-    toposim_run(sim, TORC_MS(50));
-    wrong = toposim_check_ring(sim);
-  }
-  return wrong;
-}
-
-const char *toposim_settle(toposim *sim, torc_time limit) {
-  torc_time end = sim->now + limit;
-  const char *wrong;
-  for (;;) {
-    wrong = toposim_check_ring(sim);
-    if (wrong == NULL) {
-      wrong = toposim_check_data(sim);
-    }
-    if (wrong == NULL || sim->now >= end) {
-      return wrong;
-    }
-    toposim_run(sim, TORC_MS(50));
-  }
+size_t toposim_index(const toposim *sim, const torc_id *id) {
+  return index_of(sim, id);
 }

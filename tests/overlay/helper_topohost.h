@@ -11,6 +11,7 @@
 #define TOPOSIM_PEERS_MAX 96
 #define TOPOSIM_KEYS_MAX 256
 #define TOPOSIM_NONE ((size_t)-1)
+#define TOPOSIM_TEXT_MAX 200
 
 typedef struct toposim_config {
   const char *algorithm; /* NULL: chord-128-2-8 */
@@ -53,7 +54,6 @@ void toposim_forbid(toposim *sim, size_t a, size_t b,
                     bool on); /* no link between the two can be made */
 /* Splits the network: peers with different `side` cannot hear each other. */
 void toposim_side(toposim *sim, size_t which, unsigned side);
-void toposim_set_loss(toposim *sim, unsigned permille);
 void toposim_run(toposim *sim, torc_time duration);
 /* Runs until ring and data are right, at most `limit`. NULL, or what is wrong. */
 const char *toposim_settle(toposim *sim, torc_time limit);
@@ -85,12 +85,11 @@ size_t toposim_ring(const toposim *sim, unsigned side, size_t out[TOPOSIM_PEERS_
 /* NULL, or what is wrong with the rings (one per side) or with the data; static text. */
 const char *toposim_check_ring(toposim *sim);
 const char *toposim_check_data(toposim *sim);
-/* Makes a direct link, as a dialled bootstrap link. */
-void toposim_link(toposim *sim, size_t a, size_t b);
+/* For helper_topocheck.c. */
+char *toposim_text(toposim *sim);
+uint64_t toposim_seed(const toposim *sim);
+size_t toposim_copies(const toposim *sim); /* of one value, the owner's included */
+size_t toposim_index(const toposim *sim, const torc_id *id);
 bool toposim_is_linked(const toposim *sim, size_t a, size_t b);
-/* Injects a request that `from` (any id) sends over its link to `peer`; returns the answer's code.
- */
-uint16_t toposim_inject(toposim *sim, size_t which, const torc_id *from, torc_method method,
-                        torc_slice payload);
 
 #endif
