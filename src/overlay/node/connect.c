@@ -6,6 +6,7 @@ static const torc_slice nothing = {NULL, 0};
 
 typedef struct waiter {
   struct waiter *next;
+  torc_deferred told;
   torc_connect_fn done;
   void *ctx;
   torc_token cookie;
@@ -69,9 +70,7 @@ static void conn_end(torc_node *n, conn *c, int rc) {
   while (c->waiters != NULL) {
     waiter *w = c->waiters;
     c->waiters = w->next;
-    if (torc_defer(n, tell_waiter, w, 0, rc, &c->peer) != 0) {
-      torc_free(n->mem, w);
-    }
+    torc_defer(n, &w->told, tell_waiter, w, 0, rc, &c->peer);
   }
   conn_free(n, c);
 }
@@ -141,6 +140,7 @@ static int add_waiter(torc_node *n, conn *c, torc_connect_fn done, void *ctx, to
 /* ---- as requester ---- */
 
 typedef struct linked_already {
+  torc_deferred told;
   torc_connect_fn done;
   void *ctx;
 } linked_already;
@@ -154,16 +154,13 @@ static void tell_linked(torc_node *n, void *ctx, torc_token cookie, int rc, cons
 static int defer_linked(torc_node *n, torc_connect_fn done, void *ctx, torc_token cookie,
                         const torc_id *peer) {
   linked_already *l = torc_calloc(n->mem, 1, sizeof *l);
-  int rc = TORC_ERR_NOMEM;
-  if (l != NULL) {
-    l->done = done;
-    l->ctx = ctx;
-    rc = torc_defer(n, tell_linked, l, cookie, 0, peer);
-    if (rc != 0) {
-      torc_free(n->mem, l);
-    }
+  if (l == NULL) {
+    return TORC_ERR_NOMEM;
   }
-  return rc;
+  l->done = done;
+  l->ctx = ctx;
+  torc_defer(n, &l->told, tell_linked, l, cookie, 0, peer);
+  return 0;
 }
 
 int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,

@@ -198,6 +198,7 @@ int torc_replicate_remove(torc_node *n, const torc_id *resource, const torc_remo
 typedef struct transfer {
   torc_id peer, from, to, at;
   torc_token cookie;
+  torc_deferred ended;
   size_t busy;
   bool is_walked; /* no resource is left */
   bool is_pumping;
@@ -207,8 +208,8 @@ typedef struct transfer {
 static void pump(torc_node *n, transfer *t);
 
 static void transfer_end(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
-  (void)ctx;
   (void)peer;
+  torc_free(n->mem, ctx);
   if (n->topo != NULL) {
     n->topo_ops->on_transfer_done(n->topo, cookie, rc);
   }
@@ -283,8 +284,7 @@ static void pump(torc_node *n, transfer *t) {
       n->stats.transfer_failures++;
     }
     n->num_transfers--;
-    (void)torc_defer(n, transfer_end, NULL, t->cookie, t->rc, NULL);
-    torc_free(n->mem, t);
+    torc_defer(n, &t->ended, transfer_end, t, t->cookie, t->rc, NULL);
   }
 }
 

@@ -70,6 +70,21 @@ struct torc_jobref {
 int torc_job_start(torc_node *n, torc_jobref *j, torc_job_kind kind,
                    torc_job_fn done) TORC_MUST_CHECK;
 
+/* ---- things to do once the current call is through, so that callbacks never nest (node.c) ---- */
+typedef void (*torc_defer_fn)(torc_node *n, void *ctx, torc_token cookie, int rc,
+                              const torc_id *peer);
+typedef struct torc_deferred { /* lies in its owner: what is deferred is never lost */
+  torc_list node;
+  torc_defer_fn fn;
+  void *ctx;
+  torc_token cookie;
+  int rc;
+  torc_id peer;
+} torc_deferred;
+/* `d` lives until the callback, which may free it. peer: NULL stands for none. */
+void torc_defer(torc_node *n, torc_deferred *d, torc_defer_fn fn, void *ctx, torc_token cookie,
+                int rc, const torc_id *peer);
+
 /* ---- links (links.c) ---- */
 typedef struct torc_link {
   torc_link_id id;
@@ -198,6 +213,7 @@ struct torc_inbound {
   torc_cert_lookup lookup;
   uint8_t prefix[12];
   struct torc_dup *dup; /* entry made for it; NULL: none */
+  torc_deferred local;  /* a message of this node to itself */
   void *state;          /* of the handler, while it waits */
   void (*state_free)(torc_node *n, void *state);
 };
@@ -409,12 +425,6 @@ void torc_seen_clear(torc_node *n);
 /* ---- application calls (app.c) ---- */
 void torc_calls_clear(torc_node *n);
 
-/* ---- things to do once the current call is through, so that callbacks never nest (node.c) ---- */
-typedef void (*torc_defer_fn)(torc_node *n, void *ctx, torc_token cookie, int rc,
-                              const torc_id *peer);
-int torc_defer(torc_node *n, torc_defer_fn fn, void *ctx, torc_token cookie, int rc,
-               const torc_id *peer);
-
 /* ---- the node ---- */
 typedef enum torc_node_phase {
   TORC_PHASE_NEW,
@@ -498,6 +508,8 @@ struct torc_node {
   uint32_t num_transfers;
   torc_map calls; /* token -> struct */
   torc_list deferred;
+  torc_deferred rejoin;
+  bool is_rejoining;
   struct torc_bootstrap *boot;
   uint16_t listens[TORC_NODE_LISTEN_MAX];
   size_t num_listens;

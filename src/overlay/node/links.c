@@ -130,22 +130,31 @@ static bool is_idle(const torc_node *n, const torc_link *l) {
   return n->now - l->last_use >= limit && !is_wanted(n, l);
 }
 
+/* Why the link is to be closed now; also counts. */
+static bool is_over(torc_node *n, torc_link *l) {
+  if (l->is_draining || l->is_surplus) {
+    return true;
+  }
+  if (!torc_cert_valid_at(l->cert, torc_node_wall(n))) { /* [GAP-135] */
+    n->stats.links_expired++;
+    return true;
+  }
+  if (is_idle(n, l)) {
+    n->stats.links_idle_closed++;
+    return true;
+  }
+  return false;
+}
+
 static void on_link_timer(torc_timer *t, torc_time now) {
   torc_link *l = TORC_CONTAINER_OF(t, torc_link, timer);
   torc_node *n = l->node;
   (void)now;
-  if (l->is_draining || l->is_surplus) {
+  if (is_over(n, l)) {
     torc_link_close(n, l);
-    return;
-  }
-  if (!torc_cert_valid_at(l->cert, torc_node_wall(n))) { /* [GAP-135] */
-    n->stats.links_expired++;
-    torc_link_close(n, l);
-    return;
-  }
-  if (is_idle(n, l)) {
-    n->stats.links_idle_closed++;
-    torc_link_close(n, l);
+    if (!l->is_closing) { /* no memory to say so */
+      torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_SEC(1)));
+    }
     return;
   }
   if (!l->is_pinging && n->now - l->last_in >= n->cfg.keepalive) {

@@ -71,37 +71,21 @@ void torc_node_set_phase(torc_node *n, torc_node_phase phase) {
 
 /* ---- deferred callbacks ---- */
 
-typedef struct deferred {
-  torc_list node;
-  torc_defer_fn fn;
-  void *ctx;
-  torc_token cookie;
-  int rc;
-  torc_id peer;
-} deferred;
-
-int torc_defer(torc_node *n, torc_defer_fn fn, void *ctx, torc_token cookie, int rc,
-               const torc_id *peer) {
-  deferred *d = torc_calloc(n->mem, 1, sizeof *d);
-  if (d == NULL) {
-    n->stats.no_memory++;
-    return TORC_ERR_NOMEM;
-  }
+void torc_defer(torc_node *n, torc_deferred *d, torc_defer_fn fn, void *ctx, torc_token cookie,
+                int rc, const torc_id *peer) {
   d->fn = fn;
   d->ctx = ctx;
   d->cookie = cookie;
   d->rc = rc;
   d->peer = peer == NULL ? torc_id_zero : *peer;
   torc_list_push_back(&n->deferred, &d->node);
-  return 0;
 }
 
 static void settle(torc_node *n) {
   torc_list *node = NULL;
   while ((node = torc_list_pop_front(&n->deferred)) != NULL) {
-    deferred *d = TORC_CONTAINER_OF(node, deferred, node);
-    d->fn(n, d->ctx, d->cookie, d->rc, &d->peer);
-    torc_free(n->mem, d);
+    torc_deferred d = *TORC_CONTAINER_OF(node, torc_deferred, node);
+    d.fn(n, d.ctx, d.cookie, d.rc, &d.peer);
   }
 }
 

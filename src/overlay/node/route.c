@@ -162,11 +162,8 @@ static int deliver_local(torc_node *n, const torc_header *h, torc_slice body,
   if (in == NULL) {
     return TORC_ERR_NOMEM;
   }
-  int deferred = torc_defer(n, start_local, in, 0, 0, NULL);
-  if (deferred != 0) {
-    torc_inbound_free(n, in);
-  }
-  return deferred;
+  torc_defer(n, &in->local, start_local, in, 0, 0, NULL);
+  return 0;
 }
 
 /* What others wrote goes on with whatever body it has, its new length in h->length [R-10]; own

@@ -118,6 +118,7 @@ static void rejoin(torc_node *n, void *ctx, torc_token cookie, int rc, const tor
   (void)cookie;
   (void)rc;
   (void)peer;
+  n->is_rejoining = false;
   if (n->phase == TORC_PHASE_DISCONNECTED) {
     torc_bootstrap_start(n);
   }
@@ -138,7 +139,10 @@ static void host_state_changed(void *ctx, torc_topology_state state) {
       break;
     case TORC_TOPO_DISCONNECTED: /* [CHD-26] [GAP-122] */
       torc_node_set_phase(n, TORC_PHASE_DISCONNECTED);
-      (void)torc_defer(n, rejoin, NULL, 0, 0, NULL);
+      if (!n->is_rejoining) {
+        n->is_rejoining = true;
+        torc_defer(n, &n->rejoin, rejoin, NULL, 0, 0, NULL);
+      }
       break;
     case TORC_TOPO_LEFT:
       torc_node_set_phase(n, TORC_PHASE_LEFT);
