@@ -79,6 +79,8 @@ int command_demo(int argc, char **argv) {
   if (rc != 0 || !d->keep) {
     demo_stop_all(d);
     demo_remove_dir(d);
+  } else {
+    demo_leave_running(d);
   }
   free(d);
   return exit_code;

@@ -61,6 +61,8 @@ int demo_start(demo *d, int peer);
 void demo_kill(demo *d, int peer);
 /* Ends everything that was started and waits for it; harmless when nothing runs. */
 void demo_stop_all(demo *d);
+/* Closes the connections only. */
+void demo_leave_running(demo *d);
 bool demo_interrupted(void);
 void demo_watch_signals(void);
 void demo_pause_ms(int ms);

@@ -169,6 +169,12 @@ static void disconnect(demo_peer *p) {
   }
 }
 
+void demo_leave_running(demo *d) {
+  for (int i = 0; i < d->num_peers; i++) {
+    disconnect(&d->peers[i]);
+  }
+}
+
 void demo_kill(demo *d, int peer) {
   demo_peer *p = &d->peers[peer];
   int status = 0;

@@ -174,7 +174,8 @@ class Peer:
 
     def complaint(self):
         """What torcd said on standard error."""
-        return (self.dir / f"{self.name}.err").read_text(encoding="utf-8")
+        path = self.dir / f"{self.name}.err"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def refuses_to_start(self, code=1, timeout=20):
         """Starts torcd, which must end by itself with `code`; returns what it said."""
@@ -326,7 +327,9 @@ class Net:
         for peer in self.peers:
             if peer.process:
                 peer.process.wait()
+        reports = [p.complaint()[-6000:] for p in self.peers if "Sanitizer" in p.complaint()]
         shutil.rmtree(self.dir, ignore_errors=True)
+        assert not reports, "\n".join(reports)
 
 
 def b64(data):
