@@ -1,6 +1,7 @@
 /* The control socket of torcd: a UNIX stream socket, one JSON object per line each way;
  * docs/operations.md lists the commands. Clients may send several requests without waiting; answers
- * carry the request's "id" and come as they are ready. SPDX-License-Identifier: Apache-2.0 */
+ * carry the request's "id" and come as they are ready.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_CONTROL_H
 #define TORC_IO_CONTROL_H
 

@@ -1,5 +1,6 @@
 /* Where a daemon's typed events go: one line each, JSON or text, to standard error or to a file
- * that can be opened anew. SPDX-License-Identifier: Apache-2.0 */
+ * that can be opened anew.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_JSON_LOG_H
 #define TORC_IO_JSON_LOG_H
 

@@ -1,5 +1,6 @@
 /* torc_backend on LMDB [D-42]: after kill -9 every committed transaction is there and no half of
- * one. SPDX-License-Identifier: Apache-2.0 */
+ * one.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_LMDB_BACKEND_H
 #define TORC_IO_LMDB_BACKEND_H
 

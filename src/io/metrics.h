@@ -1,5 +1,6 @@
 /* Prometheus metrics in text over HTTP, on an address of this machine only, with libwebsockets on
- * the peer's own loop. SPDX-License-Identifier: Apache-2.0 */
+ * the peer's own loop.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_METRICS_H
 #define TORC_IO_METRICS_H
 

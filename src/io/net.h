@@ -3,7 +3,10 @@
  *
  * What happens is told through torc_net_events. `down`, `open_failed` and `congested` come from
  * inside torc_net_flush only, `up` and `message` from the loop only, so no call below ever calls
- * back except torc_net_flush. SPDX-License-Identifier: Apache-2.0 */
+ * back except torc_net_flush.
+ *
+ * Who runs the loop holds SIGPIPE back (io/sigpipe.h): libuv writes where nobody reads any more.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_NET_H
 #define TORC_IO_NET_H
 

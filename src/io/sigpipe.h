@@ -1,7 +1,8 @@
 /* libuv writes to sockets without MSG_NOSIGNAL: a link that the other side has closed would end a
  * program that has not said what SIGPIPE is to do. A library cannot say that for its program, so
  * the calling thread holds the signal back while the library works, and drops the one it may have
- * caused itself. SPDX-License-Identifier: Apache-2.0 */
+ * caused itself.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_SIGPIPE_H
 #define TORC_IO_SIGPIPE_H
 

@@ -1,5 +1,6 @@
 /* Certificates of an overlay with OpenSSL: profile of GAP-134 and R-38, chain, dates; own key; job
- * execution. SPDX-License-Identifier: Apache-2.0 */
+ * execution.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_X509_H
 #define TORC_IO_X509_H
 

@@ -1,5 +1,6 @@
 /* The daemon's configuration file, and the units its values come in. What is wrong with a file is
- * tested with torcd itself (tests/loopback/test_wrong_inputs.py). SPDX-License-Identifier:
+ * tested with torcd itself (tests/loopback/test_wrong_inputs.py).
+ * SPDX-License-Identifier:
  * Apache-2.0 */
 #include "io/conf.h"
 

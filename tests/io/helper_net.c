@@ -11,6 +11,7 @@
 
 #include "base/cursor.h"
 #include "base/slice.h"
+#include "io/sigpipe.h"
 #include "torc_test.h"
 #include "wire/header.h"
 
@@ -116,6 +117,8 @@ static void on_turn(void *ctx) {
 
 void hn_open(hn_world *w) {
   torc_net_limits defaults = TORC_NET_LIMITS_INIT;
+  torc_sigpipe held; /* for good: the links alone leave that to who runs the loop */
+  torc_sigpipe_hold(&held);
   memset(w, 0, sizeof *w);
   w->limits = defaults;
   assert_int_equal(uv_loop_init(&w->loop), 0);

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/slice.h"
+#include "io/sigpipe.h"
 #include "torc_test.h"
 
 static uint16_t free_port(void) {
@@ -56,6 +58,9 @@ void hr_close(hr_ring *r) {
   for (size_t i = 0; i < r->num; i++) {
     torc_peer_free(r->peers[i]);
   }
+  if (r->log_file != NULL) {
+    fclose(r->log_file);
+  }
   hp_ca_free(&r->ca);
   hp_dir_remove(r->dir);
 }
@@ -81,10 +86,36 @@ void hr_config(hr_ring *r, size_t i, torc_peer_config *cfg) {
   cfg->listen[0] = listen;
 }
 
-torc_peer *hr_add_with(hr_ring *r, const torc_peer_config *cfg) {
+static void on_log(void *ctx, torc_log_level level, const char *name, const torc_field *fields,
+                   size_t num) {
+  const hr_ring *r = ctx;
+  char line[1024];
+  (void)torc_log_json(line, sizeof line, uv_hrtime() / 1000, level, name, fields, num);
+  fprintf(r->log_file, "%s", line);
+}
+
+/* TORC_TEST_LOG=FILE: everything the peers log, appended there. */
+static const torc_log *logging(hr_ring *r) {
+  const char *path = getenv("TORC_TEST_LOG");
+  if (path == NULL) {
+    return NULL;
+  }
+  if (r->log_file == NULL) {
+    r->log_file = fopen(path, "w");
+    assert_non_null(r->log_file);
+  }
+  r->log = (torc_log){.ctx = r, .level = TORC_LOG_DEBUG, .event = on_log};
+  return &r->log;
+}
+
+torc_peer *hr_add_with(hr_ring *r, const torc_peer_config *config) {
   char err[400] = "";
+  torc_peer_config cfg = *config;
   assert_true(r->num < HR_PEERS_MAX);
-  int rc = torc_peer_new_with(&r->peers[r->num], cfg, &r->limits, err, sizeof err);
+  if (cfg.log == NULL) {
+    cfg.log = logging(r);
+  }
+  int rc = torc_peer_new_with(&r->peers[r->num], &cfg, &r->limits, err, sizeof err);
   if (rc != 0) {
     fail_msg("torc_peer_new: %s", err);
   }
@@ -110,16 +141,18 @@ void hr_remove(hr_ring *r, size_t i) {
 
 bool hr_until(hr_ring *r, bool (*done)(hr_ring *r, void *ctx), void *ctx, int timeout_ms) {
   uint64_t end = uv_hrtime() + (uint64_t)timeout_ms * 1000000u;
-  while (!done(r, ctx)) {
-    if (uv_hrtime() > end) {
-      return false;
-    }
+  torc_sigpipe held;
+  bool is_over = false;
+  torc_sigpipe_hold(&held);
+  while (!is_over && uv_hrtime() < end) {
     for (size_t i = 0; i < r->num; i++) {
       torc_peer_limit(r->peers[i], 0);
       torc_peer_step(r->peers[i]);
     }
+    is_over = done(r, ctx);
   }
-  return true;
+  torc_sigpipe_release(&held);
+  return is_over;
 }
 
 static bool are_joined(hr_ring *r, void *ctx) {

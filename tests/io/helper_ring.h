@@ -3,6 +3,8 @@
 #ifndef TORC_TESTS_HELPER_RING_H
 #define TORC_TESTS_HELPER_RING_H
 
+#include <stdio.h>
+
 #include "io/helper_pki.h"
 #include "io/peer_impl.h"
 #include "torc/peer.h"
@@ -18,6 +20,8 @@ typedef struct hr_ring {
   torc_net_limits limits;
   torc_peer *peers[HR_PEERS_MAX];
   size_t num;
+  FILE *log_file; /* TORC_TEST_LOG */
+  torc_log log;
 } hr_ring;
 
 /* Makes directory, authority and document; the bootstrap-peer is 127.0.0.1 with a port that was
