@@ -15,6 +15,13 @@ static const char usage[] =
     "--keep   leave the overlay running at the end\n"
     "--dir D  work in D, which must not exist yet, in place of a new directory under /tmp\n";
 
+/* A whole number; 0 if it is none. */
+static int count_of(const char *text) {
+  char *end = NULL;
+  long n = strtol(text, &end, 10);
+  return end != text && *end == '\0' && n > 0 && n <= DEMO_PEERS_MAX + 1 ? (int)n : 0;
+}
+
 static bool read_options(demo *d, int argc, char **argv, int *exit_code) {
   static const struct option options[] = {{"peers", required_argument, NULL, 'p'},
                                           {"algorithm", required_argument, NULL, 'a'},
@@ -27,7 +34,7 @@ static bool read_options(demo *d, int argc, char **argv, int *exit_code) {
   *exit_code = EXIT_USAGE;
   while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
     if (option == 'p') {
-      d->num_peers = atoi(optarg);
+      d->num_peers = count_of(optarg);
     } else if (option == 'a') {
       d->algorithm = optarg;
     } else if (option == 's') {
@@ -67,6 +74,10 @@ int command_demo(int argc, char **argv) {
   (void)setvbuf(stdout, NULL, _IOLBF, 0);
   demo_watch_signals();
   int rc = demo_tell(d);
+  if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+    (void)snprintf(d->err, sizeof d->err, "nobody reads what it says (standard output is closed)");
+    rc = TORC_ERR_IO; /* with --keep nobody would know how to stop what runs */
+  }
   if (demo_interrupted()) {
     (void)fputs("\ntorc demo: interrupted\n", stderr);
     exit_code = 130;

@@ -25,8 +25,20 @@ static int fail(demo *d, const char *what, const char *path) {
   return TORC_ERR_IO;
 }
 
+/* What needs no quotes in a shell and no care in a configuration file: the name stands in both. */
+static bool is_plain(const char *path) {
+  return path[strspn(path,
+                     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-@,")] ==
+             '\0' &&
+         path[0] != '-' && path[0] != '\0';
+}
+
 int demo_make_dir(demo *d) {
   const char *base = getenv("TMPDIR");
+  if (d->dir_wanted != NULL && !is_plain(d->dir_wanted)) {
+    (void)snprintf(d->err, sizeof d->err, "--dir: only letters, digits and /._+-@, please");
+    return TORC_ERR_INVALID;
+  }
   if (d->dir_wanted != NULL) {
     if (snprintf(d->dir, sizeof d->dir, "%s", d->dir_wanted) >= 80) {
       d->dir[0] = '\0';
@@ -40,7 +52,7 @@ int demo_make_dir(demo *d) {
     }
     return 0;
   }
-  if (base == NULL || base[0] != '/' || strlen(base) > 60) {
+  if (base == NULL || base[0] != '/' || strlen(base) > 60 || !is_plain(base)) {
     base = "/tmp";
   }
   (void)snprintf(d->dir, sizeof d->dir, "%s/torc-demo-XXXXXX", base);

@@ -87,14 +87,10 @@ static int run_command(const command *cmd, int argc, char **argv) {
   }
   int rc = cmd->run(&c, &a);
   client_close(&c);
-  if (fflush(stdout) != 0) {
-    return EXIT_FAILURE;
-  }
   return rc;
 }
 
-int main(int argc, char **argv) {
-  (void)signal(SIGPIPE, SIG_IGN);
+static int run(int argc, char **argv) {
   if (argc < 2) {
     print_usage(stderr);
     return EXIT_USAGE;
@@ -119,4 +115,14 @@ int main(int argc, char **argv) {
   }
   (void)fprintf(stderr, "torc: there is no command '%s'; see torc help\n", name);
   return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+  (void)signal(SIGPIPE, SIG_IGN);
+  int rc = run(argc, argv);
+  if (rc == EXIT_SUCCESS && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+    (void)fputs("torc: cannot write to standard output\n", stderr);
+    return EXIT_FAILURE;
+  }
+  return rc;
 }

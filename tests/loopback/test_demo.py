@@ -104,6 +104,8 @@ def test_D_01_demo_killed_takes_its_peers_along(tmp_path):
 
 def test_D_01_demo_refuses_what_it_cannot_do(tmp_path):
     cases = [(["--peers", "2"], 2, "--peers is 3 to 32"), (["--peers", "33"], 2, "--peers is 3 to 32"),
+             (["--peers", "8x", "--dir", tmp_path / "d"], 2, "--peers is 3 to 32"),
+             (["--dir", tmp_path / "with blank"], 1, "letters, digits"),
              (["extra"], 2, "an argument too many"), (["--dir", tmp_path], 1, "File exists"),
              (["--dir", tmp_path / "a" / "b"], 1, "No such file"),
              (["--algorithm", "kademlia", "--dir", tmp_path / "d"], 1, "known algorithms"),
@@ -114,3 +116,21 @@ def test_D_01_demo_refuses_what_it_cannot_do(tmp_path):
         assert done.returncode == code and message in done.stderr, (options, done.stderr)
         assert time.monotonic() - start < 30
         assert not (tmp_path / "d").exists()
+
+
+def test_D_01_demo_nobody_reads_keeps_nothing(tmp_path):
+    directory = tmp_path / "d"
+    with subprocess.Popen([str(TORC), "demo", "--keep", "--dir", str(directory)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as demo:
+        demo.stdout.readline()
+        demo.stdout.close()
+        said = demo.stderr.read()
+        assert demo.wait(timeout=120) == 1 and "standard output" in said
+    assert not directory.exists() and processes_of(directory) == []
+
+
+def test_D_01_answers_that_nobody_gets_are_no_success():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        for words in (["version"], ["help"], ["version", "--json"]):
+            done = subprocess.run([str(TORC), *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert done.returncode == 1 and "standard output" in done.stderr, words
