@@ -2,8 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/app.h"
 
+/* A peer that has lost everybody else still serves what it holds. */
 int torc_call_allowed(const torc_node *n) {
-  return n->phase == TORC_PHASE_JOINED || n->phase == TORC_PHASE_JOINING ? 0 : TORC_ERR_STATE;
+  bool is_alone = n->phase == TORC_PHASE_DISCONNECTED && n->topo != NULL;
+  return n->phase == TORC_PHASE_JOINED || n->phase == TORC_PHASE_JOINING || is_alone
+             ? 0
+             : TORC_ERR_STATE;
 }
 
 torc_call *torc_call_new(torc_node *n, uint16_t method) {

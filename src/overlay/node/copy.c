@@ -7,7 +7,7 @@
 #define TRANSFER_LIMIT TORC_SEC(10) /* for one message of a hand-over */
 
 typedef struct copy_op copy_op;
-typedef void (*copy_done_fn)(torc_node *n, void *owner, int rc);
+typedef void (*copy_done_fn)(torc_node *n, void *owner, const torc_id *peer, int rc);
 
 /* One message to one peer. */
 struct copy_op {
@@ -35,8 +35,9 @@ static void op_free(torc_node *n, copy_op *op) {
 static void op_end(torc_node *n, copy_op *op, int rc) {
   copy_done_fn done = op->done;
   void *owner = op->owner;
+  torc_id peer = op->peer;
   op_free(n, op);
-  done(n, owner, rc);
+  done(n, owner, &peer, rc);
 }
 
 static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
@@ -148,11 +149,7 @@ typedef struct replication {
   void *ctx;
 } replication;
 
-static void replica_done(torc_node *n, void *owner, int rc) {
-  replication *r = owner;
-  if (rc != 0) {
-    n->stats.replicas_given_up++; /* [GAP-99] repaired by CHD-35 */
-  }
+static void release(torc_node *n, replication *r) {
   r->waiting--;
   if (r->waiting == 0) {
     torc_copied_fn fn = r->fn;
@@ -160,6 +157,16 @@ static void replica_done(torc_node *n, void *owner, int rc) {
     torc_free(n->mem, r);
     fn(n, ctx);
   }
+}
+
+static void replica_done(torc_node *n, void *owner, const torc_id *peer, int rc) {
+  if (rc != 0) {
+    n->stats.replicas_given_up++; /* [GAP-99] repaired by CHD-35 */
+    if (n->topo != NULL) {
+      n->topo_ops->on_copy_failed(n->topo, peer);
+    }
+  }
+  release(n, owner);
 }
 
 static int replicate(torc_node *n, const torc_id *resource, torc_slice a, torc_slice b,
@@ -176,10 +183,10 @@ static int replicate(torc_node *n, const torc_id *resource, torc_slice a, torc_s
   for (size_t i = 0; i < num; i++) {
     int rc = op_start(n, &peers[i], a, b, is_remove, xid, n->cfg.replica_wait, replica_done, r);
     if (rc != 0) {
-      replica_done(n, r, rc);
+      replica_done(n, r, &peers[i], rc);
     }
   }
-  replica_done(n, r, 0);
+  release(n, r);
   return 0;
 }
 
@@ -215,8 +222,9 @@ static void transfer_end(torc_node *n, void *ctx, torc_token cookie, int rc, con
   }
 }
 
-static void message_done(torc_node *n, void *owner, int rc) {
+static void message_done(torc_node *n, void *owner, const torc_id *peer, int rc) {
   transfer *t = owner;
+  (void)peer;
   t->busy--;
   if (rc != 0 && t->rc == 0) {
     t->rc = rc;

@@ -157,6 +157,11 @@ static int host_ping_bootstrap(void *ctx, const torc_id *target, torc_token cook
   return torc_bootstrap_probe(ctx, target, cookie);
 }
 
+static bool host_has_data(void *ctx) {
+  torc_node *n = ctx;
+  return n->store != NULL && torc_store_num_resources(n->store) > 0;
+}
+
 int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **why) {
   torc_topology_params *p = &n->topo_params;
   int rc = torc_topology_find(cfg->algorithm, &n->topo_ops, p);
@@ -183,7 +188,8 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
                                       .took_over = host_took_over,
                                       .close_link = host_close_link,
                                       .state_changed = host_state_changed,
-                                      .ping_bootstrap = host_ping_bootstrap};
+                                      .ping_bootstrap = host_ping_bootstrap,
+                                      .has_data = host_has_data};
   if (n->role == TORC_ROLE_CLIENT) { /* [CLI-01] never JOINs: no plug-in */
     return 0;
   }
