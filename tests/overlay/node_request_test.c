@@ -693,10 +693,11 @@ static void test_reserved(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TORC_TEST("SIG-06 SIG-09 ERR-04 ERR-05 ERR-12 GAP-51 GAP-53 GAP-58 GAP-135 STO-16 SEC-16 "
-                "D-10 R-40 signatures of "
-                "requests",
-                test_signature),
+      TORC_TEST(
+          "SIG-06 SIG-09 SIG-11 ERR-04 ERR-05 ERR-12 GAP-51 GAP-53 GAP-58 GAP-135 STO-16 SEC-16 "
+          "D-10 R-40 signatures of "
+          "requests",
+          test_signature),
       TORC_TEST("D-41 GAP-58 a signature that could not be checked is nobody's fault",
                 test_verify_fails),
       TORC_TEST("GAP-52 CRT-01 a certificate longer than any is refused unread",

@@ -801,6 +801,47 @@ static void test_fetch_too_much(void **state) {
   nt_free(s.h);
 }
 
+static void long_certificate(torc_node_config *c, void *ctx) {
+  torc_cert **own = ctx;
+  static uint8_t der[8000];
+  *own = helper_cert_der(nt_user(NT_SELF), &c->self, torc_slice_of(der, sizeof der));
+  c->cert = *own;
+}
+
+/* It fits into a message, but not with this peer's own certificate. */
+static void test_fetch_too_much_signed(void **state) {
+  static char big[42000];
+  torc_cert *own = NULL;
+  nt_options o = {.tweak = long_certificate, .ctx = &own};
+  nt *h = nt_ring(&o);
+  torc_link_id a = nt_up(h, A);
+  torc_id resource = nt_resource(A);
+  uint32_t type = NT_TYPE_LIST;
+  nt_msg m;
+  (void)state;
+  memset(big, 'x', sizeof big - 1);
+  for (int32_t i = 0; i < 3; i++) {
+    nt_element e = {.type = type,
+                    .value = big,
+                    .index = i,
+                    .storage_time = NT_WALL,
+                    .lifetime_s = 100,
+                    .signer = nt_cert(h, A)};
+    nt_request(h, &m, A, TORC_METHOD_STORE, nt_store_payload(h, &resource, &e, 1));
+    nt_route(&m, &resource);
+    nt_input(h, a, &m);
+    assert_int_equal(nt_take_xid(h, m.hdr.xid)->c.code, 200);
+  }
+  nt_request(h, &m, A, TORC_METHOD_FETCH, nt_fetch_payload(h, &resource, &type, NULL, 1));
+  nt_route(&m, &resource);
+  nt_input(h, a, &m);
+  nt_out *answer = nt_take_xid(h, m.hdr.xid);
+  assert_non_null(answer);
+  assert_int_equal(answer->c.code, 413);
+  nt_free(h);
+  helper_cert_free(own);
+}
+
 /* Data expires without anybody asking. */
 static void test_expiry(void **state) {
   scene s = scene_new(0);
@@ -849,6 +890,8 @@ int main(void) {
       TORC_TEST("D-14 R-16 REM-09 a replayed REMOVE that is none", test_replay_forged),
       TORC_TEST("FET-01 FET-09 FET-11..13 GAP-89 GAP-90 R-21 R-22 FETCH", test_fetch),
       TORC_TEST("GAP-42 GAP-86 FETCH of more than a message holds", test_fetch_too_much),
+      TORC_TEST("GAP-42 GAP-86 FETCH of more than a message with its signature holds",
+                test_fetch_too_much_signed),
       TORC_TEST("STO-31 GAP-98 data expires", test_expiry),
   };
   return TORC_RUN(tests);

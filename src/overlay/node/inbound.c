@@ -219,7 +219,8 @@ void torc_inbound_verify(torc_node *n, torc_inbound *in) {
     verified(n, in, 0);
     return;
   }
-  if (!in->c.signature.is_present) { /* [SIG-09] [ERR-04] [STO-16] */
+  /* [SIG-11] the policy of an overlay with certificates [SIG-09] [ERR-04] [STO-16] */
+  if (!in->c.signature.is_present) {
     n->stats.signature_missing++;
     refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
     return;

@@ -83,6 +83,11 @@ void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body) {
 
 static void on_response_signed(torc_node *n, void *ctx, int rc, uint8_t *body, size_t len) {
   torc_inbound *in = ctx;
+  if (rc == 0 && len > TORC_BODY_MAX) { /* [GAP-86] with a long certificate it does not fit */
+    torc_free(n->mem, body);
+    torc_respond_error(n, in, TORC_CODE_TOO_LARGE, NULL, torc_slice_of(NULL, 0));
+    return;
+  }
   if (rc == 0) {
     torc_slice whole = torc_slice_of(body, len);
     if (in->dup != NULL) {

@@ -1,0 +1,58 @@
+/* What the fuzz target of the node tries, in the ordinary tests: inputs that once failed
+ * (fuzz/regressions/node_input) and a fixed number of inputs made by chance.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <stdio.h>
+
+#include "base/rng.h"
+#include "fuzz/node_script.c"
+#include "torc_test.h"
+
+#define INPUT_MAX 4096u
+
+static uint8_t input[INPUT_MAX];
+
+static void test_regressions(void **state) {
+  static const char dir[] = TORC_SOURCE_DIR "/fuzz/regressions/node_input";
+  DIR *files = opendir(dir);
+  size_t num = 0;
+  (void)state;
+  assert_non_null(files);
+  for (struct dirent *f = readdir(files); f != NULL; f = readdir(files)) {
+    char path[900];
+    if (f->d_name[0] == '.') {
+      continue;
+    }
+    snprintf(path, sizeof(path), "%s/%s", dir, f->d_name);
+    FILE *in = fopen(path, "rb");
+    assert_non_null(in);
+    size_t len = fread(input, 1, sizeof input, in);
+    fclose(in);
+    node_script_run(input, len);
+    num++;
+  }
+  closedir(files);
+  assert_true(num > 0);
+}
+
+static void test_chance(void **state) {
+  torc_rng rng;
+  (void)state;
+  for (uint64_t seed = 1; seed <= 400; seed++) {
+    torc_rng_seed(&rng, seed);
+    size_t len = 20 + torc_rng_below(&rng, 900);
+    for (size_t i = 0; i < len; i++) {
+      input[i] = (uint8_t)torc_rng_u64(&rng);
+    }
+    input[0] |= seed % 5 == 0 ? 0 : 0x80; /* most begin in a ring */
+    node_script_run(input, len);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TORC_TEST("D-40 D-41 R-11 scripts that once failed", test_regressions),
+      TORC_TEST("D-40 D-41 R-11 scripts by chance", test_chance),
+  };
+  return TORC_RUN(tests);
+}
