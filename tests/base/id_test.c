@@ -104,7 +104,7 @@ static void test_pow2(void **state) {
   for (unsigned bit = 0; bit < 128; bit++) {
     torc_id p = torc_id_add_pow2(&zero, bit);
     for (unsigned k = 0; k < 128; k++) {
-      unsigned is_set = p.b[15 - k / 8] >> (k % 8) & 1u;
+      unsigned is_set = ((unsigned)p.b[15 - k / 8] >> (k % 8)) & 1u;
       assert_int_equal(is_set, k == bit);
     }
   }

@@ -75,6 +75,7 @@ void property_check(const char *target, const uint8_t *data, size_t len) {
   const property_target *t = property_find(target);
   size_t num_kinds = t != NULL ? property_num_kinds(t) : 0;
   char pdu[32];
+  char model_key[] = "model";
   char *space;
   vec v = {0};
   must(num_kinds != 0, target, "no such target");
@@ -85,7 +86,7 @@ void property_check(const char *target, const uint8_t *data, size_t len) {
   space = strchr(pdu, ' ');
   if (space != NULL) {
     *space = '\0';
-    v.given[0].key = (char[]){"model"};
+    v.given[0].key = model_key;
     v.given[0].value = space + 1;
     v.num_given = 1;
   }
