@@ -101,7 +101,7 @@ static const torc_log *logging(hr_ring *r) {
     return NULL;
   }
   if (r->log_file == NULL) {
-    r->log_file = fopen(path, "w");
+    r->log_file = fopen(path, "a");
     assert_non_null(r->log_file);
   }
   r->log = (torc_log){.ctx = r, .level = TORC_LOG_DEBUG, .event = on_log};
