@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "io/peer_from.h"
+#include "io/settle.h"
 #include "io/x509.h"
 #include "notify.h"
 #include "overlay/topology/topology.h"
@@ -64,6 +65,12 @@ int torcd_check(torcd *d, char *err, size_t err_cap) {
     rc = check_identity(d, overlay, err, err_cap);
   }
   return rc;
+}
+
+/* Starting and joining are over, little happens from now on. */
+static void on_settled(uv_timer_t *timer) {
+  (void)timer;
+  torc_settle();
 }
 
 /* ---- signals ---- */
@@ -135,11 +142,14 @@ static int watch_signals(torcd *d) {
       return TORC_ERR_IO;
     }
   }
-  if (uv_timer_init(loop, &d->grace) != 0) {
-    return TORC_ERR_IO;
+  uv_timer_t *timers[NUM_TIMERS] = {&d->grace, &d->settle};
+  for (size_t i = 0; i < NUM_TIMERS; i++) {
+    if (uv_timer_init(loop, timers[i]) != 0) {
+      return TORC_ERR_IO;
+    }
+    d->num_handles++;
+    timers[i]->data = d;
   }
-  d->num_handles++;
-  d->grace.data = d;
   return 0;
 }
 
@@ -243,6 +253,7 @@ static void on_event(torcd *d, const torc_event *ev) {
     case TORC_EVENT_JOINED:
       notify_service("STATUS=in the overlay");
       TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:joined", TORC_F_STR("overlay", d->overlay));
+      (void)uv_timer_start(&d->settle, on_settled, SETTLE_MS, 0);
       break;
     case TORC_EVENT_DISCONNECTED:
       notify_service("STATUS=looking for the overlay");
@@ -290,6 +301,9 @@ void torcd_stop(torcd *d) {
   }
   if (num > NUM_SIGNALS) {
     uv_close((uv_handle_t *)&d->grace, on_handle_closed);
+  }
+  if (num > NUM_SIGNALS + 1) {
+    uv_close((uv_handle_t *)&d->settle, on_handle_closed);
   }
   while (d->num_handles > 0) {
     (void)uv_run(torc_peer_loop(d->peer), UV_RUN_NOWAIT);

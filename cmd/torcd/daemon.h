@@ -12,7 +12,9 @@
 #include "io/overlay_xml.h"
 
 #define LEAVE_GRACE_MS 5000 /* the node itself gives up after 3 s [GAP-118] */
+#define SETTLE_MS 2000      /* after joining, when the links of a joining peer are up */
 #define NUM_SIGNALS 3
+#define NUM_TIMERS 2
 
 typedef struct torcd {
   const char *conf_file;
@@ -24,7 +26,7 @@ typedef struct torcd {
   torc_control *control;
   torc_metrics *metrics;
   uv_signal_t signals[NUM_SIGNALS];
-  uv_timer_t grace;
+  uv_timer_t grace, settle;
   size_t num_handles;
   bool is_leaving, is_done;
 } torcd;

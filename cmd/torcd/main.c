@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "io/tls.h"
 
 #define EXIT_USAGE 2 /* also for a configuration that is wrong: starting again would not help */
 #define DEFAULT_CONF "/etc/torc/torcd.conf"
@@ -72,6 +73,7 @@ int main(int argc, char **argv) {
     (void)fprintf(stderr, "torcd: '%s' is not expected\n%s", argv[optind], usage);
     return EXIT_USAGE;
   }
+  torc_tls_without_texts();
   torcd *d = calloc(1, sizeof *d);
   if (d == NULL) {
     (void)fputs("torcd: there is no memory\n", stderr);

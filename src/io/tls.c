@@ -101,6 +101,11 @@ static int verify_peer(X509_STORE_CTX *store, void *arg) {
   return 1;
 }
 
+void torc_tls_without_texts(void) {
+  (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_SSL_STRINGS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS,
+                         NULL);
+}
+
 static int set_up(torc_tls_ctx *c) {
   SSL_CTX *s = c->ssl_ctx;
   /* [TLS-03] [GAP-161]: 1.3 preferred, 1.2 accepted; no renegotiation, no compression, no
@@ -196,12 +201,25 @@ void torc_tls_clear(torc_tls *t) {
   torc_buf_clear(&t->out);
 }
 
+/* In words as far as the program has them, see torc_tls_without_texts. */
+static void explain(unsigned long code, char *out, size_t cap) {
+  int alert = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET : -1;
+  const char *reason = ERR_reason_error_string(code);
+  if (code == 0) {
+    snprintf(out, cap, "TLS failure");
+  } else if (alert >= 0 && alert <= UINT8_MAX) {
+    snprintf(out, cap, "refused by the other side: %s", SSL_alert_desc_string_long(alert));
+  } else if (reason != NULL) {
+    snprintf(out, cap, "%s", reason);
+  } else {
+    snprintf(out, cap, "OpenSSL error %08lX", code);
+  }
+}
+
 /* Writes down the oldest entry of OpenSSL's queue, unless our own check said why. */
 static int fail(torc_tls *t) {
-  unsigned long code = ERR_peek_error();
-  const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
   if (t->why[0] == '\0') {
-    snprintf(t->why, sizeof t->why, "%s", reason == NULL ? "TLS failure" : reason);
+    explain(ERR_peek_error(), t->why, sizeof t->why);
   }
   ERR_clear_error();
   return TORC_ERR_CRYPTO;

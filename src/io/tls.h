@@ -8,6 +8,11 @@
 
 typedef struct torc_tls_ctx torc_tls_ctx; /* what all connections of one node share */
 
+/* Called before anything else of OpenSSL, its table of error texts, a quarter of a megabyte, stays
+ * out of this process. Alerts are told in words all the same, other failures by a number that
+ * `openssl errstr` explains. */
+void torc_tls_without_texts(void);
+
 /* Borrows `pki`, which must hold the own certificate and key. */
 int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err,
                      size_t err_cap) TORC_MUST_CHECK;

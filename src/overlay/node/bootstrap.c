@@ -30,8 +30,6 @@ typedef struct probe { /* GAP-124 */
 
 struct torc_bootstrap {
   torc_node *n;
-  endpoint list[ENDPOINTS_MAX];
-  size_t num;
   bool is_running;
   bool stage2;
   unsigned num_pinging; /* PINGs under way: every link that comes up gets one at once */
@@ -42,30 +40,28 @@ struct torc_bootstrap {
   probe probe;
   torc_id learned_through; /* the bootstrap peer of the last answered probe */
   bool has_learned;
+  size_t num;
+  endpoint list[]; /* as many as the configuration names */
 };
 
 static void round_start(torc_node *n);
 static void on_timer(torc_timer *t, torc_time now);
 
-static bool add(struct torc_bootstrap *b, const torc_endpoint *ep, bool is_cached) {
-  if (b->num == ENDPOINTS_MAX) {
-    return false;
-  }
-  b->list[b->num++] = (endpoint){.ep = *ep, .is_cached = is_cached};
-  return true;
-}
-
 /* Copies the endpoints of the configuration; created with the node. */
 int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) {
-  struct torc_bootstrap *b = torc_calloc(n->mem, 1, sizeof *b);
+  size_t max = cfg->num_cached < ENDPOINTS_MAX ? cfg->num_cached : ENDPOINTS_MAX;
+  max += cfg->num_bootstrap < ENDPOINTS_MAX - max ? cfg->num_bootstrap : ENDPOINTS_MAX - max;
+  struct torc_bootstrap *b = torc_calloc(n->mem, 1, sizeof *b + max * sizeof b->list[0]);
   if (b == NULL) {
     return TORC_ERR_NOMEM;
   }
   b->n = n;
   torc_timer_init(&b->timer, on_timer);
-  for (size_t i = 0; i < cfg->num_cached && add(b, &cfg->cached[i], true); i++) {
-  }
-  for (size_t i = 0; i < cfg->num_bootstrap && add(b, &cfg->bootstrap[i], false); i++) {
+  for (b->num = 0; b->num < max; b->num++) {
+    bool is_cached = b->num < cfg->num_cached;
+    b->list[b->num] =
+        (endpoint){.ep = is_cached ? cfg->cached[b->num] : cfg->bootstrap[b->num - cfg->num_cached],
+                   .is_cached = is_cached};
   }
   n->boot = b;
   return 0;
