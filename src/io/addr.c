@@ -129,6 +129,13 @@ bool torc_sock_host_eq(const torc_sock *a, const torc_sock *b) {
   return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 }
 
+bool torc_sock_site_eq(const torc_sock *a, const torc_sock *b) {
+  if (a->sa.sa_family != AF_INET6 || b->sa.sa_family != AF_INET6) {
+    return torc_sock_host_eq(a, b);
+  }
+  return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, 8) == 0;
+}
+
 bool torc_sock_eq(const torc_sock *a, const torc_sock *b) {
   return torc_sock_host_eq(a, b) && torc_sock_port(a) == torc_sock_port(b);
 }

@@ -31,6 +31,9 @@ uint16_t torc_sock_port(const torc_sock *a);
 void torc_sock_set_port(torc_sock *a, uint16_t port);
 bool torc_sock_eq(const torc_sock *a, const torc_sock *b);      /* address and port */
 bool torc_sock_host_eq(const torc_sock *a, const torc_sock *b); /* address only */
+/* The same IPv4 address, or the same IPv6 network of 64 bits: somebody with one of its addresses
+ * has them all. */
+bool torc_sock_site_eq(const torc_sock *a, const torc_sock *b);
 bool torc_sock_is_wildcard(const torc_sock *a);
 bool torc_sock_is_loopback(const torc_sock *a);
 /* May be dialled or advertised at all: a port, and no wildcard, multicast, broadcast or link-local

@@ -315,6 +315,7 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
 
 static void deliver(torc_conn *c, torc_slice msg) {
   torc_net *net = c->net;
+  torc_timer_stop(&net->timers, &c->timer); /* runs for one message at a time */
   net->stats.messages_in++;
   net->stats.bytes_in += msg.len;
   net->events.message(net->events.ctx, c->id, msg);
@@ -381,7 +382,6 @@ static void consume_partial(torc_conn *c, torc_slice *data) {
   if (!is_whole) {
     return;
   }
-  torc_timer_stop(&c->net->timers, &c->timer);
   torc_buf whole = c->partial; /* the call may close the link */
   c->net->partial_bytes -= whole.cap;
   torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);

@@ -10,29 +10,38 @@
 
 #define LOCAL_MAX 32 /* addresses of this machine compared with a bootstrap entry */
 
-static size_t half_open_of(const torc_net *net, const torc_sock *remote) {
+/* Connections without a finished handshake, from the site of `remote` or from anywhere (NULL);
+ * *longest: the one that has waited longest. */
+static size_t half_open_of(const torc_net *net, const torc_sock *remote, torc_conn **longest) {
   size_t num = 0;
+  *longest = NULL;
   for (const torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
-    const torc_conn *c = TORC_CONTAINER_OF((torc_list *)(uintptr_t)node, torc_conn, all);
-    if (c->is_half_open && torc_sock_host_eq(&c->remote, remote)) {
+    torc_conn *c = TORC_CONTAINER_OF((torc_list *)(uintptr_t)node, torc_conn, all);
+    if (c->is_half_open && (remote == NULL || torc_sock_site_eq(&c->remote, remote))) {
+      *longest = num == 0 ? c : *longest; /* the list is in the order of arrival */
       num++;
     }
   }
   return num;
 }
 
-static int admit(torc_net *net, torc_conn *c) {
-  if (net->num_half_open >= net->limits.half_open_max) {
-    net->stats.half_open_refused++;
-    return TORC_ERR_LIMIT;
-  }
+/* Whoever has waited longest goes, so that connections that never speak keep nobody out: a
+ * handshake is a matter of moments. */
+static int admit(torc_net *net, const torc_sock *remote) {
+  torc_conn *longest = NULL;
   if (net->num_conns >= (size_t)net->limits.links_max + net->limits.half_open_max) {
     net->stats.links_refused++;
     return TORC_ERR_LIMIT;
   }
-  if (half_open_of(net, &c->remote) >= net->limits.half_open_per_ip_max) {
-    net->stats.half_open_ip_refused++;
-    return TORC_ERR_LIMIT;
+  if (half_open_of(net, remote, &longest) >= net->limits.half_open_per_ip_max) {
+    net->stats.half_open_ip_evicted++;
+  } else if (half_open_of(net, NULL, &longest) >= net->limits.half_open_max) {
+    net->stats.half_open_evicted++;
+  } else {
+    longest = NULL;
+  }
+  if (longest != NULL) {
+    torc_conn_end(longest, TORC_ERR_LIMIT);
   }
   return 0;
 }
@@ -53,7 +62,7 @@ static void on_connection(uv_stream_t *server, int status) {
   }
   torc_sock_normalise(&c->remote);
   if (rc == 0) {
-    rc = admit(net, c);
+    rc = admit(net, &c->remote);
   }
   if (rc == 0) {
     rc = torc_conn_begin(c, false);
