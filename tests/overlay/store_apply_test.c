@@ -6,6 +6,7 @@
 
 #include "base/slice.h"
 #include "helper_store.h"
+#include "overlay/storage/slot.h"
 
 #define ELEM(...) (&(hs_elem){__VA_ARGS__})
 
@@ -440,6 +441,12 @@ static void full_backend_is_413(void **state) {
   }
   assert_int_equal(code, 413);
   assert_int_equal(torc_store_get_stats(h.store)->refused_413, 1);
+  assert_int_equal(torc_store_get_stats(h.store)->backend_full, 1);
+  assert_true(h.store->is_full);
+  torc_wall next = 0;
+  assert_int_equal(torc_store_expire(h.store, h.now + 200, 1000, &next), 0);
+  assert_false(h.store->is_full); /* there is room again */
+  assert_int_equal(torc_store_get_stats(h.store)->backend_full, 1);
   hs_clear(&h);
 }
 

@@ -51,6 +51,7 @@ void torc_node_counters(const torc_node *n, void *ctx,
     each(ctx, "store_tombstones", s->tombstones);
     each(ctx, "store_dropped", s->dropped);
     each(ctx, "store_backend_errors", s->backend_errors);
+    each(ctx, "store_backend_full", s->backend_full);
   }
   if (n->topo != NULL) {
     torc_topology_view v;

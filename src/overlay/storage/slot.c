@@ -6,8 +6,15 @@
 
 #include "base/slice.h"
 
+/* A full backend refuses every write, so it is told once, until a write succeeds again. */
 static int note(torc_store *s, int rc) {
-  if (rc != 0 && rc != TORC_ERR_NOTFOUND && rc != TORC_ERR_LIMIT) {
+  if (rc == TORC_ERR_LIMIT) {
+    s->stats.backend_full++;
+    if (!s->is_full) {
+      s->is_full = true;
+      TORC_LOG(s->log, TORC_LOG_ERROR, "store:backend_full", TORC_F_U64("bytes", s->held.bytes));
+    }
+  } else if (rc != 0 && rc != TORC_ERR_NOTFOUND) {
     s->stats.backend_errors++;
     TORC_LOG(s->log, TORC_LOG_ERROR, "store:backend_failed", TORC_F_ERR("why", rc));
   }
@@ -16,6 +23,7 @@ static int note(torc_store *s, int rc) {
 
 int torc_txn_begin(torc_store *s, bool write, torc_wall now) {
   int rc = note(s, s->backend->begin(s->backend->ctx, write));
+  s->is_writing = write;
   if (rc == 0) {
     s->next = s->held;
     s->now = now;
@@ -26,6 +34,7 @@ int torc_txn_begin(torc_store *s, bool write, torc_wall now) {
 int torc_txn_commit(torc_store *s) {
   int rc = note(s, s->backend->commit(s->backend->ctx));
   if (rc == 0) {
+    s->is_full = s->is_full && !s->is_writing;
     s->held = s->next;
     s->stats.expired = s->held.expired;
     s->stats.tombstones = s->held.tombstones;

@@ -39,6 +39,8 @@ struct torc_store {
   torc_totals held; /* as committed */
   torc_totals next; /* as the open transaction would leave it */
   torc_wall now;    /* of the open transaction */
+  bool is_writing;  /* it may change something */
+  bool is_full;     /* the backend had no room, and no write has succeeded since */
   torc_buf scratch; /* a value being put together */
   torc_store_stats stats;
 };

@@ -122,7 +122,7 @@ int torc_store_expire(torc_store *s, torc_wall now, size_t max, torc_wall *next)
 /* Counters for metrics. */
 typedef struct torc_store_stats {
   uint64_t stores_ok, removes_ok, fetches, refused_400, refused_401, refused_403, refused_404, refused_412, refused_413;
-  uint64_t expired, tombstones, dropped, backend_errors;
+  uint64_t expired, tombstones, dropped, backend_errors, backend_full;
   uint64_t blinds_refused; /* replayed REMOVEs that found no room to keep away what this holder never had */
 } torc_store_stats;
 const torc_store_stats *torc_store_get_stats(const torc_store *s);
