@@ -140,8 +140,8 @@ static void damage_is_told_with_its_line(void **state) {
       "[]\n",
       "{\"serial\":1}\n",
       "\n",
-      "{\"issued\":1,\"serial\":\"a\",\"peer\":\"b\",\"account\":\"c\",\"users\":\"d\","
-      "\"not_after\":1}\n"};
+      ("{\"issued\":1,\"serial\":\"a\",\"peer\":\"b\",\"account\":\"c\",\"users\":\"d\","
+       "\"not_after\":1}\n")};
   char err[512];
   for (size_t i = 0; i < TORC_ARRAY_LEN(damaged); i++) {
     torc_ledger_entry good = entry(1, "alice", "alice@x");
