@@ -154,7 +154,7 @@ static void fail_handshake(torc_conn *c, int rc) {
   char remote[TORC_SOCK_TEXT];
   torc_sock_text(&c->remote, remote);
   net->stats.handshakes_failed++;
-  TORC_LOG(net->log, TORC_LOG_INFO, "io:handshake_failed", TORC_F_STR("remote", remote),
+  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:handshake_failed", TORC_F_STR("remote", remote),
            TORC_F_STR("why", c->tls.why), TORC_F_U64("dialled", c->dial != NULL));
   torc_conn_flush(c); /* the alert says why to the other side, if it fits */
   torc_conn_end(c, rc);
@@ -166,7 +166,7 @@ static void on_limit(torc_timer *t, torc_time now) {
   switch (c->state) {
     case TORC_CONN_UP: /* */
       c->net->stats.message_timeouts++;
-      TORC_LOG(c->net->log, TORC_LOG_INFO, "io:message_timeout", TORC_F_ID("peer", &c->peer),
+      TORC_LOG(c->net->log, TORC_LOG_DEBUG, "io:message_timeout", TORC_F_ID("peer", &c->peer),
                TORC_F_U64("have", c->partial.len));
       torc_conn_end(c, TORC_ERR_TIMEOUT);
       break;
@@ -298,7 +298,7 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
     } else {
       net->stats.tls_failures++;
     }
-    TORC_LOG(net->log, TORC_LOG_WARN, "io:send_failed", TORC_F_ID("peer", &c->peer),
+    TORC_LOG(net->log, TORC_LOG_DEBUG, "io:send_failed", TORC_F_ID("peer", &c->peer),
              TORC_F_U64("queued", queued), TORC_F_ERR("why", rc));
     torc_conn_end(c, rc);
     return;
@@ -331,7 +331,7 @@ static void bad_frame(torc_conn *c, int rc) {
   } else {
     net->stats.bad_frame++;
   }
-  TORC_LOG(net->log, TORC_LOG_INFO, "io:bad_frame", TORC_F_ID("peer", &c->peer),
+  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:bad_frame", TORC_F_ID("peer", &c->peer),
            TORC_F_ERR("why", rc));
   torc_conn_end(c, TORC_ERR_FORMAT);
 }
@@ -453,7 +453,7 @@ static void read_plain(torc_conn *c) {
     if (rc != 0) {
       if (rc == TORC_ERR_CRYPTO) {
         net->stats.tls_failures++;
-        TORC_LOG(net->log, TORC_LOG_INFO, "io:tls_failed", TORC_F_ID("peer", &c->peer),
+        TORC_LOG(net->log, TORC_LOG_DEBUG, "io:tls_failed", TORC_F_ID("peer", &c->peer),
                  TORC_F_STR("why", c->tls.why));
       }
       torc_conn_end(c, rc);

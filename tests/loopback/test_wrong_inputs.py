@@ -268,6 +268,25 @@ def test_R_18_GAP_48_half_a_message_and_noise_do_no_harm(net):
     held.close()
 
 
+def test_GAP_162_strangers_and_noise_write_nothing_into_the_log(net):
+    peer = net.add("p1")
+    peer.sections["log"]["level"] = "info"
+    peer.start().wait_joined()
+    good = net.add("c1", role="client")
+    context = client_context(good.cert, good.key)
+    before = peer.log.read_text(encoding="utf-8")
+    for noise in (b"\x00" * 100, b"GET / HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", net.port), timeout=10) as raw:
+            raw.sendall(noise)
+            while raw.recv(100):
+                pass
+    with socket.create_connection(("127.0.0.1", net.port), timeout=10) as raw:
+        with context.wrap_socket(raw) as tls:
+            tls.sendall(b"NOTRELOAD" * 10)
+            assert tls.recv(1) == b""
+    assert peer.log.read_text(encoding="utf-8") == before
+
+
 def test_ARC_20_peers_of_another_overlay_do_not_meet(make_net):
     one = make_net()
     one.start(1)
