@@ -19,6 +19,7 @@ struct torc_json_log {
   int fd;
   bool is_json;
   uint64_t lost;
+  bool is_torn;    /* the last line has no end: the disk was full */
   char file[1024]; /* empty: standard error */
 };
 
@@ -132,7 +133,13 @@ static void on_event(void *ctx, torc_log_level level, const char *name, const to
   char line[TORC_LOG_LINE_MAX];
   size_t len = l->is_json ? format_json(line, sizeof line, level, name, fields, num_fields)
                           : format_text(line, sizeof line, level, name, fields, num_fields);
-  if (len == 0 || write(l->fd, line, len) != (ssize_t)len) {
+  if (len == 0 || (l->is_torn && write(l->fd, "\n", 1) != 1)) {
+    l->lost++;
+    return;
+  }
+  ssize_t n = write(l->fd, line, len);
+  l->is_torn = n > 0 && (size_t)n < len;
+  if (n != (ssize_t)len) {
     l->lost++;
   }
 }
@@ -184,6 +191,7 @@ int torc_json_log_reopen(torc_json_log *l, char *err, size_t err_cap) {
   if (rc == 0) {
     (void)close(l->fd);
     l->fd = fd;
+    l->is_torn = false;
   }
   return rc;
 }

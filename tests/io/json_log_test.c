@@ -3,7 +3,9 @@
 #include "io/json_log.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,6 +132,30 @@ static void a_full_disk_is_counted(void **state) {
   assert_string_equal(err, "cannot open the log /nonexistent/log: No such file or directory");
 }
 
+/* The disk fills up in the middle of a line, and is emptied later. */
+static void a_torn_line_ends_before_the_next(void **state) {
+  (void)state;
+  char text[8192];
+  struct rlimit old;
+  torc_json_log *l = open_log(true);
+  write_some(l);
+  size_t whole = read_log(text, sizeof text);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+  void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+  struct rlimit tight = {.rlim_cur = whole + 10, .rlim_max = old.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  write_some(l);
+  write_some(l);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+  (void)signal(SIGXFSZ, before);
+  assert_int_equal(torc_json_log_lost(l), 2);
+  write_some(l);
+  torc_json_log_close(l);
+  assert_int_equal(read_log(text, sizeof text), 2 * whole + 11);
+  assert_int_equal(text[whole + 10], '\n');
+  assert_int_equal(text[whole + 11], '{');
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       {"D-42 lines of JSON", json_lines, setup, teardown, NULL},
@@ -137,6 +163,8 @@ int main(void) {
       {"D-42 long lines are cut", long_lines_are_cut, setup, teardown, NULL},
       {"D-42 long lines of text are cut", long_lines_are_cut, setup, teardown, path},
       {"D-42 the file is opened anew by its name", reopened_by_name, setup, teardown, NULL},
+      {"D-42 a line cut by a full disk ends before the next", a_torn_line_ends_before_the_next,
+       setup, teardown, NULL},
       {"D-42 lines that cannot be written are counted", a_full_disk_is_counted, setup, teardown,
        NULL},
   };
