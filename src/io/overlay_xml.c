@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/overlay_xml.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
@@ -45,7 +46,7 @@
   X(xmlDocGetRootElement) X(xmlFreeDoc) X(xmlGetNoNsProp) X(xmlNodeGetContent) X(xmlGetLineNo)
 
 typedef struct xml_lib {
-#define X(name) __typeof__(name) *name;
+#define X(name) __typeof__(name) *(name);
   XML_FUNCTIONS(X)
 #undef X
   xmlFreeFunc *free_func; /* a variable of libxml2 */
@@ -163,11 +164,12 @@ static int read_number(const char *text, uint64_t min, uint64_t max, uint64_t *o
     return TORC_ERR_FORMAT;
   }
   for (; *c != '\0'; c++) {
+    char low = (char)(*c | 0x20);
     uint64_t digit = 99;
     if (*c >= '0' && *c <= '9') {
-      digit = (uint64_t)(*c - '0');
-    } else if ((*c | 0x20) >= 'a' && (*c | 0x20) <= 'f') {
-      digit = (uint64_t)((*c | 0x20) - 'a' + 10);
+      digit = (uint64_t)*c - '0';
+    } else if (low >= 'a' && low <= 'f') {
+      digit = (uint64_t)low - 'a' + 10;
     }
     if (digit >= base || v > (UINT64_MAX - digit) / base) {
       return TORC_ERR_FORMAT;
@@ -611,11 +613,11 @@ static int choose_overlay(const parse *ps, const xmlNode *root, const char *name
     }
     node = node == root ? NULL : node->next;
   }
-  if (num == 0 && name != NULL) {
+  if (found == NULL && name != NULL) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
                      "no overlay named %.200s in the document", name);
   }
-  if (num == 0) {
+  if (found == NULL) {
     return fail_at(ps, root, "no overlay element");
   }
   if (num > 1) {
@@ -684,6 +686,7 @@ int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const cha
     const xmlNode *overlay = NULL;
     rc = choose_overlay(&ps, lib.xmlDocGetRootElement(doc), name, &overlay);
     if (rc == 0) {
+      assert(overlay != NULL);
       rc = read_overlay(&ps, overlay);
     }
   }

@@ -1,5 +1,6 @@
 /* The node's own certificate and private key, from files.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -105,6 +106,7 @@ int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, 
   if (rc != 0) {
     return rc;
   }
+  assert(p->own_cert != NULL);
   /* [GAP-135] an expired certificate makes no link and no signature. */
   if (now < p->own_cert->not_before) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,

@@ -72,15 +72,19 @@ static torc_event_box *box_new(const torc_event *e) {
   return box;
 }
 
-static void unlink_box(torc_peer *p, torc_event_box *box) {
-  torc_list_remove(&box->all);
+static void uncount(torc_peer *p, const torc_event_box *box) {
   p->num_events--;
   p->event_bytes -= box->bytes;
 }
 
-static torc_event_box *oldest(torc_peer *p) {
-  return torc_list_empty(&p->events) ? NULL
-                                     : TORC_CONTAINER_OF(p->events.next, torc_event_box, all);
+static torc_event_box *pop_oldest(torc_peer *p) {
+  torc_list *node = torc_list_pop_front(&p->events);
+  if (node == NULL) {
+    return NULL;
+  }
+  torc_event_box *box = TORC_CONTAINER_OF(node, torc_event_box, all);
+  uncount(p, box);
+  return box;
 }
 
 /* An application that takes no events loses the oldest, never the newest: somebody may wait for
@@ -88,9 +92,7 @@ static torc_event_box *oldest(torc_peer *p) {
 static void make_room(torc_peer *p, size_t bytes) {
   while (p->num_events > 0 && (p->num_events >= TORC_PEER_EVENTS_MAX ||
                                p->event_bytes + bytes > TORC_PEER_EVENT_BYTES)) {
-    torc_event_box *box = oldest(p);
-    unlink_box(p, box);
-    box_free(box);
+    box_free(pop_oldest(p));
     p->events_dropped++;
   }
 }
@@ -112,7 +114,8 @@ torc_event_box *torc_peer_pull(torc_peer *p, torc_event_kind kind, torc_token to
   for (torc_list *node = p->events.next; node != &p->events; node = node->next) {
     torc_event_box *box = TORC_CONTAINER_OF(node, torc_event_box, all);
     if (box->event.kind == kind && box->event.token == token) {
-      unlink_box(p, box);
+      torc_list_remove(&box->all);
+      uncount(p, box);
       return box;
     }
   }
@@ -125,9 +128,8 @@ void torc_peer_give(torc_peer *p, torc_event_box *box) {
 }
 
 bool torc_peer_next_event(torc_peer *p, torc_event *out) {
-  torc_event_box *box = oldest(p);
+  torc_event_box *box = pop_oldest(p);
   if (box != NULL) {
-    unlink_box(p, box);
     *out = box->event;
   }
   torc_peer_give(p, box);
@@ -137,8 +139,7 @@ bool torc_peer_next_event(torc_peer *p, torc_event *out) {
 void torc_peer_events_clear(torc_peer *p) {
   torc_event_box *box = NULL;
   torc_peer_give(p, NULL);
-  while ((box = oldest(p)) != NULL) {
-    unlink_box(p, box);
+  while ((box = pop_oldest(p)) != NULL) {
     box_free(box);
   }
 }

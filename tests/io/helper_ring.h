@@ -34,7 +34,7 @@ void hr_config(hr_ring *r, size_t i, torc_peer_config *cfg);
 /* A peer with the id of byte i + 1 and user "u<i>@example.org"; peer 0 is the bootstrap peer. Not
  * started. */
 torc_peer *hr_add(hr_ring *r, torc_role role);
-torc_peer *hr_add_with(hr_ring *r, const torc_peer_config *cfg);
+torc_peer *hr_add_with(hr_ring *r, const torc_peer_config *config);
 void hr_remove(hr_ring *r, size_t i);
 /* Runs all peers in turn until `done` returns true; false after timeout_ms. */
 bool hr_until(hr_ring *r, bool (*done)(hr_ring *r, void *ctx), void *ctx, int timeout_ms);
