@@ -234,6 +234,11 @@ static void on_wall(uv_timer_t *t) {
   torc_wall now = torc_peer_wall();
   torc_node_set_wall(p->node, now, torc_peer_now(p));
   torc_net_set_wall(p->net, now);
+  const torc_cert *own = torc_pki_own_cert(p->pki);
+  if (now > own->not_after) { /* [GAP-135] the others refuse new links */
+    TORC_LOG(p->log, TORC_LOG_WARN, "io:own_certificate_expired",
+             TORC_F_U64("seconds_ago", now - own->not_after));
+  }
   if (torc_peer_now(p) - p->cache_looked >= TORC_PEER_CACHE_PERIOD) {
     torc_peer_cache_note(p);
   }
