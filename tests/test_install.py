@@ -55,15 +55,16 @@ def test_every_installed_file_is_where_it_belongs(tree):
     for name in ("bin/torc", "bin/torcd", "bin/torc-authority", "include/torc/torc.h"):
         assert (tree / name).is_file(), name
     pages = {path.name for path in tree.glob("share/man/man*/*")}
-    for page in ("torc.1", "torcd.8", "torc-authority.1"):
-        assert page in pages or page.replace(".1", ".8") in pages, page
+    assert {"torc.1", "torcd.8", "torc-authority.8", "torcd.conf.5"} <= pages
     units = list(tree.glob("lib/systemd/system/*.service"))
     assert units
     for unit in units:
         for program in re.findall(r"^ExecStart=-?(\S+)", unit.read_text(encoding="utf-8"), re.M):
             assert (tree.parent / program.lstrip("/")).is_file(), program
-    assert list(tree.glob("share/bash-completion/completions/*"))
-    assert list(tree.glob("share/torc/*.conf"))
+    for name in ("share/bash-completion/completions/torc", "share/zsh/site-functions/_torc",
+                 "share/fish/vendor_completions.d/torc.fish", "share/torc/torcd.conf", "lib/sysusers.d/torc.conf",
+                 "share/torc/examples/Makefile"):
+        assert (tree / name).is_file(), name
 
 
 def test_installed_programs_run(tree):
