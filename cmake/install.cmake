@@ -64,6 +64,10 @@ file(GLOB fish_completions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/compl
 if(fish_completions)
   install(FILES ${fish_completions} DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
+file(GLOB fish_completions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/completion/*.fish)
+if(fish_completions)
+  install(FILES ${fish_completions} DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 file(GLOB units CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/packaging/systemd/*.service)
 install(CODE "
   foreach(unit ${units})
