@@ -19,13 +19,9 @@ static const int quarter_sine[STEPS / 4 + 1] = {0,   98,  195, 290, 383, 471, 55
 
 static int sine(int step) {
   int s = ((step % STEPS) + STEPS) % STEPS;
-  if (s <= STEPS / 4) {
-    return quarter_sine[s];
-  }
-  if (s <= STEPS / 2) {
-    return quarter_sine[STEPS / 2 - s];
-  }
-  return -sine(s - STEPS / 2);
+  int half = s % (STEPS / 2);
+  int height = quarter_sine[half <= STEPS / 4 ? half : STEPS / 2 - half];
+  return s < STEPS / 2 ? height : -height;
 }
 
 static int rounded(int thousandths) {

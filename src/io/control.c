@@ -448,14 +448,15 @@ const torc_control_stats *torc_control_get_stats(const torc_control *c) {
 }
 
 uint64_t torc_process_rss(void) {
-  unsigned long total = 0;
-  unsigned long resident = 0;
+  char text[128] = "";
   FILE *f = fopen("/proc/self/statm", "re");
   if (f == NULL) {
     return 0;
   }
-  int got = fscanf(f, "%lu %lu", &total, &resident);
+  char *got = fgets(text, sizeof text, f);
   (void)fclose(f);
+  char *rest = got == NULL ? NULL : strchr(got, ' '); /* the second number: resident pages */
+  uint64_t pages = rest == NULL ? 0 : strtoull(rest, NULL, 10);
   long page = sysconf(_SC_PAGESIZE);
-  return got == 2 && page > 0 ? (uint64_t)resident * (uint64_t)page : 0;
+  return page > 0 ? pages * (uint64_t)page : 0;
 }

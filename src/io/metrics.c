@@ -18,15 +18,17 @@
 #define CLOSE_TURNS_MAX 1000
 
 /* libwebsockets is opened with the port: a daemon without metrics never has it in memory. */
-#define LWS_FUNCTIONS(X)                                                                  \
-  X(lws_add_http_common_headers)                                                          \
-  X(lws_finalize_write_http_header)                                                       \
-  X(lws_callback_on_writable) X(lws_return_http_status) X(lws_http_transaction_completed) \
-      X(lws_write) X(lws_context_user) X(lws_get_context) X(lws_set_log_level)            \
-          X(lws_create_context) X(lws_context_destroy)
+#define LWS_FUNCTIONS(X)                                                                         \
+  X(lws_add_http_common_headers)                                                                 \
+  X(lws_finalize_write_http_header)                                                              \
+  X(lws_callback_on_writable)                                                                    \
+  X(lws_return_http_status)                                                                      \
+  X(lws_http_transaction_completed)                                                              \
+  X(lws_write) X(lws_context_user) X(lws_get_context) X(lws_set_log_level) X(lws_create_context) \
+      X(lws_context_destroy)
 
 typedef struct lws_lib {
-#define X(name) __typeof__(name) *name;
+#define X(name) __typeof__(name) *(name);
   LWS_FUNCTIONS(X)
 #undef X
 } lws_lib;
@@ -303,8 +305,9 @@ void torc_metrics_close(torc_metrics *m) {
   }
   if (m->context != NULL) { /* the first call closes, the second frees what the loop has let go */
     m->lws.lws_context_destroy(m->context);
-    for (int i = 0; i < CLOSE_TURNS_MAX && uv_run(&m->loop, UV_RUN_NOWAIT) != 0; i++) {
-      continue;
+    int turns = 0;
+    while (turns < CLOSE_TURNS_MAX && uv_run(&m->loop, UV_RUN_NOWAIT) != 0) {
+      turns++;
     }
     m->lws.lws_context_destroy(m->context);
   }
