@@ -1,5 +1,5 @@
-/* Joins an overlay as a client, stores a value under its own name, fetches it again with its signature verified, and
- * leaves. Built against an installed Torc: see Makefile here.
+/* Joins an overlay as a client, stores a value under its own name, fetches it again with its
+ * signature verified, and leaves. Built against an installed Torc: see Makefile here.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,8 @@ static int print_values(const torc_done *done) {
   for (size_t i = 0; i < done->num_values; i++) {
     const torc_value *v = &done->values[i];
     if (v->exists) {
-      printf("\"%.*s\" signed by %s\n", (int)v->value.len, (const char *)v->value.p, v->signer->users[0]);
+      printf("\"%.*s\" signed by %s\n", (int)v->value.len, (const char *)v->value.p,
+             v->signer->users[0]);
       return EXIT_SUCCESS;
     }
   }

@@ -1,5 +1,5 @@
-/* Cryptography as the node asks for it: a table of quick functions, and jobs that may finish later [D-41].
- * SPDX-License-Identifier: Apache-2.0 */
+/* Cryptography as the node asks for it: a table of quick functions, and jobs that may finish later
+ * [D-41]. SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_CRYPTO_H
 #define TORC_CRYPTO_H
 
@@ -15,15 +15,17 @@ extern "C" {
 #define TORC_USER_MAX 255        /* bytes of a user name */
 #define TORC_DIGEST_LEN 32
 
-/* What the node knows of a certificate that chains to a root of the overlay. Allocated by the platform, shared by
- * reference: retained and released through the crypto table. Immutable but for the counter. */
+/* What the node knows of a certificate that chains to a root of the overlay. Allocated by the
+ * platform, shared by reference: retained and released through the crypto table. Immutable but for
+ * the counter. */
 typedef struct torc_cert {
   uint32_t refs;
   uint8_t digest[TORC_DIGEST_LEN]; /* SHA-256 of the DER */
   torc_slice der;                  /* lives as long as the object */
   size_t num_peers, num_users;
   torc_id peers[TORC_CERT_MAX_PEERS];
-  char users[TORC_CERT_MAX_USERS][TORC_USER_MAX + 1]; /* normalised: host part lower-case [GAP-108] */
+  char users[TORC_CERT_MAX_USERS]
+            [TORC_USER_MAX + 1]; /* normalised: host part lower-case [GAP-108] */
   torc_wall not_before, not_after;
   void *key; /* the platform's public key handle */
 } torc_cert;
@@ -46,11 +48,12 @@ typedef enum torc_job_kind {
   TORC_JOB_SYNC = 4         /* make every committed storage transaction durable */
 } torc_job_kind;
 
-/* One job; everything in it is borrowed and lives until torc_node_job_done is called with its id. */
+/* One job; everything in it is borrowed and lives until torc_node_job_done is called with its id.
+ */
 typedef struct torc_job {
   torc_token id;
   torc_job_kind kind;
-  uint8_t algorithm;      /* SIGN: own key's, VERIFY: as received (TORC_SIGALG_*) */
+  uint8_t algorithm;       /* SIGN: own key's, VERIFY: as received (TORC_SIGALG_*) */
   const torc_slice *parts; /* the signed input is these slices joined */
   size_t num_parts;
   torc_slice signature;  /* VERIFY */
@@ -60,9 +63,9 @@ typedef struct torc_job {
 
 /* A job's result. */
 typedef struct torc_job_result {
-  int rc;                /* 0: signed, valid, or certificate accepted. TORC_ERR_CRYPTO: invalid. Others: failure */
-  torc_slice signature;  /* SIGN: copied by the node during the call */
-  torc_cert *cert;       /* CERTIFICATE: one reference passes to the node */
+  int rc; /* 0: signed, valid, or certificate accepted. TORC_ERR_CRYPTO: invalid. Others: failure */
+  torc_slice signature; /* SIGN: copied by the node during the call */
+  torc_cert *cert;      /* CERTIFICATE: one reference passes to the node */
 } torc_job_result;
 
 #ifdef __cplusplus

@@ -1,9 +1,10 @@
 /* The sans-I/O node: bytes and time enter by calls, everything leaves by torc_node_poll [D-40].
  *
- * Contract: call one of the input functions, then drain torc_node_poll until it returns false, then wait until
- * torc_node_deadline or the next input. Inputs return 0, or a negative TORC_ERR_* for a failure on this side; what a
- * peer does wrong is counted and traced, never returned. Output is borrowed until the next call on the node. The bytes
- * given to torc_node_input must stay valid until the outputs have been drained: a forwarded message leaves from them.
+ * Contract: call one of the input functions, then drain torc_node_poll until it returns false, then
+ * wait until torc_node_deadline or the next input. Inputs return 0, or a negative TORC_ERR_* for a
+ * failure on this side; what a peer does wrong is counted and traced, never returned. Output is
+ * borrowed until the next call on the node. The bytes given to torc_node_input must stay valid
+ * until the outputs have been drained: a forwarded message leaves from them.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_NODE_H
 #define TORC_NODE_H
@@ -47,7 +48,8 @@ enum {
   TORC_RULE_USER_NODE_MATCH = 3,
   TORC_RULE_NODE_MULTIPLE = 4
 };
-typedef struct torc_type_def { /* a private type of the overlay configuration, 0xF00000 and up [GAP-143] */
+typedef struct torc_type_def { /* a private type of the overlay configuration, 0xF00000 and up
+                                  [GAP-143] */
   uint32_t id;
   char name[64];
   uint8_t model, rule;
@@ -55,48 +57,51 @@ typedef struct torc_type_def { /* a private type of the overlay configuration, 0
   uint32_t max_values, max_size, max_lifetime_s;
 } torc_type_def;
 
-#define TORC_NODE_CONFIG_INIT {.size = sizeof(torc_node_config)}
+#define TORC_NODE_CONFIG_INIT \
+  { .size = sizeof(torc_node_config) }
 typedef struct torc_node_config {
-  size_t size;              /* set by TORC_NODE_CONFIG_INIT; new fields go at the end */
-  const torc_mem *mem;      /* borrowed for the node's life; NULL: libc */
-  const torc_crypto *crypto; /* borrowed */
-  const torc_log *log;      /* borrowed; may be NULL */
+  size_t size;                 /* set by TORC_NODE_CONFIG_INIT; new fields go at the end */
+  const torc_mem *mem;         /* borrowed for the node's life; NULL: libc */
+  const torc_crypto *crypto;   /* borrowed */
+  const torc_log *log;         /* borrowed; may be NULL */
   const torc_backend *backend; /* borrowed; NULL only for clients */
-  const char *overlay_name; /* [ARC-20]; copied */
-  const char *algorithm;    /* "chord-128-2-8" [D-12]; copied */
+  const char *overlay_name;    /* [ARC-20]; copied */
+  const char *algorithm;       /* "chord-128-2-8" [D-12]; copied */
   const char *version_text; /* route log version [LOG-07]; NULL: "torc" and the library's version */
   torc_role role;
-  torc_cert *cert;          /* own certificate; the node takes a reference of its own */
+  torc_cert *cert;             /* own certificate; the node takes a reference of its own */
   uint8_t signature_algorithm; /* of own signatures: 2 RSA-SHA-256, 3 ECDSA P-256 [D-10] */
-  torc_id self;             /* own peer-id, one of cert's */
-  const torc_type_def *types; /* private types; copied */
+  torc_id self;                /* own peer-id, one of cert's */
+  const torc_type_def *types;  /* private types; copied */
   size_t num_types;
   const torc_endpoint *bootstrap; /* bootstrap-peer elements; copied */
   size_t num_bootstrap;
   const torc_endpoint *cached; /* peers of earlier runs, most recent first [BST-03]; copied */
   size_t num_cached;
-  bool may_found;           /* own address is one of the bootstrap peers */
-  uint8_t initial_ttl;      /* 0: 100 [GAP-13] */
-  uint32_t max_message;     /* body bytes, 0: 131072 [GAP-131] */
-  torc_time t1;             /* 0: 500 ms [RTX-02] [GAP-62] */
+  bool may_found;                       /* own address is one of the bootstrap peers */
+  uint8_t initial_ttl;                  /* 0: 100 [GAP-13] */
+  uint32_t max_message;                 /* body bytes, 0: 131072 [GAP-131] */
+  torc_time t1;                         /* 0: 500 ms [RTX-02] [GAP-62] */
   torc_time update_period, ping_period; /* 0: 600 s, 3600 s [CHD-39] [CHD-44] */
-  torc_time deletion_delay; /* 0: 60 s [GAP-119] */
-  torc_time replica_wait;   /* 0: 2 s [D-13] */
-  torc_time keepalive;      /* 0: 30 s idle before a PING [GAP-77] */
-  torc_time idle_close;     /* 0: 300 s [GAP-162] */
-  uint32_t max_links;       /* 0: 256 [GAP-162] */
-  uint32_t max_client_links; /* 0: 64 [GAP-141] */
-  uint64_t max_stored_bytes; /* 0: 1 GiB */
-  bool compress_via;        /* list compression [GAP-27]; default off */
-  bool hide_topology;       /* do not append to route logs [GAP-49] */
-  bool remove_zero_generation; /* accept REMOVE with generation 0 [GAP-92]; default off */
-  torc_wall wall;           /* wall time at `now` of torc_node_new */
-  uint64_t seed;            /* of jitter and choices; 0: taken from crypto->random */
+  torc_time deletion_delay;             /* 0: 60 s [GAP-119] */
+  torc_time replica_wait;               /* 0: 2 s [D-13] */
+  torc_time keepalive;                  /* 0: 30 s idle before a PING [GAP-77] */
+  torc_time idle_close;                 /* 0: 300 s [GAP-162] */
+  uint32_t max_links;                   /* 0: 256 [GAP-162] */
+  uint32_t max_client_links;            /* 0: 64 [GAP-141] */
+  uint64_t max_stored_bytes;            /* 0: 1 GiB */
+  bool compress_via;                    /* list compression [GAP-27]; default off */
+  bool hide_topology;                   /* do not append to route logs [GAP-49] */
+  bool remove_zero_generation;          /* accept REMOVE with generation 0 [GAP-92]; default off */
+  torc_wall wall;                       /* wall time at `now` of torc_node_new */
+  uint64_t seed;                        /* of jitter and choices; 0: taken from crypto->random */
 } torc_node_config;
 
-/* Creates a node; nothing is sent before torc_node_start. On failure *why (if not NULL) points to a static sentence.
- * TORC_ERR_CONFIG: algorithm, types or names are not usable. TORC_ERR_NOMEM, TORC_ERR_IO (backend). */
-int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, const char **why) TORC_MUST_CHECK;
+/* Creates a node; nothing is sent before torc_node_start. On failure *why (if not NULL) points to a
+ * static sentence. TORC_ERR_CONFIG: algorithm, types or names are not usable. TORC_ERR_NOMEM,
+ * TORC_ERR_IO (backend). */
+int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now,
+                  const char **why) TORC_MUST_CHECK;
 void torc_node_free(torc_node *n);
 
 /* Begins to look for the ring: cached peers, then bootstrap peers [BST-01]. */
@@ -108,28 +113,36 @@ void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now);
 
 /* ---- inputs from the platform ---- */
 
-int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time now) TORC_MUST_CHECK;
-int torc_node_tick(torc_node *n, torc_time now) TORC_MUST_CHECK; /* early, late or repeated: all harmless */
-torc_time torc_node_deadline(const torc_node *n);                /* TORC_NEVER when idle */
-int torc_node_job_done(torc_node *n, torc_token job, const torc_job_result *result, torc_time now) TORC_MUST_CHECK;
+int torc_node_input(torc_node *n, torc_link_id link, torc_slice data,
+                    torc_time now) TORC_MUST_CHECK;
+int torc_node_tick(torc_node *n,
+                   torc_time now) TORC_MUST_CHECK; /* early, late or repeated: all harmless */
+torc_time torc_node_deadline(const torc_node *n);  /* TORC_NEVER when idle */
+int torc_node_job_done(torc_node *n, torc_token job, const torc_job_result *result,
+                       torc_time now) TORC_MUST_CHECK;
 
-/* A link stands: the peer at the other end has proved `peer` with a certificate that chains to the overlay [TLS-06]
- * [TLS-08]. `cert`: one reference passes to the node, also on failure. */
+/* A link stands: the peer at the other end has proved `peer` with a certificate that chains to the
+ * overlay [TLS-06] [TLS-08]. `cert`: one reference passes to the node, also on failure. */
 typedef struct torc_link_info {
   torc_link_kind kind;
   torc_id peer;
   torc_cert *cert;
-  torc_token token;    /* the OPEN or CONNECT it answers; 0: the other side dialled */
-  uint8_t local_addr[18]; /* ip_address_and_port for the route log: IPv4-mapped or IPv6 address, port; [LOG-07] */
+  torc_token token;       /* the OPEN or CONNECT it answers; 0: the other side dialled */
+  uint8_t local_addr[18]; /* ip_address_and_port for the route log: IPv4-mapped or IPv6 address,
+                             port; [LOG-07] */
 } torc_link_info;
-int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info, torc_time now) TORC_MUST_CHECK;
+int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info,
+                      torc_time now) TORC_MUST_CHECK;
 int torc_node_link_down(torc_node *n, torc_link_id link, torc_time now) TORC_MUST_CHECK;
 /* The OPEN or CONNECT `token` has failed for good. */
 int torc_node_open_failed(torc_node *n, torc_token token, int rc, torc_time now) TORC_MUST_CHECK;
-/* Back-pressure: while congested, messages that would only be forwarded to this link are dropped and counted. */
-int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, torc_time now) TORC_MUST_CHECK;
+/* Back-pressure: while congested, messages that would only be forwarded to this link are dropped
+ * and counted. */
+int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested,
+                             torc_time now) TORC_MUST_CHECK;
 
-/* ICE parameters of one side as CONNECT carries them [CON-04]. Strings NUL-terminated; borrowed for the call. */
+/* ICE parameters of one side as CONNECT carries them [CON-04]. Strings NUL-terminated; borrowed for
+ * the call. */
 #define TORC_CANDIDATES_MAX 32
 typedef struct torc_connect_params {
   char ufrag[257], password[257];
@@ -139,24 +152,24 @@ typedef struct torc_connect_params {
   size_t num_candidates;
   const char *candidates[TORC_CANDIDATES_MAX];
 } torc_connect_params;
-/* Local parameters for the OFFER_NEEDED or ANSWER_NEEDED `token`. For an answer `refuse` may be a response code (403,
- * 503, 404, 400) instead of 0; then params is ignored. */
+/* Local parameters for the OFFER_NEEDED or ANSWER_NEEDED `token`. For an answer `refuse` may be a
+ * response code (403, 503, 404, 400) instead of 0; then params is ignored. */
 int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                           torc_time now) TORC_MUST_CHECK;
-int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params, uint16_t refuse,
-                           torc_time now) TORC_MUST_CHECK;
+int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
+                           uint16_t refuse, torc_time now) TORC_MUST_CHECK;
 
 /* ---- outputs ---- */
 
 typedef enum torc_output_kind {
-  TORC_OUT_SEND = 1,      /* send head ++ body as one message on `link` */
-  TORC_OUT_OPEN = 2,      /* dial `endpoint`; answer with link_up or open_failed and `token` */
-  TORC_OUT_CLOSE = 3,     /* close `link` once what was sent is flushed */
-  TORC_OUT_JOB = 4,       /* do `job` */
+  TORC_OUT_SEND = 1,          /* send head ++ body as one message on `link` */
+  TORC_OUT_OPEN = 2,          /* dial `endpoint`; answer with link_up or open_failed and `token` */
+  TORC_OUT_CLOSE = 3,         /* close `link` once what was sent is flushed */
+  TORC_OUT_JOB = 4,           /* do `job` */
   TORC_OUT_OFFER_NEEDED = 5,  /* give local parameters for `token`; peer: whom it is for, or 0 */
   TORC_OUT_ANSWER_NEEDED = 6, /* `remote` offers from `peer`; give local parameters or refuse */
-  TORC_OUT_CONNECT = 7,   /* the answer came: `remote`, expect `peer`; make the link */
-  TORC_OUT_ACCEPT = 8,    /* the answer to `token` was sent: make or await the link from `peer` */
+  TORC_OUT_CONNECT = 7,       /* the answer came: `remote`, expect `peer`; make the link */
+  TORC_OUT_ACCEPT = 8, /* the answer to `token` was sent: make or await the link from `peer` */
   TORC_OUT_EVENT = 9
 } torc_output_kind;
 
@@ -164,9 +177,9 @@ typedef enum torc_event_kind {
   TORC_EVENT_JOINED = 1,       /* full member, or client attached */
   TORC_EVENT_DISCONNECTED = 2, /* looking for the ring again */
   TORC_EVENT_LEFT = 3,
-  TORC_EVENT_DONE = 4,         /* the application call `token` has ended */
-  TORC_EVENT_TUNNEL = 5,       /* a TUNNEL message arrived */
-  TORC_EVENT_LINK = 6          /* a link came up or went down: cache candidates changed [BST-09] */
+  TORC_EVENT_DONE = 4,   /* the application call `token` has ended */
+  TORC_EVENT_TUNNEL = 5, /* a TUNNEL message arrived */
+  TORC_EVENT_LINK = 6    /* a link came up or went down: cache candidates changed [BST-09] */
 } torc_event_kind;
 
 /* One value of a FETCH. */
@@ -174,16 +187,16 @@ typedef struct torc_value {
   uint32_t type;
   uint64_t generation;
   bool exists;
-  int32_t index;   /* arrays */
-  torc_slice key;  /* dictionaries */
+  int32_t index;  /* arrays */
+  torc_slice key; /* dictionaries */
   torc_slice value;
   uint32_t storage_time, lifetime_s;
   const torc_cert *signer; /* verified: who signed the value [SEC-14] */
 } torc_value;
 
-/* How an application call ended. rc 0: answered with code 200. TORC_ERR_REFUSED: `code` says what the peer answered and
- * `phrase` why. TORC_ERR_TIMEOUT: no answer within 64*T1 [RTX-02]; code is then 408. TORC_ERR_CRYPTO: an answer came
- * whose signature or values do not verify. */
+/* How an application call ended. rc 0: answered with code 200. TORC_ERR_REFUSED: `code` says what
+ * the peer answered and `phrase` why. TORC_ERR_TIMEOUT: no answer within 64*T1 [RTX-02]; code is
+ * then 408. TORC_ERR_CRYPTO: an answer came whose signature or values do not verify. */
 typedef struct torc_done {
   int rc;
   uint16_t code;
@@ -197,21 +210,21 @@ typedef struct torc_done {
   } generations[8];
   const torc_value *values; /* FETCH */
   size_t num_values;
-  size_t num_rejected;      /* FETCH: values that did not verify, left out */
-  bool is_rollback;         /* FETCH: a value older than one seen before [FET-17] */
-  torc_id found[8];         /* FIND: per type asked */
+  size_t num_rejected; /* FETCH: values that did not verify, left out */
+  bool is_rollback;    /* FETCH: a value older than one seen before [FET-17] */
+  torc_id found[8];    /* FIND: per type asked */
   size_t num_found;
-  uint64_t response_id;     /* PING */
+  uint64_t response_id;                    /* PING */
   uint32_t responsible_ppb, num_resources; /* PING, if asked and answered; else UINT32_MAX */
-  torc_slice route_log;     /* entries, if asked for */
+  torc_slice route_log;                    /* entries, if asked for */
 } torc_done;
 
 typedef struct torc_event {
   torc_event_kind kind;
   torc_token token;
-  torc_done done;   /* DONE */
-  torc_id peer;     /* TUNNEL: sender; LINK */
-  bool is_up;       /* LINK */
+  torc_done done; /* DONE */
+  torc_id peer;   /* TUNNEL: sender; LINK */
+  bool is_up;     /* LINK */
   uint16_t application;
   torc_slice dialog_id, pdu; /* TUNNEL */
 } torc_event;
@@ -242,34 +255,38 @@ typedef struct torc_store_item {
   uint32_t lifetime_s;
   uint32_t storage_time; /* 0: max(now, last known + 1) [GAP-97] */
 } torc_store_item;
-/* Signs and stores items at one resource, atomically [STO-06]. Items of one type must be adjacent. Everything is copied. */
-int torc_node_store(torc_node *n, const torc_id *resource, const torc_store_item *items, size_t num_items,
-                    torc_time now, torc_token *token) TORC_MUST_CHECK;
+/* Signs and stores items at one resource, atomically [STO-06]. Items of one type must be adjacent.
+ * Everything is copied. */
+int torc_node_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
+                    size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
 
 typedef struct torc_fetch_item {
   uint32_t type;
   uint64_t generation;
-  int32_t first, last;     /* arrays; 0, -1: all */
-  const torc_slice *keys;  /* dictionaries; none: all */
+  int32_t first, last;    /* arrays; 0, -1: all */
+  const torc_slice *keys; /* dictionaries; none: all */
   size_t num_keys;
 } torc_fetch_item;
-int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items, size_t num_items,
-                    torc_time now, torc_token *token) TORC_MUST_CHECK;
-int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items, size_t num_items,
-                     torc_time now, torc_token *token) TORC_MUST_CHECK;
-int torc_node_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types, torc_time now,
-                   torc_token *token) TORC_MUST_CHECK;
+int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                    size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
+int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                     size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
+int torc_node_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
+                   torc_time now, torc_token *token) TORC_MUST_CHECK;
 
 enum { TORC_CALL_ROUTE_LOG = 1, TORC_CALL_ITERATIVE = 2 };
-/* PING along a route of 1..16 ids; asks for responsible set and number of resources. flags: TORC_CALL_*. */
-int torc_node_ping(torc_node *n, const torc_id *route, size_t num_route, unsigned flags, torc_time now,
-                   torc_token *token) TORC_MUST_CHECK;
+/* PING along a route of 1..16 ids; asks for responsible set and number of resources. flags:
+ * TORC_CALL_*. */
+int torc_node_ping(torc_node *n, const torc_id *route, size_t num_route, unsigned flags,
+                   torc_time now, torc_token *token) TORC_MUST_CHECK;
 /* A direct RELOAD link to `peer` [CON-01]; done when the link stands. */
 int torc_node_connect(torc_node *n, const torc_id *route, size_t num_route, torc_time now,
                       torc_token *token) TORC_MUST_CHECK;
-/* One application message over the overlay [TUN-01]. Arriving ones are TORC_EVENT_TUNNEL if the application listens. */
+/* One application message over the overlay [TUN-01]. Arriving ones are TORC_EVENT_TUNNEL if the
+ * application listens. */
 int torc_node_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
-                     torc_slice dialog_id, torc_slice pdu, torc_time now, torc_token *token) TORC_MUST_CHECK;
+                     torc_slice dialog_id, torc_slice pdu, torc_time now,
+                     torc_token *token) TORC_MUST_CHECK;
 /* Listen (or stop) for TUNNEL messages of an application; others get 404. */
 int torc_node_listen(torc_node *n, uint16_t application, bool on) TORC_MUST_CHECK;
 /* resource-id of a seed: normalised, then hashed [ARC-17] [GAP-108]. */
@@ -288,13 +305,15 @@ typedef struct torc_node_link_view {
   uint64_t messages_in, messages_out, bytes_in, bytes_out;
   char users[TORC_USER_MAX + 1]; /* first user name of its certificate */
 } torc_node_link_view;
-size_t torc_node_links(const torc_node *n, torc_node_link_view *out, size_t max); /* number written */
+size_t torc_node_links(const torc_node *n, torc_node_link_view *out,
+                       size_t max); /* number written */
 
 typedef struct torc_node_view {
   torc_id self;
   torc_role role;
   bool is_joined;
-  const char *state; /* "starting", "bootstrapping", "joining", "joined", "disconnected", "leaving", "left" */
+  const char *state; /* "starting", "bootstrapping", "joining", "joined", "disconnected", "leaving",
+                        "left" */
   bool is_responsible;
   torc_id range_from;
   torc_id predecessors[16], successors[16], fingers[64];
@@ -304,11 +323,13 @@ typedef struct torc_node_view {
   torc_time uptime;
 } torc_node_view;
 void torc_node_get_view(const torc_node *n, torc_node_view *out);
-/* Whether this node itself holds an unexpired element of `resource`, as its owner or as a replica. */
+/* Whether this node itself holds an unexpired element of `resource`, as its owner or as a replica.
+ */
 bool torc_node_holds(const torc_node *n, const torc_id *resource);
 
 /* Named counters for metrics: calls `each` once per counter, in a fixed order. */
-void torc_node_counters(const torc_node *n, void *ctx, void (*each)(void *ctx, const char *name, uint64_t value));
+void torc_node_counters(const torc_node *n, void *ctx,
+                        void (*each)(void *ctx, const char *name, uint64_t value));
 
 #ifdef __cplusplus
 }

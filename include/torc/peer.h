@@ -1,6 +1,5 @@
-/* A native peer or client: a torc_node on libuv, TLS, LMDB and OpenSSL. One thread; nothing here is thread-safe but
- * torc_peer_wake.
- * SPDX-License-Identifier: Apache-2.0 */
+/* A native peer or client: a torc_node on libuv, TLS, LMDB and OpenSSL. One thread; nothing here is
+ * thread-safe but torc_peer_wake. SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_PEER_H
 #define TORC_PEER_H
 
@@ -13,7 +12,8 @@ extern "C" {
 typedef struct torc_peer torc_peer;
 
 #define TORC_PEER_LISTEN_MAX 8
-#define TORC_PEER_CONFIG_INIT {.size = sizeof(torc_peer_config)}
+#define TORC_PEER_CONFIG_INIT \
+  { .size = sizeof(torc_peer_config) }
 /* Strings are copied. */
 typedef struct torc_peer_config {
   size_t size;
@@ -23,24 +23,28 @@ typedef struct torc_peer_config {
   const char *key_file;     /* PEM private key, mode 0600 */
   const char *state_dir;    /* LMDB, peer cache; NULL: memory only */
   torc_role role;
-  const char *listen[TORC_PEER_LISTEN_MAX]; /* "127.0.0.1:6084", "[::]:6084", port 0: any; NULL ends */
-  const char *const *advertise; /* NULL-terminated "address:port" put into candidates instead of the listen addresses */
-  unsigned num_threads; /* 0: signatures on the loop's thread; else a pool of so many */
-  bool sync_disk;       /* answer writes only after fsync; default: safe against a crash of the process */
-  const torc_log *log;  /* borrowed; may be NULL */
+  const char
+      *listen[TORC_PEER_LISTEN_MAX]; /* "127.0.0.1:6084", "[::]:6084", port 0: any; NULL ends */
+  const char *const *advertise; /* NULL-terminated "address:port" put into candidates instead of the
+                                   listen addresses */
+  unsigned num_threads;         /* 0: signatures on the loop's thread; else a pool of so many */
+  bool sync_disk; /* answer writes only after fsync; default: safe against a crash of the process */
+  const torc_log *log; /* borrowed; may be NULL */
   /* 0: from the overlay configuration, else the default; for tests and small overlays */
   torc_time update_period, ping_period, t1, keepalive, deletion_delay, replica_wait, idle_close;
   uint32_t max_links, max_client_links;
   uint64_t max_stored_bytes;
 } torc_peer_config;
 
-/* Reads every file, opens the state directory and the listening sockets. On failure writes one line of English, which
- * says what was wrong with what and what to do, into err (NUL-terminated). */
-int torc_peer_new(torc_peer **out, const torc_peer_config *cfg, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Reads every file, opens the state directory and the listening sockets. On failure writes one line
+ * of English, which says what was wrong with what and what to do, into err (NUL-terminated). */
+int torc_peer_new(torc_peer **out, const torc_peer_config *cfg, char *err,
+                  size_t err_cap) TORC_MUST_CHECK;
 /* Closes every link at once, without LEAVE. */
 void torc_peer_free(torc_peer *p);
 
-/* The node inside, for application calls, views and counters. After a direct call on the node, call torc_peer_flush. */
+/* The node inside, for application calls, views and counters. After a direct call on the node, call
+ * torc_peer_flush. */
 torc_node *torc_peer_node(torc_peer *p);
 torc_time torc_peer_now(const torc_peer *p); /* loop time as the node counts it */
 void torc_peer_flush(torc_peer *p);
@@ -50,32 +54,38 @@ uint16_t torc_peer_port(const torc_peer *p, size_t i);
 void *torc_peer_loop(torc_peer *p);
 /* Own certificate, borrowed. */
 const torc_cert *torc_peer_cert(const torc_peer *p);
-/* Named counters: those of the node, then those of the links and of this object, which begin with "io_". */
-void torc_peer_counters(const torc_peer *p, void *ctx, void (*each)(void *ctx, const char *name, uint64_t value));
+/* Named counters: those of the node, then those of the links and of this object, which begin with
+ * "io_". */
+void torc_peer_counters(const torc_peer *p, void *ctx,
+                        void (*each)(void *ctx, const char *name, uint64_t value));
 
 /* Starts bootstrapping. */
 int torc_peer_start(torc_peer *p) TORC_MUST_CHECK;
 /* The calls that run the loop or flush hold SIGPIPE back from the calling thread meanwhile.
- * Runs the loop until an event is there, for at most timeout_ms (-1: no limit); 0 runs what is ready. */
+ * Runs the loop until an event is there, for at most timeout_ms (-1: no limit); 0 runs what is
+ * ready. */
 int torc_peer_run(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;
 /* Makes a blocked torc_peer_run return; callable from any thread or signal handler. */
 void torc_peer_wake(torc_peer *p);
-/* Takes the oldest event; false: none. Slices and values live until the next call of torc_peer_next_event or _run. */
+/* Takes the oldest event; false: none. Slices and values live until the next call of
+ * torc_peer_next_event or _run. */
 bool torc_peer_next_event(torc_peer *p, torc_event *out);
 
-/* Blocking conveniences over the calls above; they run the loop until their own answer is there. Events that belong to
- * others stay queued. */
-int torc_peer_join(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;   /* start and wait for JOINED */
-int torc_peer_leave(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;  /* LEAVE and wait for LEFT */
-/* Waits for the end of `token`. TORC_ERR_TIMEOUT: it has not ended in time (or torc_peer_wake was called), *out is
- * untouched. Else *out is written, its slices live until the next call on `p`, and the result is out->rc. */
+/* Blocking conveniences over the calls above; they run the loop until their own answer is there.
+ * Events that belong to others stay queued. */
+int torc_peer_join(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;  /* start and wait for JOINED */
+int torc_peer_leave(torc_peer *p, int timeout_ms) TORC_MUST_CHECK; /* LEAVE and wait for LEFT */
+/* Waits for the end of `token`. TORC_ERR_TIMEOUT: it has not ended in time (or torc_peer_wake was
+ * called), *out is untouched. Else *out is written, its slices live until the next call on `p`, and
+ * the result is out->rc. */
 int torc_peer_wait(torc_peer *p, torc_token token, int timeout_ms, torc_done *out) TORC_MUST_CHECK;
-/* TORC_ERR_NOTFOUND: no such type. TORC_ERR_INVALID: a key for what is no dictionary, or none for one. Else as
- * torc_peer_wait. */
-int torc_peer_store_text(torc_peer *p, const char *name, const char *type, const char *key, int32_t index,
-                         torc_slice value, uint32_t lifetime_s, int timeout_ms, torc_done *out) TORC_MUST_CHECK;
-int torc_peer_fetch_text(torc_peer *p, const char *name, const char *type, const char *key, int timeout_ms,
+/* TORC_ERR_NOTFOUND: no such type. TORC_ERR_INVALID: a key for what is no dictionary, or none for
+ * one. Else as torc_peer_wait. */
+int torc_peer_store_text(torc_peer *p, const char *name, const char *type, const char *key,
+                         int32_t index, torc_slice value, uint32_t lifetime_s, int timeout_ms,
                          torc_done *out) TORC_MUST_CHECK;
+int torc_peer_fetch_text(torc_peer *p, const char *name, const char *type, const char *key,
+                         int timeout_ms, torc_done *out) TORC_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -748,8 +748,8 @@ sim_value sim_store(sim *s, size_t i, const char *key, const char *value) {
 
 sim_value sim_fetch(sim *s, size_t i, const char *user, const char *key) {
   torc_id resource = sim_resource(s, i, user);
-  torc_slice k = torc_slice_str(key);
-  torc_fetch_item item = {.type = 0xf00001, .keys = &k, .num_keys = 1};
+  torc_slice k = torc_slice_str(key == NULL ? "" : key);
+  torc_fetch_item item = {.type = 0xf00001, .keys = &k, .num_keys = key == NULL ? 0 : 1};
   torc_token token = 0;
   int rc = torc_node_fetch(s->peers[i].node, &resource, &item, 1, s->now, &token);
   return await(s, i, rc, token);

@@ -66,6 +66,7 @@ typedef struct sim_value {
 /* Stores `value` as type 0xF00001 (dictionary "note", user-match) under the node's own user name
  * and the key `key`. */
 sim_value sim_store(sim *s, size_t i, const char *key, const char *value);
+/* key NULL: every key; the answer tells of the first value and how many there are. */
 sim_value sim_fetch(sim *s, size_t i, const char *user, const char *key);
 sim_value sim_remove(sim *s, size_t i, const char *key, uint64_t generation);
 sim_value sim_ping(sim *s, size_t i, const torc_id *target, unsigned flags);

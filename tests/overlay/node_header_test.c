@@ -596,7 +596,7 @@ static void test_unknown_link(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TORC_CASE("HDR-02 RTG-10 RTG-11 GAP-61 GAP-38 ERR-09 R-12 R-48 another overlay: 498",
+      TORC_CASE("HDR-02 RTG-10 RTG-11 GAP-61 GAP-140 GAP-38 ERR-09 R-12 R-48 another overlay: 498",
                 test_fault, &faults[0]),
       TORC_CASE("HDR-14 RTG-10 GAP-15 R-48 version 0: 498", test_fault, &faults[1]),
       TORC_CASE("HDR-14 GAP-15 version 2: 498", test_fault, &faults[2]),
