@@ -18,25 +18,34 @@
 #define CLOSE_TURNS_MAX 1000
 
 /* libwebsockets is opened with the port: a daemon without metrics never has it in memory. */
-#define LWS_FUNCTIONS(X)                                                                         \
-  X(lws_add_http_common_headers)                                                                 \
-  X(lws_finalize_write_http_header)                                                              \
-  X(lws_callback_on_writable)                                                                    \
-  X(lws_return_http_status)                                                                      \
-  X(lws_http_transaction_completed)                                                              \
-  X(lws_write) X(lws_context_user) X(lws_get_context) X(lws_set_log_level) X(lws_create_context) \
-      X(lws_context_destroy)
-
 typedef struct lws_lib {
-#define X(name) __typeof__(name) *(name);
-  LWS_FUNCTIONS(X)
-#undef X
+  __typeof__(lws_add_http_common_headers) *lws_add_http_common_headers;
+  __typeof__(lws_finalize_write_http_header) *lws_finalize_write_http_header;
+  __typeof__(lws_callback_on_writable) *lws_callback_on_writable;
+  __typeof__(lws_return_http_status) *lws_return_http_status;
+  __typeof__(lws_http_transaction_completed) *lws_http_transaction_completed;
+  __typeof__(lws_write) *lws_write;
+  __typeof__(lws_context_user) *lws_context_user;
+  __typeof__(lws_get_context) *lws_get_context;
+  __typeof__(lws_set_log_level) *lws_set_log_level;
+  __typeof__(lws_create_context) *lws_create_context;
+  __typeof__(lws_context_destroy) *lws_context_destroy;
 } lws_lib;
 
+#define SYMBOL(name) \
+  { #name, offsetof(lws_lib, name) }
 static const torc_late_symbol lws_symbols[] = {
-#define X(name) {#name, offsetof(lws_lib, name)},
-    LWS_FUNCTIONS(X)
-#undef X
+    SYMBOL(lws_add_http_common_headers),
+    SYMBOL(lws_finalize_write_http_header),
+    SYMBOL(lws_callback_on_writable),
+    SYMBOL(lws_return_http_status),
+    SYMBOL(lws_http_transaction_completed),
+    SYMBOL(lws_write),
+    SYMBOL(lws_context_user),
+    SYMBOL(lws_get_context),
+    SYMBOL(lws_set_log_level),
+    SYMBOL(lws_create_context),
+    SYMBOL(lws_context_destroy),
 };
 
 static int open_library(lws_lib *lib, char *err, size_t err_cap) {
