@@ -476,7 +476,10 @@ static void test_answer_never_sent(void **state) {
   fill(&offer, "passive", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
   assert_int_equal(torc_net_answer(a->net, 5, &offer, &out), 0);
   assert_int_equal(a->net->num_pending, 1);
-  hn_run(&w, 80);
+  uint64_t end_at = uv_hrtime() + 10000000000u;
+  while (a->net->num_pending > 0 && uv_hrtime() < end_at) {
+    hn_run(&w, 1);
+  }
   assert_int_equal(a->net->num_pending, 0);
   assert_int_equal(a->num_failed, 0);
   torc_id peer = hp_id(1);
