@@ -498,6 +498,39 @@ static void test_offer_limits(void **state) {
   nt_free(s.h);
 }
 
+/* Dials that fail at once make no room for more: this peer is nobody's port scanner. */
+static void test_offer_rate(void **state) {
+  scene s = scene_new(NULL);
+  torc_connect_params p;
+  nt_msg m;
+  (void)state;
+  nt_params(&p, "active");
+  for (unsigned i = 0; i < 4; i++) {
+    connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+    nt_input(s.h, s.c, &m);
+    torc_token token = nt_take(s.h, TORC_OUT_ANSWER_NEEDED)->token;
+    assert_int_equal(torc_node_answer_ready(nt_node(s.h), token, &p, 0, nt_now(s.h)), 0);
+    nt_drain(s.h);
+    assert_non_null(nt_take(s.h, TORC_OUT_ACCEPT));
+    assert_int_equal(torc_node_open_failed(nt_node(s.h), token, TORC_ERR_IO, nt_now(s.h)), 0);
+    assert_int_equal(torc_node_open_failed(nt_node(s.h), token, TORC_ERR_IO, nt_now(s.h)), 0);
+    nt_drain(s.h);
+  }
+  assert_int_equal(nt_counter(s.h, "connect_failures"), 4);
+  nt_advance(s.h, TORC_SEC(9));
+  nt_clear(s.h);
+  connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+  nt_input(s.h, s.c, &m);
+  assert_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
+  (void)nt_expect(s.h, s.c, &m, 503);
+  nt_advance(s.h, TORC_SEC(2));
+  connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+  nt_input(s.h, s.c, &m);
+  assert_non_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
+  assert_int_equal(nt_counter(s.h, "connect_failures"), 4);
+  nt_free(s.h);
+}
+
 static void test_offer_while_leaving(void **state) {
   scene s = scene_new(NULL);
   nt_msg m;
@@ -648,6 +681,7 @@ int main(void) {
                 test_offer_parts),
       TORC_TEST("CON-04 CON-10 GAP-10 strings too long, candidates too many", test_offer_sizes),
       TORC_TEST("GAP-76 CONNECTs are refused at the limits", test_offer_limits),
+      TORC_TEST("GAP-76 offers that lead nowhere are few in any ten seconds", test_offer_rate),
       TORC_TEST("GAP-76 LEA-01 a CONNECT to a peer that leaves", test_offer_while_leaving),
       TORC_TEST("GAP-74 R-14 a CONNECT of a linked peer", test_offer_linked),
       TORC_TEST("R-09 GAP-136 a CONNECT of nobody in particular", test_offer_of_nobody),

@@ -17,6 +17,7 @@ typedef struct conn {
   torc_node *n;
   bool is_incoming;
   bool is_answered; /* the answer was sent or has come: only the link is missing */
+  bool is_spent;    /* nothing came of it: holds its place among its peer's for a while */
   bool knows_peer;
   torc_id peer; /* the exact target, the answerer, or the requester */
   torc_id route[TORC_NODE_ROUTE_MAX];
@@ -63,16 +64,35 @@ static void tell_waiter(torc_node *n, void *ctx, torc_token cookie, int rc, cons
 }
 
 /* Every waiter is told once this call is through. */
-static void conn_end(torc_node *n, conn *c, int rc) {
-  if (rc != 0) {
-    n->stats.connect_failures++;
-  }
+static void tell_waiters(torc_node *n, conn *c, int rc) {
   while (c->waiters != NULL) {
     waiter *w = c->waiters;
     c->waiters = w->next;
     torc_defer(n, &w->told, tell_waiter, w, 0, rc, &c->peer);
   }
+}
+
+static void conn_end(torc_node *n, conn *c, int rc) {
+  if (rc != 0 && !c->is_spent) {
+    n->stats.connect_failures++;
+  }
+  tell_waiters(n, c, rc);
   conn_free(n, c);
+}
+
+/* [GAP-76] An offer whose addresses led nowhere: nobody can have this peer dial others without end.
+ */
+static void conn_spend(torc_node *n, conn *c, int rc) {
+  torc_time end = torc_time_add(c->started, TORC_NODE_CONN_SPENT);
+  if (end <= n->now) {
+    conn_end(n, c, rc);
+    return;
+  }
+  n->stats.connect_failures++;
+  tell_waiters(n, c, rc);
+  c->is_spent = true;
+  c->knows_peer = false;
+  torc_timer_arm(&n->timers, &c->timer, end);
 }
 
 static void on_timeout(torc_timer *t, torc_time now) {
@@ -445,7 +465,9 @@ void torc_connect_link_up(torc_node *n, torc_link *l) {
 
 void torc_connect_failed(torc_node *n, torc_token token, int rc) {
   conn *c = token == 0 ? NULL : torc_map_get(&n->conns, &token);
-  if (c != NULL) {
+  if (c != NULL && c->is_incoming && c->is_answered && !c->is_spent) {
+    conn_spend(n, c, rc);
+  } else if (c != NULL && !c->is_spent) {
     conn_end(n, c, rc);
   }
 }

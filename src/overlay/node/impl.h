@@ -45,7 +45,8 @@
 #define TORC_NODE_CONNS_MAX 512u              /* CONNECTs in progress */
 #define TORC_NODE_CONNS_PER_PEER 4u           /* of them, asked for by one peer */
 #define TORC_NODE_CONN_TIMEOUT TORC_SEC(35)
-#define TORC_NODE_COPY_WINDOW 16u /* requests of one transfer under way */
+#define TORC_NODE_CONN_SPENT TORC_SEC(10) /* an answered one without a link counts so long */
+#define TORC_NODE_COPY_WINDOW 16u         /* requests of one transfer under way */
 #define TORC_NODE_TRANSFERS_MAX 64u
 #define TORC_NODE_LISTEN_MAX 16u
 #define TORC_NODE_REDIRECTS_MAX 16u           /* [GAP-31] */
