@@ -11,10 +11,17 @@ import urllib.request
 
 from torcnet import BUILD, TORC, TORCD, Control, free_port, resource_of, run, value_of, wait_for
 
+LEAVE = 17  # request code
+
 
 def test_LEA_01_CHD_46_SIGTERM_leaves_and_hands_over(make_net):
     net = make_net()
-    peers = net.start(5)
+    for i in range(1, 6):
+        net.add(f"p{i}").sections["log"]["level"] = "trace"
+    for peer in net.peers:
+        peer.start()
+    net.wait_whole()
+    peers = list(net.peers)
     for peer in peers:
         peer.control.call("store", name=peer.user, type="note", value=peer.name)
     leaver = peers[2]
@@ -24,6 +31,9 @@ def test_LEA_01_CHD_46_SIGTERM_leaves_and_hands_over(make_net):
     for name in ("torcd:leaving", "torcd:stopped"):
         assert leaver.has_event(name)
     assert not leaver.socket.exists()
+    for peer in net.running():  # every peer is linked to every other here, and each was told
+        assert any(e["event"] == "node:received" and e["method"] == LEAVE and e["from"] == leaver.id
+                   for e in peer.events()), peer.name
     # Nobody waits for a keepalive to notice: the ring is whole as soon as the LEAVE is handled.
     assert net.wait_whole(timeout=5) < 5
     for peer in peers:
