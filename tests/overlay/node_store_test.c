@@ -289,6 +289,28 @@ static void test_many_elements(void **state) {
   nt_free(s.h);
 }
 
+/* Nobody makes a holder look at six hundred signatures of which the first is wrong. */
+static void test_fault_ends_checks(void **state) {
+  (void)state;
+  for (size_t bad = 0; bad < 40; bad += 13) {
+    scene s = scene_new(0);
+    nt_element e[60];
+    nt_msg m;
+    for (size_t i = 0; i < 60; i++) {
+      e[i] = line(&s, "v");
+      e[i].type = NT_TYPE_LIST;
+      e[i].index = (int32_t)i;
+    }
+    e[bad].is_forged = true;
+    e[bad + 1].signer = NULL; /* behind it: does not count */
+    uint64_t before = nt_counter(s.h, "jobs_verify");
+    store(&s, &m, e, 60);
+    (void)nt_expect(s.h, s.a, &m, 403);
+    assert_in_range(nt_counter(s.h, "jobs_verify") - before, bad + 2, bad + 10);
+    nt_free(s.h);
+  }
+}
+
 /* The signer's own client, another member, a far peer: anybody may carry it. But an array is for
  * its owner [R-02]. */
 static void test_message_signer(void **state) {
@@ -871,6 +893,8 @@ int main(void) {
       TORC_TEST("R-15 STO-15..20 the order of checks", test_order_of_checks),
       TORC_TEST("STO-06 STO-28 GAP-99 all or nothing", test_all_or_nothing),
       TORC_TEST("STO-17 D-41 many signatures", test_many_elements),
+      TORC_TEST("R-15 STO-17 the first element that is not valid ends the checks",
+                test_fault_ends_checks),
       TORC_TEST("R-02 GAP-165 who carries a value, and arrays", test_message_signer),
       TORC_TEST("D-13 STO-21 the answer waits for the disk", test_sync),
       TORC_TEST("D-13 CHD-07 GAP-95 GAP-102 R-06 the answer waits for every replica",

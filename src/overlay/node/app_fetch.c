@@ -187,7 +187,8 @@ static int check_values(torc_node *n, torc_call *c, const torc_reply *reply) {
   }
   s->call = c;
   s->extra = p.extra;
-  rc = torc_verify_start(n, &c->resource, p.elements, p.num, true, on_verified, s); /* */
+  rc = torc_verify_start(n, &c->resource, p.elements, p.num, true, false, on_verified,
+                         s); /* */
   if (rc != 0) {
     torc_free(n->mem, s->extra);
     torc_free(n->mem, s);

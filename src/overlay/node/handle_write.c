@@ -314,7 +314,7 @@ void torc_handle_store(torc_node *n, torc_inbound *in) {
     return;
   }
   rc = torc_verify_start(n, &request.resource, elements, num, op->origin == TORC_ORIGIN_REPLICA,
-                         on_verified, op);
+                         true, on_verified, op);
   if (rc != 0) {
     torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
   }

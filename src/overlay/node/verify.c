@@ -17,7 +17,8 @@ struct torc_verify_batch {
   torc_id resource;
   torc_store_element *elements;
   size_t num, next, busy;
-  bool at_storage_time;
+  bool at_storage_time, stops_at_fault;
+  bool is_faulty;   /* one of them is not valid */
   bool is_starting; /* the loop below is at work: a finished check must not start it again */
   torc_verify_fn fn;
   void *ctx;
@@ -36,6 +37,7 @@ static void check_done(torc_node *n, check *c, torc_verdict verdict) {
   torc_verify_batch *b = c->batch;
   c->element->verdict = verdict;
   if (verdict != TORC_VERDICT_VALID) {
+    b->is_faulty = true;
     torc_cert_unref(n, (torc_cert *)(uintptr_t)c->element->signer);
     c->element->signer = NULL;
   }
@@ -120,12 +122,14 @@ static void start_one(torc_node *n, torc_verify_batch *b, torc_store_element *e)
   check *c = NULL;
   if (torc_stored_data_is_absent(&e->data) || !e->data.signature.is_present) { /* */
     e->verdict = TORC_VERDICT_UNSIGNED;
+    b->is_faulty = true;
     return;
   }
   c = torc_calloc(n->mem, 1, sizeof *c);
   if (c == NULL) {
     n->stats.no_memory++;
     e->verdict = TORC_VERDICT_UNRESOLVED;
+    b->is_faulty = true;
     return;
   }
   c->batch = b;
@@ -138,7 +142,11 @@ static void advance(torc_node *n, torc_verify_batch *b) {
   b->is_starting = true;
   while (b->next < b->num && b->busy < WINDOW) {
     torc_store_element *e = &b->elements[b->next++];
-    start_one(n, b, e);
+    if (b->stops_at_fault && b->is_faulty) {
+      e->verdict = TORC_VERDICT_UNRESOLVED;
+    } else {
+      start_one(n, b, e);
+    }
   }
   b->is_starting = false;
   if (b->busy == 0 && b->next == b->num) {
@@ -152,7 +160,8 @@ static void advance(torc_node *n, torc_verify_batch *b) {
 }
 
 int torc_verify_start(torc_node *n, const torc_id *resource, torc_store_element *elements,
-                      size_t num, bool at_storage_time, torc_verify_fn fn, void *ctx) {
+                      size_t num, bool at_storage_time, bool stops_at_fault, torc_verify_fn fn,
+                      void *ctx) {
   torc_verify_batch *b = torc_calloc(n->mem, 1, sizeof *b);
   if (b == NULL) {
     torc_verify_elements_free(n, elements, num);
@@ -162,6 +171,7 @@ int torc_verify_start(torc_node *n, const torc_id *resource, torc_store_element 
   b->elements = elements;
   b->num = num;
   b->at_storage_time = at_storage_time;
+  b->stops_at_fault = stops_at_fault;
   b->fn = fn;
   b->ctx = ctx;
   advance(n, b);
