@@ -13,8 +13,9 @@
 #include "torc/peer.h"
 
 #define TORC_PEER_PATH_MAX 4096
-#define TORC_PEER_EVENTS_MAX 4096 /* waiting for the application; beyond it the oldest is dropped \
-                                   */
+#define TORC_PEER_EVENTS_MAX                                           \
+  4096 /* waiting for the application; beyond it the oldest is dropped \
+        */
 #define TORC_PEER_EVENT_BYTES (64u << 20) /* bytes of them, likewise */
 #define TORC_PEER_OPENS_MAX 64            /* dials whose outcome the peer cache wants to know */
 #define TORC_PEER_JOBS_PAUSE 512          /* jobs under way above which no link is read */

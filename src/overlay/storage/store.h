@@ -1,6 +1,6 @@
-/* The store of one node: data models, generations, times, expiry, tombstones, quotas, over a backend. Pure state:
- * signatures have been verified before (their results come in), replication is the node's affair.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The store of one node: data models, generations, times, expiry, tombstones, quotas, over a
+ * backend. Pure state: signatures have been verified before (their results come in), replication is
+ * the node's affair. SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_OVERLAY_STORE_H
 #define TORC_OVERLAY_STORE_H
 
@@ -20,24 +20,25 @@ typedef struct torc_store_config {
   const torc_mem *mem;
   const torc_crypto *crypto;
   const torc_types *types;
-  const torc_backend *backend; /* borrowed */
-  const torc_log *log;         /* may be NULL */
+  const torc_backend *backend;  /* borrowed */
+  const torc_log *log;          /* may be NULL */
   bool remove_needs_generation; /* [GAP-92] default on in certificate mode */
-  uint64_t max_bytes;          /* of all values held; beyond it: 413 */
-  uint32_t max_remove_memory;  /* remembered REMOVE transactions [GAP-92] */
+  uint64_t max_bytes;           /* of all values held; beyond it: 413 */
+  uint32_t max_remove_memory;   /* remembered REMOVE transactions [GAP-92] */
 } torc_store_config;
 
-/* Opens the store on a backend that may hold data of an earlier run; checks its format version (TORC_ERR_FORMAT:
- * another one, or not a store). */
+/* Opens the store on a backend that may hold data of an earlier run; checks its format version
+ * (TORC_ERR_FORMAT: another one, or not a store). */
 int torc_store_new(torc_store **out, const torc_store_config *cfg, torc_wall now) TORC_MUST_CHECK;
 void torc_store_free(torc_store *s);
 
 /* What the node found out about one element before the store sees it. */
 typedef enum torc_verdict {
-  TORC_VERDICT_VALID = 1,        /* signature valid, signer known, certificate valid at the time that counts */
-  TORC_VERDICT_UNSIGNED = 2,     /* no signature: 401 in certificate mode */
-  TORC_VERDICT_UNRESOLVED = 3,   /* the signer's certificate cannot be found: 401 [GAP-58] */
-  TORC_VERDICT_INVALID = 4       /* bad signature, chain or date: 403 */
+  TORC_VERDICT_VALID =
+      1, /* signature valid, signer known, certificate valid at the time that counts */
+  TORC_VERDICT_UNSIGNED = 2,   /* no signature: 401 in certificate mode */
+  TORC_VERDICT_UNRESOLVED = 3, /* the signer's certificate cannot be found: 401 [GAP-58] */
+  TORC_VERDICT_INVALID = 4     /* bad signature, chain or date: 403 */
 } torc_verdict;
 
 typedef struct torc_store_element {
@@ -48,25 +49,29 @@ typedef struct torc_store_element {
 } torc_store_element;
 
 typedef enum torc_store_origin {
-  TORC_ORIGIN_OWNER = 1,  /* an ordinary STORE or REMOVE: every check of STO-15..20 in the order of R-15 */
-  TORC_ORIGIN_REPLICA = 2 /* replica, handoff or merge [GAP-101]: no generation test, the newer element wins [GAP-103] */
+  TORC_ORIGIN_OWNER =
+      1, /* an ordinary STORE or REMOVE: every check of STO-15..20 in the order of R-15 */
+  TORC_ORIGIN_REPLICA = 2 /* replica, handoff or merge [GAP-101]: no generation test, the newer
+                             element wins [GAP-103] */
 } torc_store_origin;
 
 typedef struct torc_write_result {
   uint16_t code; /* TORC_CODE_* */
   size_t num_types;
-  torc_store_type_response types[TORC_STORE_TYPES_MAX]; /* for 200 and for 412 [STO-28] [GAP-60] */
-  bool is_changed;        /* something was written: replicate */
-  const char *detail;     /* static English sentence for the log; NULL on 200 */
+  torc_store_type_response
+      types[TORC_STORE_TYPES_MAX]; /* for 200 and for 412 [STO-28] [GAP-60] */
+  bool is_changed;                 /* something was written: replicate */
+  const char *detail;              /* static English sentence for the log; NULL on 200 */
 } torc_write_result;
 
-/* Applies one STORE atomically [STO-06]. `request` and `elements` describe the same payload; elements in wire order,
- * grouped by type. `message_signer` NULL only for REPLICA. For appends the assigned index is written back into
- * elements[i].data.entry.index so that the node can replicate it [GAP-56]. Returns 0 with result->code set, negative
- * only for our own failure (memory, backend), in which case nothing changed. */
+/* Applies one STORE atomically [STO-06]. `request` and `elements` describe the same payload;
+ * elements in wire order, grouped by type. `message_signer` NULL only for REPLICA. For appends the
+ * assigned index is written back into elements[i].data.entry.index so that the node can replicate
+ * it [GAP-56]. Returns 0 with result->code set, negative only for our own failure (memory,
+ * backend), in which case nothing changed. */
 int torc_store_apply(torc_store *s, const torc_store_request *request, torc_store_element *elements,
-                     size_t num_elements, const torc_cert *message_signer, torc_store_origin origin, torc_wall now,
-                     torc_write_result *result) TORC_MUST_CHECK;
+                     size_t num_elements, const torc_cert *message_signer, torc_store_origin origin,
+                     torc_wall now, torc_write_result *result) TORC_MUST_CHECK;
 
 /* A REMOVE with everything a tombstone must keep to be replayed [D-14]. */
 typedef struct torc_remove_record {
@@ -77,53 +82,65 @@ typedef struct torc_remove_record {
   const torc_cert *signer;
 } torc_remove_record;
 
-/* Applies one REMOVE atomically [REM-03..14] [GAP-92..94] [R-01] [R-20]. REPLICA: a forwarded or replayed REMOVE, applied
- * without the generation test [D-14]. On success with is_changed the tombstones keep the record. */
-int torc_store_remove(torc_store *s, const torc_remove_record *r, torc_store_origin origin, torc_wall now,
-                      torc_write_result *result) TORC_MUST_CHECK;
+/* Applies one REMOVE atomically [REM-03..14] [GAP-92..94] [R-01] [R-20]. REPLICA: a forwarded or
+ * replayed REMOVE, applied without the generation test [D-14]. On success with is_changed the
+ * tombstones keep the record. */
+int torc_store_remove(torc_store *s, const torc_remove_record *r, torc_store_origin origin,
+                      torc_wall now, torc_write_result *result) TORC_MUST_CHECK;
 
-/* Writes the payload of a 200 answer to FETCH into `out` (cleared first). Returns 0, or TORC_ERR_LIMIT if the answer
- * exceeds TORC_BODY_MAX less 4096 [GAP-86 -> 413]. `payload` has been checked by torc_fetch_request_decode. */
-int torc_store_fetch(torc_store *s, torc_slice payload, torc_wall now, torc_buf *out) TORC_MUST_CHECK;
+/* Writes the payload of a 200 answer to FETCH into `out` (cleared first). Returns 0, or
+ * TORC_ERR_LIMIT if the answer exceeds TORC_BODY_MAX less 4096 [GAP-86 -> 413]. `payload` has been
+ * checked by torc_fetch_request_decode. */
+int torc_store_fetch(torc_store *s, torc_slice payload, torc_wall now,
+                     torc_buf *out) TORC_MUST_CHECK;
 
-/* Closest resource of `type` at or clockwise after `from`, inside (range_from, range_to] [GAP-105]; zero id if none. */
-int torc_store_find(torc_store *s, torc_type_id type, const torc_id *from, const torc_id *range_from,
-                    const torc_id *range_to, torc_wall now, torc_id *out) TORC_MUST_CHECK;
+/* Closest resource of `type` at or clockwise after `from`, inside (range_from, range_to] [GAP-105];
+ * zero id if none. */
+int torc_store_find(torc_store *s, torc_type_id type, const torc_id *from,
+                    const torc_id *range_from, const torc_id *range_to, torc_wall now,
+                    torc_id *out) TORC_MUST_CHECK;
 
 /* Distinct resources held with an unexpired element [PNG-06] [GAP-67]. */
 uint32_t torc_store_num_resources(const torc_store *s);
 uint64_t torc_store_num_bytes(const torc_store *s);
 
-/* Copying to another holder: the node walks resources with torc_store_next_resource and copies each one. First come the
- * REMOVEs of the resource's tombstones to replay, each once; then STORE payloads with generation = own counter and
- * elements unmodified (expired ones left out), each payload at most TORC_STORE_COPY_MAX bytes. Any order of arrival is
- * safe, this one removes most. */
+/* Copying to another holder: the node walks resources with torc_store_next_resource and copies each
+ * one. First come the REMOVEs of the resource's tombstones to replay, each once; then STORE
+ * payloads with generation = own counter and elements unmodified (expired ones left out), each
+ * payload at most TORC_STORE_COPY_MAX bytes. Any order of arrival is safe, this one removes most.
+ */
 #define TORC_STORE_COPY_MAX 120000u
 typedef int (*torc_copy_store_fn)(void *ctx, const torc_id *resource, torc_slice payload);
-typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid, torc_slice contents,
-                                   torc_slice signature);
-/* Calls `remove` for every REMOVE record of `resource` and `store` for every STORE payload. A callback's non-zero result
- * ends the walk and is returned. Slices are borrowed for the callback, which may use the store. */
-int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now, torc_copy_store_fn store,
-                             torc_copy_remove_fn remove, void *ctx) TORC_MUST_CHECK;
-/* Smallest resource strictly clockwise after `after` inside (from, to]; TORC_ERR_NOTFOUND if none. When from == to the
- * range is the whole ring but for `from` itself. A walk starts with after = from. Resources of which only tombstones
- * are left are walked too. */
-int torc_store_next_resource(torc_store *s, const torc_id *after, const torc_id *from, const torc_id *to,
-                             torc_id *out) TORC_MUST_CHECK;
+typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid,
+                                   torc_slice contents, torc_slice signature);
+/* Calls `remove` for every REMOVE record of `resource` and `store` for every STORE payload. A
+ * callback's non-zero result ends the walk and is returned. Slices are borrowed for the callback,
+ * which may use the store. */
+int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now,
+                             torc_copy_store_fn store, torc_copy_remove_fn remove,
+                             void *ctx) TORC_MUST_CHECK;
+/* Smallest resource strictly clockwise after `after` inside (from, to]; TORC_ERR_NOTFOUND if none.
+ * When from == to the range is the whole ring but for `from` itself. A walk starts with after =
+ * from. Resources of which only tombstones are left are walked too. */
+int torc_store_next_resource(torc_store *s, const torc_id *after, const torc_id *from,
+                             const torc_id *to, torc_id *out) TORC_MUST_CHECK;
 
 /* Deletes every slot in (from, to] [CHD-37]. */
 int torc_store_drop_range(torc_store *s, const torc_id *from, const torc_id *to) TORC_MUST_CHECK;
 /* Raises the counter of every slot in (from, to] by 2^32 [GAP-95]. */
-int torc_store_raise_generations(torc_store *s, const torc_id *from, const torc_id *to) TORC_MUST_CHECK;
-/* Removes what has expired, at most `max` elements; the next wall time at which something expires (0: nothing). */
+int torc_store_raise_generations(torc_store *s, const torc_id *from,
+                                 const torc_id *to) TORC_MUST_CHECK;
+/* Removes what has expired, at most `max` elements; the next wall time at which something expires
+ * (0: nothing). */
 int torc_store_expire(torc_store *s, torc_wall now, size_t max, torc_wall *next) TORC_MUST_CHECK;
 
 /* Counters for metrics. */
 typedef struct torc_store_stats {
-  uint64_t stores_ok, removes_ok, fetches, refused_400, refused_401, refused_403, refused_404, refused_412, refused_413;
+  uint64_t stores_ok, removes_ok, fetches, refused_400, refused_401, refused_403, refused_404,
+      refused_412, refused_413;
   uint64_t expired, tombstones, dropped, backend_errors, backend_full;
-  uint64_t blinds_refused; /* replayed REMOVEs that found no room to keep away what this holder never had */
+  uint64_t blinds_refused; /* replayed REMOVEs that found no room to keep away what this holder
+                              never had */
 } torc_store_stats;
 const torc_store_stats *torc_store_get_stats(const torc_store *s);
 
