@@ -81,13 +81,7 @@ void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body) {
   torc_free(n->mem, log_owned);
 }
 
-static void on_response_signed(torc_node *n, void *ctx, int rc, uint8_t *body, size_t len) {
-  torc_inbound *in = ctx;
-  if (rc == 0 && len > TORC_BODY_MAX) { /* [GAP-86] with a long certificate it does not fit */
-    torc_free(n->mem, body);
-    torc_respond_error(n, in, TORC_CODE_TOO_LARGE, NULL, torc_slice_of(NULL, 0));
-    return;
-  }
+static void finish(torc_node *n, torc_inbound *in, int rc, uint8_t *body, size_t len) {
   if (rc == 0) {
     torc_slice whole = torc_slice_of(body, len);
     if (in->dup != NULL) {
@@ -101,6 +95,16 @@ static void on_response_signed(torc_node *n, void *ctx, int rc, uint8_t *body, s
   torc_inbound_free(n, in);
 }
 
+static void on_response_signed(torc_node *n, void *ctx, int rc, uint8_t *body, size_t len) {
+  torc_inbound *in = ctx;
+  if (rc == 0 && len > TORC_BODY_MAX) { /* [GAP-86] with a long certificate it does not fit */
+    torc_free(n->mem, body);
+    torc_respond_error(n, in, TORC_CODE_TOO_LARGE, NULL, torc_slice_of(NULL, 0));
+    return;
+  }
+  finish(n, in, rc, body, len);
+}
+
 /* What this node asks of itself never leaves it and needs no signature. */
 static void respond_local(torc_node *n, torc_inbound *in, uint16_t code, torc_slice payload) {
   size_t len = TORC_CONTENTS_FIXED + payload.len;
@@ -111,7 +115,7 @@ static void respond_local(torc_node *n, torc_inbound *in, uint16_t code, torc_sl
     torc_wr_init(&wr, body, len);
     rc = torc_contents_put(&wr, true, code, payload);
   }
-  on_response_signed(n, in, rc, body, len);
+  finish(n, in, rc, body, len);
 }
 
 void torc_respond(torc_node *n, torc_inbound *in, uint16_t code, torc_slice payload) {
