@@ -133,7 +133,7 @@ torc_slice nt_store_payload(nt *h, const torc_id *resource, const nt_element *e,
 /* The elements as the payload of an answer to FETCH; those with value NULL are absent. */
 torc_slice nt_fetched_payload(nt *h, const torc_id *resource, const nt_element *e, size_t num);
 /* A fetch_request for whole types; also for REMOVE. */
-torc_slice nt_fetch_payload(nt *h, const torc_id *resource, const uint32_t *types,
+torc_slice nt_fetch_payload(nt *h, const torc_id *resource, const uint32_t *type_ids,
                             const uint64_t *generations, size_t num);
 torc_id nt_resource(uint8_t first); /* of nt_user(first) */
 
