@@ -579,6 +579,36 @@ static void test_offer_of_nobody(void **state) {
   nt_free(s.h);
 }
 
+/* A CONNECT to a place in the node's range, of a peer with a link to it and of one without. */
+static void test_offer_to_a_place(void **state) {
+  scene s = scene_new(NULL);
+  torc_id place = nt_id(0x70);
+  torc_connect_params p;
+  torc_connect_data d;
+  nt_msg m;
+  (void)state;
+  nt_params(&p, "passive");
+  for (unsigned i = 0; i < 20; i++) { /* it costs nothing, so it may be asked often */
+    connect_of(&s, &m, A, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+    m.route[0] = place;
+    nt_input(s.h, s.a, &m);
+    nt_out *o = nt_take(s.h, TORC_OUT_OFFER_NEEDED);
+    assert_non_null(o);
+    assert_int_equal(torc_node_offer_ready(nt_node(s.h), o->token, &p, nt_now(s.h)), 0);
+    nt_drain(s.h);
+    o = nt_expect(s.h, s.a, &m, 200);
+    assert_int_equal(torc_connect_decode(&d, o->c.payload), 0);
+    assert_true(torc_slice_eq(d.role, torc_slice_str("active")));
+    assert_null(nt_take(s.h, TORC_OUT_ACCEPT));
+    assert_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
+  }
+  connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+  m.route[0] = place;
+  nt_input(s.h, s.c, &m);
+  assert_non_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
+  nt_free(s.h);
+}
+
 /* ---- glare [GAP-74] ---- */
 
 /* Own request to `peer` under way; theirs arrives. */
@@ -684,6 +714,8 @@ int main(void) {
       TORC_TEST("GAP-76 offers that lead nowhere are few in any ten seconds", test_offer_rate),
       TORC_TEST("GAP-76 LEA-01 a CONNECT to a peer that leaves", test_offer_while_leaving),
       TORC_TEST("GAP-74 R-14 a CONNECT of a linked peer", test_offer_linked),
+      TORC_TEST("GAP-74 GAP-26 a CONNECT of a linked peer to a place of the node",
+                test_offer_to_a_place),
       TORC_TEST("R-09 GAP-136 a CONNECT of nobody in particular", test_offer_of_nobody),
       TORC_TEST("GAP-74 glare: the larger peer-id's request wins", test_glare),
       TORC_TEST("GAP-74 glare after the answer", test_glare_late),

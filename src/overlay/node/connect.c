@@ -17,6 +17,7 @@ typedef struct conn {
   torc_node *n;
   bool is_incoming;
   bool is_answered; /* the answer was sent or has come: only the link is missing */
+  bool is_needless; /* incoming: a link of the two stands and will do */
   bool is_spent;    /* nothing came of it: holds its place among its peer's for a while */
   bool knows_peer;
   torc_id peer; /* the exact target, the answerer, or the requester */
@@ -157,6 +158,15 @@ static int add_waiter(torc_node *n, conn *c, torc_connect_fn done, void *ctx, to
   return 0;
 }
 
+/* A CONNECT to a place, not to a peer, asks for whoever is responsible: if a link of the two is
+ * well, that is the link. Else each id that nobody has would cost its successor a link [GAP-74
+ * deviates].
+ */
+static bool is_well(const torc_node *n, const torc_link *l) {
+  return l != NULL && !l->is_draining && !l->is_closing &&
+         n->now - l->last_in < 2 * n->cfg.keepalive;
+}
+
 /* ---- as requester ---- */
 
 typedef struct linked_already {
@@ -246,7 +256,8 @@ static int use_answer(torc_node *n, conn *c, const torc_reply *reply) {
   c->knows_peer = true;
   c->is_answered = true;
   l = torc_link_of_peer(n, &c->peer);
-  if (l != NULL && l->up_at >= c->started) { /* the link was quicker than the answer */
+  if ((l != NULL && l->up_at >= c->started) || (!c->is_exact && is_well(n, l))) {
+    /* the link was quicker than the answer, or is there already */
     conn_end(n, c, 0);
     return 0;
   }
@@ -290,12 +301,33 @@ static int params_put(torc_wr *wr, const torc_connect_params *p) {
 
 #define PARAMS_ROOM 16384
 
+/* 200 with parameters that nobody will use. */
+static int answer_needless(torc_node *n, conn *c, const torc_connect_params *params) {
+  static const char active[] = "active"; /* [GAP-73] as every answerer */
+  torc_connect_params own = *params;
+  uint8_t buf[PARAMS_ROOM];
+  torc_inbound *in = c->in;
+  torc_wr wr;
+  memcpy(own.role, active, sizeof active);
+  torc_wr_init(&wr, buf, sizeof buf);
+  if (params_put(&wr, &own) != 0) {
+    return TORC_ERR_INVALID;
+  }
+  c->in = NULL;
+  torc_respond(n, in, TORC_CODE_OK, torc_wr_slice(&wr));
+  conn_end(n, c, 0);
+  return 0;
+}
+
 int torc_connect_offer(torc_node *n, torc_token token, const torc_connect_params *params) {
   conn *c = torc_map_get(&n->conns, &token);
   uint8_t buf[PARAMS_ROOM];
   torc_wr wr;
   torc_request r = {.method = TORC_METHOD_CONNECT, .done = on_answer, .ctx = c};
   int rc = 0;
+  if (c != NULL && c->is_needless && c->in != NULL) {
+    return answer_needless(n, c, params);
+  }
   if (c == NULL || c->is_incoming || c->trans != NULL || c->is_answered) {
     return 0; /* meanwhile ended */
   }
@@ -391,8 +423,10 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
     torc_respond_error(n, in, code, phrase, nothing);
     return;
   }
+  bool is_needless = !in->is_exact && is_well(n, torc_link_of_peer(n, &in->signer_peer));
   c = conn_new(n);
-  o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_ANSWER_NEEDED);
+  o = c == NULL ? NULL
+                : torc_out_new(n, is_needless ? TORC_OUT_OFFER_NEEDED : TORC_OUT_ANSWER_NEEDED);
   rc = o == NULL ? TORC_ERR_NOMEM : torc_out_params(n, o, &data);
   if (rc != 0) {
     torc_out_free(n, o);
@@ -404,7 +438,9 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
     return;
   }
   c->is_incoming = true;
-  if (!settle_glare(n, &in->signer_peer, find_peer(n, &in->signer_peer, false), c)) {
+  c->is_needless = is_needless;
+  if (!is_needless &&
+      !settle_glare(n, &in->signer_peer, find_peer(n, &in->signer_peer, false), c)) {
     torc_out_free(n, o);
     conn_free(n, c);
     torc_inbound_free(n, in);
