@@ -143,6 +143,16 @@ static void test_join_follows(void **state) {
   assert_int_equal(torc_id_list_len(o->hdr.route), 2);
   assert_memory_equal(o->hdr.route.p, want, sizeof want);
   assert_null(nt_take_request(h, link, TORC_METHOD_JOIN));
+  torc_id self = nt_self(h); /* it is no way in itself yet, but says that it lives */
+  nt_msg m;
+  nt_request(h, &m, 0x61, TORC_METHOD_PING, nt_ping_payload(h));
+  nt_route(&m, &torc_id_wildcard);
+  nt_input(h, link, &m);
+  (void)nt_expect(h, link, &m, 503);
+  nt_request(h, &m, 0x61, TORC_METHOD_PING, nt_ping_payload(h));
+  nt_route(&m, &self);
+  nt_input(h, link, &m);
+  (void)nt_expect(h, link, &m, 200);
   nt_free(h);
 }
 
@@ -541,6 +551,26 @@ static void test_client_moves(void **state) {
   nt_free(h);
 }
 
+/* An answer to a PING of an earlier search comes late: it opens no way. */
+static void test_late_answer(void **state) {
+  setup s = {.num_bootstrap = 2};
+  nt *h = node(&s, TORC_ROLE_CLIENT);
+  (void)state;
+  nt_start(h);
+  nt_tick(h);
+  torc_link_id slow = nt_up_token(h, 0x61, TORC_LINK_TLS, opened(h, 6084), nt_cert(h, 0x61));
+  nt_out *o = pinged(h, slow, &torc_id_wildcard);
+  torc_link_id quick = attach(h, 6085, 0x62);
+  nt_down(h, quick);
+  assert_string_equal(state_of(h), "disconnected");
+  pong(h, slow, 0x61, o, 200);
+  assert_string_equal(state_of(h), "disconnected");
+  nt_tick(h);
+  (void)attach(h, 6084, 0x63); /* the search goes on undisturbed */
+  assert_string_equal(state_of(h), "joined");
+  nt_free(h);
+}
+
 /* A second link to the same peer does not make it lose its way in. */
 static void test_client_relinks(void **state) {
   setup s = {.num_bootstrap = 1};
@@ -585,6 +615,7 @@ int main(void) {
       TORC_TEST("CHD-26 GAP-122 BST-01 cut off: bootstrap again", test_cut_off),
       TORC_TEST("CLI-01..04 CLI-06 GAP-141 BST-08 a client and its admitting peer", test_client),
       TORC_TEST("CLI-01 CLI-06 GAP-40 a client loses its admitting peer", test_client_moves),
+      TORC_TEST("BST-01 BST-08 an answer of an earlier search", test_late_answer),
       TORC_TEST("CLI-01 R-14 a client's second link to its admitting peer", test_client_relinks),
   };
   return TORC_RUN(tests);

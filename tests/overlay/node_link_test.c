@@ -213,6 +213,21 @@ static void test_older_takes_over(void **state) {
   nt_free(h);
 }
 
+/* What the peer became meanwhile it stays. */
+static void test_takes_over_as_member(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id first = nt_up(h, C);
+  torc_link_id second = nt_up_token(h, C, TORC_LINK_WS, 0, nt_cert(h, C));
+  torc_node_link_view v;
+  (void)state;
+  nt_update(h, second, C, (uint8_t[]){NT_SELF, 0}, (uint8_t[]){NT_SELF, 0});
+  nt_down(h, second);
+  assert_int_equal(torc_node_links(nt_node(h), &v, 1), 1);
+  assert_int_equal(v.link, first);
+  assert_true(v.is_routing);
+  nt_free(h);
+}
+
 /* One peer that comes again and again, of changing kind, has no more room than twice the links. */
 static void test_many_links_of_one(void **state) {
   nt *h = nt_ring(NULL);
@@ -652,6 +667,7 @@ int main(void) {
       TORC_TEST("R-14 GAP-74 both ends dialled: they agree on the one that stays", test_crossing),
       TORC_TEST("R-14 a link that was opened is no link by CONNECT", test_replace_opened),
       TORC_TEST("R-14 the older link takes over again", test_older_takes_over),
+      TORC_TEST("R-14 GAP-141 it takes over with the peer's standing", test_takes_over_as_member),
       TORC_TEST("R-14 GAP-162 many links of one peer", test_many_links_of_one),
       TORC_TEST("GAP-162 at most so many links", test_max_links),
       TORC_TEST("ARC-16 TLS-08 links that cannot be", test_strange_links),

@@ -610,12 +610,14 @@ static void test_exactness(void **state) {
 static void test_connect_not_exact(void **state) {
   scene s = scene_new(NULL);
   torc_id owned = nt_id(0x10);
+  torc_id far = nt_id(FAR);
   nt_msg m;
   (void)state;
-  nt_request(s.h, &m, A, TORC_METHOD_CONNECT,
+  nt_request(s.h, &m, FAR, TORC_METHOD_CONNECT,
              nt_connect_payload(s.h, "passive", 6084,
                                 "candidate:1 1 TCP 1 192.0.2.9 6084 typ host tcptype passive"));
   nt_route(&m, &owned);
+  nt_via(&m, &far);
   nt_input(s.h, s.a, &m);
   assert_non_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
   nt_free(s.h);
@@ -656,6 +658,16 @@ static void test_routing_only_direct(void **state) {
     }
   }
   assert_int_equal(nt_counter(s.h, "error_403"), 11);
+  torc_id ids[2] = {nt_id(0x51), nt_id(0x52)}; /* one certificate, and it names its other id */
+  torc_cert *both = nt_cert_make(s.h, "both@example.org", ids, 2, 1, UINT32_MAX);
+  torc_link_id link = nt_up_token(s.h, 0x52, TORC_LINK_TLS, 0, both);
+  nt_msg m;
+  nt_request(s.h, &m, 0x52, TORC_METHOD_UPDATE, nt_update_payload(s.h, NULL, NULL));
+  nt_route(&m, &s.self);
+  m.signer = both;
+  m.identity = TORC_IDENTITY_PEER;
+  nt_input(s.h, link, &m);
+  (void)nt_expect(s.h, link, &m, 403);
   nt_free(s.h);
 }
 

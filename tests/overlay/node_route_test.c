@@ -457,6 +457,13 @@ static void test_full_via(void **state) {
   nt_expect_nothing(s.h, &m);
   assert_null(nt_take_event(s.h, TORC_EVENT_TUNNEL));
   assert_int_equal(nt_counter(s.h, "drop_via_full"), 2);
+  ping(s.h, &m, A); /* nor is there a way for an error */
+  nt_route(&m, &s.there);
+  fill_via(&m, 255);
+  m.hdr.overlay = 1;
+  nt_input(s.h, s.a, &m);
+  nt_expect_nothing(s.h, &m);
+  assert_int_equal(nt_counter(s.h, "drop_via_full"), 3);
   tunnel(s.h, &m, 0x01);
   nt_route(&m, &s.self);
   fill_via(&m, 254);
