@@ -49,6 +49,17 @@ bool torc_conn_has_peer(const torc_conn *c, const torc_id *peer) {
   return false;
 }
 
+static size_t queued_on(const torc_conn *c) {
+  return c->tls.out.len + c->in_flight;
+}
+
+/* Brings the sum over all links up to date with this one. */
+static void recount(torc_conn *c) {
+  size_t queued = queued_on(c);
+  c->net->queued_bytes += queued - c->counted;
+  c->counted = queued;
+}
+
 /* ---- the end ---- */
 
 static void on_closed(uv_handle_t *h) {
@@ -107,6 +118,7 @@ void torc_conn_end(torc_conn *c, int rc) {
   torc_timer_stop(&net->timers, &c->timer);
   drop_partial(c);
   torc_tls_clear(&c->tls);
+  recount(c);
   uv_close((uv_handle_t *)&c->tcp, on_closed);
   if (dial != NULL) {
     torc_dial_attempt_ended(dial, c, rc);
@@ -190,6 +202,7 @@ static void on_written(uv_write_t *req, int status) {
   torc_conn *c = req->data;
   torc_net *net = c->net;
   c->in_flight -= w->len;
+  recount(c);
   free(w->bytes);
   free(w);
   if (c->state == TORC_CONN_CLOSED) {
@@ -258,6 +271,7 @@ void torc_conn_flush(torc_conn *c) {
     torc_conn_end(c, rc);
     return;
   }
+  recount(c);
   if (c->state == TORC_CONN_DRAINING && c->in_flight == 0 && c->tls.out.len == 0) {
     finish_drain(c);
   }
@@ -269,13 +283,28 @@ static void mark_dirty(torc_conn *c) {
   }
 }
 
+/* A peer that does not read cannot make us remember, nor can many of them together. */
+static int check_room(const torc_conn *c, size_t more) {
+  torc_net *net = c->net;
+  size_t queued = queued_on(c);
+  if (queued + more > net->limits.queue_max) {
+    net->stats.queue_overflows++;
+    return TORC_ERR_LIMIT;
+  }
+  if (queued > net->limits.queue_low && net->queued_bytes + more > net->limits.queue_total_max) {
+    net->stats.queue_total_overflows++;
+    return TORC_ERR_LIMIT;
+  }
+  return 0;
+}
+
 /* [TLS-04] Messages are written into the stream one after the other; head and body meet in one
  * record if they fit. */
 void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
   torc_net *net = c->net;
   size_t left = head.len + body.len;
-  size_t queued = c->tls.out.len + c->in_flight;
-  int rc = queued + left > net->limits.queue_max ? TORC_ERR_LIMIT : 0;
+  size_t queued = queued_on(c);
+  int rc = check_room(c, left);
   torc_rd parts[2];
   torc_rd_init(&parts[0], head);
   torc_rd_init(&parts[1], body);
@@ -292,12 +321,8 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
     rc = torc_tls_write(&c->tls, torc_slice_of(net->record_buf, n));
     left -= n;
   }
-  if (rc != 0) { /* a peer that does not read cannot make us remember */
-    if (rc == TORC_ERR_LIMIT) {
-      net->stats.queue_overflows++;
-    } else {
-      net->stats.tls_failures++;
-    }
+  if (rc != 0) {
+    net->stats.tls_failures += rc == TORC_ERR_LIMIT ? 0 : 1;
     TORC_LOG(net->log, TORC_LOG_DEBUG, "io:send_failed", TORC_F_ID("peer", &c->peer),
              TORC_F_U64("queued", queued), TORC_F_ERR("why", rc));
     torc_conn_end(c, rc);
@@ -305,6 +330,7 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
   }
   net->stats.messages_out++;
   net->stats.bytes_out += head.len + body.len;
+  recount(c);
   mark_dirty(c);
   if (c->tls.out.len > TORC_NET_SEND_AHEAD) {
     torc_conn_flush(c);

@@ -294,4 +294,5 @@ void torc_net_counters(const torc_net *net, void *ctx,
   each(ctx, "io_half_open", net->num_half_open);
   each(ctx, "io_connections", net->num_conns);
   each(ctx, "io_partial_bytes", net->partial_bytes);
+  each(ctx, "io_queued_bytes", net->queued_bytes);
 }

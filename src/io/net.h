@@ -33,7 +33,8 @@ typedef struct torc_net_limits {
   uint32_t links_max;                      /* of all kinds; the node's own limits are lower */
   uint32_t pending_max;                    /* CONNECTs answered or awaited */
   size_t queue_high, queue_low, queue_max; /* bytes waiting to be sent on one link */
-  size_t partial_max;                      /* bytes of unfinished messages on all links */
+  size_t queue_total_max; /* on all links: beyond it the next one above queue_low is closed */
+  size_t partial_max;     /* bytes of unfinished messages on all links */
 } torc_net_limits;
 
 #define TORC_NET_LIMITS_INIT                                                                     \
@@ -41,7 +42,8 @@ typedef struct torc_net_limits {
     .handshake = TORC_SEC(10), .message = TORC_SEC(30), .dial = TORC_SEC(10),                    \
     .stagger = TORC_MS(250), .linger = TORC_SEC(2), .half_open_max = 256,                        \
     .half_open_per_ip_max = 64, .links_max = 1024, .pending_max = 256, .queue_high = 256u << 10, \
-    .queue_low = 64u << 10, .queue_max = 8u << 20, .partial_max = 32u << 20                      \
+    .queue_low = 64u << 10, .queue_max = 8u << 20, .queue_total_max = 64u << 20,                 \
+    .partial_max = 32u << 20                                                                     \
   }
 
 typedef struct torc_net_events {

@@ -28,7 +28,7 @@
   X(bytes_out) X(writes) X(writes_queued) X(handshakes_failed) X(handshake_timeouts) \
   X(half_open_evicted) X(half_open_ip_evicted) X(links_refused) X(wrong_peer) X(self_links) \
   X(bad_fingerprint) X(bad_frame) X(later_version) X(bad_length) X(message_timeouts) \
-  X(queue_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
+  X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
   X(pending_refused) X(no_memory) X(pauses)
 /* clang-format on */
@@ -71,6 +71,7 @@ typedef struct torc_conn {
   torc_tls tls;
   torc_buf partial; /* the message under way */
   size_t in_flight; /* bytes handed to libuv */
+  size_t counted;   /* of net->queued_bytes */
   int end_rc;
   bool is_half_open, is_told_up, is_congested, has_told_congested, is_reading, is_shut_down;
   torc_sock remote;
@@ -137,7 +138,7 @@ struct torc_net {
   size_t num_advertised;
   torc_map links; /* by torc_link_id */
   torc_list conns, dirty, resting, ended, dials, pending, failures;
-  size_t num_conns, num_half_open, num_pending, partial_bytes;
+  size_t num_conns, num_half_open, num_pending, partial_bytes, queued_bytes;
   size_t num_handles; /* libuv still knows so many */
   torc_link_id last_id;
   bool is_paused, is_shutting;

@@ -272,6 +272,41 @@ static void test_overflow(void **state) {
   free(msg);
 }
 
+/* Many that never read share a bound; who reads is not touched by it. */
+static void test_overflow_total(void **state) {
+  (void)state;
+  w.limits.queue_total_max = 2u << 20;
+  hn_end *a = hn_add(&w, 1, NULL);
+  hn_end *ends[3];
+  torc_link_id al[3], bl;
+  uint8_t *msg = malloc(60000);
+  hn_message(msg, 60000, 1);
+  for (uint8_t i = 0; i < 3; i++) {
+    ends[i] = hn_add(&w, (uint8_t)(2 + i), "127.0.0.1:0");
+    hn_link(&w, a, ends[i], &al[i], &bl);
+    torc_net_pause(ends[i]->net, i < 2);
+  }
+  for (size_t i = 0; i < 4000 && a->num_downs == 0; i++) {
+    torc_net_send(a->net, al[i % 2], torc_slice_of(msg, 60000), nothing);
+    (void)torc_net_flush(a->net);
+    assert_in_range(a->net->queued_bytes, 0, 2u << 20);
+  }
+  assert_int_equal(a->num_downs, 1);
+  assert_int_equal(a->down_rcs[0], TORC_ERR_LIMIT);
+  assert_int_equal(a->net->stats.queue_total_overflows, 1);
+  assert_int_equal(a->net->stats.queue_overflows, 0);
+  torc_net_send(a->net, al[2], torc_slice_of(msg, 60000), nothing);
+  (void)torc_net_flush(a->net);
+  hn_wait(&w, &ends[2]->num_messages, 1);
+  torc_net_pause(ends[0]->net, false); /* and what is read is no longer counted */
+  torc_net_pause(ends[1]->net, false);
+  for (int i = 0; i < 500 && a->net->queued_bytes > 0; i++) {
+    hn_run(&w, 10);
+  }
+  assert_int_equal(a->net->queued_bytes, 0);
+  free(msg);
+}
+
 /* A peer that floods with requests and reads no answer. */
 static void test_flood(void **state) {
   (void)state;
@@ -659,6 +694,7 @@ int main(void) {
       T("GAP-162 only so many links", test_links_max),
       T("GAP-162 a link that does not read is congested, then relieved", test_congestion),
       T("GAP-162 a link that never reads is closed", test_overflow),
+      T("GAP-162 links that never read share a bound", test_overflow_total),
       T("GAP-162 a flood without reading closes that link alone", test_flood),
       T("GAP-162 links that flood are read in turns", test_turns),
       T("GAP-48 GAP-162 unfinished messages share a bound", test_partial_max),
