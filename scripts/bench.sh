@@ -1,6 +1,6 @@
 #!/bin/bash
-# bench.sh [ARGUMENT...]: builds and runs the benchmarks; one JSON line per case (bench/run says which there are).
+# bench.sh [ARGUMENT...]: builds and runs the benchmarks, one JSON line a case (bench/run.py says which there are).
 set -eu
 cd "$(dirname "$0")/.."
 scripts/build.sh bench
-exec bench/run build/bench "$@"
+TORC_BUILD_DIR=$PWD/build/bench exec bench/run.py "$@"
