@@ -159,6 +159,11 @@ int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_par
 int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                            uint16_t refuse, torc_time now) TORC_MUST_CHECK;
 
+/* Makes the link to a linked peer anew with a CONNECT [GAP-74], whose answer says where the peer
+ * can be dialled: a peer that was only ever dialled knows no such address [BST-09].
+ * TORC_ERR_NOTFOUND: no link to it. */
+int torc_node_renew_link(torc_node *n, const torc_id *peer, torc_time now) TORC_MUST_CHECK;
+
 /* ---- outputs ---- */
 
 typedef enum torc_output_kind {

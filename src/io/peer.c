@@ -292,7 +292,7 @@ void torc_peer_free(torc_peer *p) {
     return;
   }
   if (p->node != NULL) {
-    torc_peer_cache_note(p);
+    torc_peer_cache_note(p, false);
   }
   p->is_closing = true;
   torc_sigpipe held;

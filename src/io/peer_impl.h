@@ -65,7 +65,8 @@ struct torc_peer {
   char *state_dir; /* NULL: none */
   int lock_fd;     /* -1: none */
   torc_peer_cache cache;
-  torc_time cache_looked; /* last time */
+  torc_time cache_ask_at, cache_ask_wait; /* when neighbours may be asked for addresses again */
+  torc_time cache_looked;                 /* last time */
   torc_peer_open opens[TORC_PEER_OPENS_MAX];
   size_t next_open;
 
@@ -100,7 +101,9 @@ void torc_peer_events_clear(torc_peer *p);
 /* peer_state.c */
 int torc_peer_state_open(torc_peer *p, const char *dir, char *err, size_t err_cap) TORC_MUST_CHECK;
 void torc_peer_state_close(torc_peer *p);
-void torc_peer_cache_note(torc_peer *p); /* looks at the links and writes the file */
+/* Looks at the links and writes the file. may_ask: neighbours may be asked where they can be
+ * dialled. */
+void torc_peer_cache_note(torc_peer *p, bool may_ask);
 void torc_peer_cache_open_failed(torc_peer *p, torc_token token);
 void torc_peer_cache_opening(torc_peer *p, torc_token token, const torc_endpoint *at);
 

@@ -75,7 +75,7 @@ static void cache_soon(torc_peer *p);
 static void on_event(torc_peer *p, const torc_event *e) {
   if (e->kind == TORC_EVENT_LEFT) {
     p->is_left = true;
-    torc_peer_cache_note(p); /* [GAP-139] */
+    torc_peer_cache_note(p, false); /* [GAP-139] */
   } else if (e->kind == TORC_EVENT_LINK) {
     cache_soon(p);
   }
@@ -240,17 +240,24 @@ static void on_wall(uv_timer_t *t) {
              TORC_F_U64("seconds_ago", now - own->not_after));
   }
   if (torc_peer_now(p) - p->cache_looked >= TORC_PEER_CACHE_PERIOD) {
-    torc_peer_cache_note(p);
+    torc_peer_cache_note(p, true);
   }
   torc_peer_pump(p);
 }
 
 static void on_cache_timer(uv_timer_t *t) {
-  torc_peer_cache_note(t->data);
+  torc_peer *p = t->data;
+  torc_time now = torc_peer_now(p);
+  torc_peer_cache_note(p, true);
+  if (p->cache_ask_at > now) { /* once more, should too few addresses be known by then */
+    (void)uv_timer_start(t, on_cache_timer, (p->cache_ask_at - now) / 1000 + 1, 0);
+  }
 }
 
 static void cache_soon(torc_peer *p) {
-  if (p->state_dir != NULL && !uv_is_active((uv_handle_t *)&p->cache_timer)) {
+  if (p->state_dir != NULL &&
+      (!uv_is_active((uv_handle_t *)&p->cache_timer) ||
+       uv_timer_get_due_in(&p->cache_timer) > TORC_PEER_CACHE_DEBOUNCE / 1000)) {
     (void)uv_timer_start(&p->cache_timer, on_cache_timer, TORC_PEER_CACHE_DEBOUNCE / 1000, 0);
   }
 }

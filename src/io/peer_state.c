@@ -9,12 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/id.h"
 #include "base/log.h"
 #include "io/cache_file.h"
 #include "io/err.h"
 #include "io/peer_impl.h"
 
 #define CACHE_FILE "peers.json"
+#define CACHE_ENOUGH 3u             /* addresses known; below it neighbours are asked for theirs */
+#define CACHE_ASK_FIRST TORC_SEC(2) /* between one asking and the next, doubled each time */
+#define CACHE_ASK_LAST TORC_SEC(3600)
 #define LOCK_FILE "lock"
 #define LINKS_LOOKED_MAX 64 /* links compared with the cache in one look */
 
@@ -115,8 +119,41 @@ static void add_link(void *ctx, const torc_id *peer, const torc_endpoint *at) {
   }
 }
 
+static bool is_known(const look *l, const torc_id *peer) {
+  for (size_t i = 0; i < l->num; i++) {
+    if (torc_id_eq(&l->linked[i].at.peer, peer)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* A peer that was only ever dialled, a bootstrap peer above all, knows nobody's address, and after
+ * a crash it would take itself for the founder of the ring [R-51]. It asks some neighbours for
+ * theirs. */
+static void ask_addresses(torc_peer *p, const look *l) {
+  torc_node_view v;
+  size_t wanted = l->num < CACHE_ENOUGH ? CACHE_ENOUGH - l->num : 0;
+  torc_node_get_view(p->node, &v);
+  torc_time now = torc_peer_now(p);
+  if (v.role != TORC_ROLE_PEER || !v.is_joined || v.num_successors <= l->num ||
+      now < p->cache_ask_at) {
+    return;
+  }
+  p->cache_ask_wait = p->cache_ask_wait == 0 ? CACHE_ASK_FIRST : 2 * p->cache_ask_wait;
+  p->cache_ask_wait = p->cache_ask_wait > CACHE_ASK_LAST ? CACHE_ASK_LAST : p->cache_ask_wait;
+  p->cache_ask_at = now + p->cache_ask_wait;
+  for (size_t i = 0; i < v.num_successors && wanted > 0; i++) {
+    if (!is_known(l, &v.successors[i]) &&
+        torc_node_renew_link(p->node, &v.successors[i], torc_peer_now(p)) == 0) {
+      wanted--;
+    }
+  }
+  torc_peer_flush(p);
+}
+
 /* [BST-09] [BST-10] [BST-11] [GAP-139] */
-void torc_peer_cache_note(torc_peer *p) {
+void torc_peer_cache_note(torc_peer *p, bool may_ask) {
   p->cache_looked = uv_hrtime() / 1000;
   if (p->state_dir == NULL || p->net == NULL) {
     return;
@@ -127,6 +164,9 @@ void torc_peer_cache_note(torc_peer *p) {
   }
   torc_net_each_dialable(p->net, l, add_link);
   torc_peer_cache_look(&p->cache, l->linked, l->num, torc_peer_wall());
+  if (l->num < CACHE_ENOUGH && may_ask) {
+    ask_addresses(p, l);
+  }
   free(l);
   if (!p->cache.is_changed) {
     return;

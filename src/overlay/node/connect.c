@@ -193,15 +193,13 @@ static int defer_linked(torc_node *n, torc_connect_fn done, void *ctx, torc_toke
   return 0;
 }
 
-int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
-                       torc_connect_fn done, void *ctx, torc_token cookie) {
+/* Asks the platform for an offer; the CONNECT follows. */
+static int begin(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
+                 torc_connect_fn done, void *ctx, torc_token cookie) {
   const torc_id *target = &route[num_route - 1];
   conn *c = NULL;
   torc_out *o = NULL;
   int rc = 0;
-  if (is_exact && torc_link_of_peer(n, target) != NULL) {
-    return defer_linked(n, done, ctx, cookie, target);
-  }
   if (is_exact && (torc_id_eq(target, &n->self) || !torc_id_is_peer(target))) {
     return TORC_ERR_INVALID;
   }
@@ -230,6 +228,27 @@ int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, boo
   }
   torc_out_push(n, o);
   return 0;
+}
+
+int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
+                       torc_connect_fn done, void *ctx, torc_token cookie) {
+  const torc_id *target = &route[num_route - 1];
+  if (is_exact && torc_link_of_peer(n, target) != NULL) {
+    return defer_linked(n, done, ctx, cookie, target);
+  }
+  return begin(n, route, num_route, is_exact, done, ctx, cookie);
+}
+
+static void on_renewed(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
+  (void)ctx;
+  (void)cookie;
+  TORC_LOG(n->log, TORC_LOG_DEBUG, "connect:renewed", TORC_F_ID("peer", peer),
+           TORC_F_ERR("why", rc));
+}
+
+int torc_connect_renew(torc_node *n, const torc_id *peer) {
+  return torc_link_of_peer(n, peer) == NULL ? TORC_ERR_NOTFOUND
+                                            : begin(n, peer, 1, true, on_renewed, NULL, 0);
 }
 
 /* [CON-14] [GAP-26] The answer names the peer; the platform makes or awaits the link. */

@@ -363,6 +363,8 @@ typedef void (*torc_connect_fn)(torc_node *n, void *ctx, torc_token cookie, int 
                                 const torc_id *peer);
 int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
                        torc_connect_fn done, void *ctx, torc_token cookie) TORC_MUST_CHECK;
+/* See torc_node_renew_link. */
+int torc_connect_renew(torc_node *n, const torc_id *peer) TORC_MUST_CHECK;
 void torc_connect_request(torc_node *n, torc_inbound *in); /* CONNECT arrived */
 /* The platform's parameters; see torc_node_offer_ready and _answer_ready. */
 int torc_connect_offer(torc_node *n, torc_token token,

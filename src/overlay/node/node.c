@@ -482,6 +482,13 @@ int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, to
   return 0;
 }
 
+int torc_node_renew_link(torc_node *n, const torc_id *peer, torc_time now) {
+  enter(n, now);
+  int rc = torc_connect_renew(n, peer);
+  settle(n);
+  return rc;
+}
+
 int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                           torc_time now) {
   enter(n, now);
