@@ -1,0 +1,189 @@
+/* What a joining peer is handed: values as STOREs, removals as the REMOVEs that made them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/cursor.h"
+#include "base/id.h"
+#include "base/slice.h"
+#include "overlay/helper_node.h"
+#include "torc_test.h"
+#include "wire/storage_pdu.h"
+
+#define A 0x20
+#define C 0xc0
+
+typedef struct scene {
+  nt *h;
+  torc_link_id a, c;
+  torc_id self;
+  uint8_t kept, removed; /* users whose resources will be C's */
+  nt_msg remove;         /* of `removed` */
+} scene;
+
+static uint8_t user_after(uint8_t first) {
+  torc_id from = nt_id(NT_SELF);
+  torc_id to = nt_id(C);
+  for (unsigned u = first + 1u; u < 0x80; u++) {
+    torc_id r = nt_resource((uint8_t)u);
+    if (torc_id_in_open_closed(&r, &from, &to)) {
+      return (uint8_t)u;
+    }
+  }
+  fail();
+  return 0;
+}
+
+static void write_of(scene *s, nt_msg *m, uint8_t user, uint16_t method, torc_slice payload) {
+  torc_id resource = nt_resource(user);
+  torc_id via = nt_id(user);
+  nt_request(s->h, m, user, method, payload);
+  nt_route(m, &resource);
+  nt_via(m, &via);
+  nt_input(s->h, s->a, m);
+  (void)nt_expect(s->h, s->a, m, 200);
+}
+
+static torc_slice line_of(scene *s, uint8_t user) {
+  torc_id resource = nt_resource(user);
+  nt_element e = {.type = NT_TYPE_LINE,
+                  .value = "v",
+                  .storage_time = NT_WALL,
+                  .lifetime_s = 3600,
+                  .signer = nt_cert(s->h, user)};
+  return nt_store_payload(s->h, &resource, &e, 1);
+}
+
+/* Alone, with one value and one removal; then C is linked and asks to join. */
+static scene scene_new(void) {
+  scene s = {.h = nt_ring(NULL)};
+  uint32_t type = NT_TYPE_LINE;
+  uint64_t generation = 1;
+  torc_id c = nt_id(C);
+  nt_msg m;
+  s.self = nt_self(s.h);
+  s.a = nt_up(s.h, A);
+  s.kept = user_after(0);
+  s.removed = user_after(s.kept);
+  torc_id gone = nt_resource(s.removed);
+  write_of(&s, &m, s.kept, TORC_METHOD_STORE, line_of(&s, s.kept));
+  write_of(&s, &m, s.removed, TORC_METHOD_STORE, line_of(&s, s.removed));
+  write_of(&s, &s.remove, s.removed, TORC_METHOD_REMOVE,
+           nt_fetch_payload(s.h, &gone, &type, &generation, 1));
+  nt_clear(s.h);
+  nt_answer(s.h, 1u << TORC_METHOD_PING);
+  s.c = nt_up(s.h, C);
+  nt_request(s.h, &m, C, TORC_METHOD_JOIN, nt_notice_payload(s.h, &c));
+  nt_route(&m, &s.self);
+  nt_input(s.h, s.c, &m);
+  (void)nt_expect(s.h, s.c, &m, 200);
+  return s;
+}
+
+static void reply(scene *s, const nt_out *request, uint16_t code) {
+  nt_msg m;
+  nt_response(s->h, &m, C, request, code, torc_slice_of(NULL, 0));
+  nt_input(s->h, s->c, &m);
+}
+
+static void test_handed_over(void **state) {
+  scene s = scene_new();
+  torc_id kept = nt_resource(s.kept);
+  torc_id c = nt_id(C);
+  torc_store_request r;
+  (void)state;
+  nt_out *store = nt_take_request(s.h, s.c, TORC_METHOD_STORE);
+  nt_out *removal = nt_take_request(s.h, s.c, TORC_METHOD_REMOVE);
+  assert_non_null(store);
+  assert_non_null(removal);
+  assert_int_equal(torc_store_request_decode(&r, store->c.payload), 0);
+  assert_true(torc_id_eq(&r.resource, &kept));
+  assert_true(nt_is_signed_by(s.h, store, nt_cert(s.h, NT_SELF)));
+  assert_true(removal->hdr.xid == s.remove.hdr.xid); /* as its signer sent it */
+  assert_true(nt_is_signed_by(s.h, removal, nt_cert(s.h, s.removed)));
+  const nt_out *both[2] = {store, removal};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(torc_id_list_len(both[i]->hdr.route), 1);
+    assert_memory_equal(both[i]->hdr.route.p, c.b, TORC_ID_LEN);
+    assert_int_equal(both[i]->hdr.via.len, 0);
+  }
+  reply(&s, store, 200);
+  nt_advance(s.h, TORC_MS(20));
+  assert_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE)); /* not before everything is there */
+  reply(&s, removal, 200);
+  nt_advance(s.h, TORC_MS(20));
+  nt_out *update = nt_take_request(s.h, s.c, TORC_METHOD_UPDATE);
+  assert_non_null(update);
+  reply(&s, update, 200);
+  torc_node_view v;
+  torc_node_get_view(nt_node(s.h), &v);
+  assert_int_equal(v.num_successors, 1);
+  assert_true(torc_id_eq(&v.range_from, &c));
+  nt_free(s.h);
+}
+
+/* It refuses what it is handed: nothing is handed over, and this peer keeps its range. */
+static void test_refused(void **state) {
+  scene s = scene_new();
+  (void)state;
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_STORE), 413);
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_REMOVE), 200);
+  nt_advance(s.h, TORC_MS(100));
+  torc_node_view v;
+  torc_node_get_view(nt_node(s.h), &v);
+  assert_int_equal(v.num_successors, 0);
+  assert_true(torc_id_eq(&v.range_from, &s.self));
+  assert_int_equal(nt_counter(s.h, "transfer_failures"), 1);
+  assert_int_equal(nt_counter(s.h, "transfers"), 1);
+  nt_free(s.h);
+}
+
+/* It goes in the middle of it. */
+static void test_goes(void **state) {
+  scene s = scene_new();
+  torc_id kept = nt_resource(s.kept);
+  (void)state;
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_STORE), 200);
+  nt_down(s.h, s.c);
+  nt_advance(s.h, TORC_SEC(1));
+  torc_node_view v;
+  torc_node_get_view(nt_node(s.h), &v);
+  assert_true(torc_id_eq(&v.range_from, &s.self));
+  assert_true(torc_node_holds(nt_node(s.h), &kept));
+  assert_int_equal(nt_counter(s.h, "transfer_failures"), 1);
+  nt_free(s.h);
+}
+
+/* Its view is behind: the message is repeated, and does no harm twice. */
+static void test_repeated(void **state) {
+  scene s = scene_new();
+  (void)state;
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_REMOVE), 200);
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_STORE), 403);
+  assert_null(nt_take_request(s.h, s.c, TORC_METHOD_STORE));
+  nt_advance(s.h, TORC_MS(50));
+  nt_out *again = nt_take_request(s.h, s.c, TORC_METHOD_STORE);
+  assert_non_null(again);
+  reply(&s, again, 200);
+  nt_advance(s.h, TORC_MS(20));
+  assert_non_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE));
+  nt_free(s.h);
+}
+
+/* The node ends with all of it under way. */
+static void test_ends(void **state) {
+  scene s = scene_new();
+  (void)state;
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_STORE), 403); /* one waits to be repeated */
+  nt_free(s.h);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TORC_TEST(
+          "JOI-03 JOI-08 CHD-15 CHD-16 D-14 R-16 GAP-114 a joining peer gets values and removals",
+          test_handed_over),
+      TORC_TEST("GAP-114 a joining peer refuses", test_refused),
+      TORC_TEST("GAP-114 a joining peer goes", test_goes),
+      TORC_TEST("GAP-101 GAP-114 a joining peer's view is behind", test_repeated),
+      TORC_TEST("D-40 GAP-114 the node ends during a hand-over", test_ends),
+  };
+  return TORC_RUN(tests);
+}
