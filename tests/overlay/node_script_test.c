@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "fuzz/node_script.c"
+#include "fuzz/node_script.c" /* NOLINT(bugprone-suspicious-include): the target as it is */
 #include "torc_test.h"
 
 #define INPUT_MAX 4096u
