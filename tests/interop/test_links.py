@@ -342,3 +342,19 @@ def test_GAP_48_R_18_half_a_message_closes_the_link_after_30_s(stalled):
         with pytest.raises(peer.LinkClosed):
             while client.link.receive(start + STALL_S + 8) is not None:
                 pass
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_GAP_162_burst_of_requests_is_answered_in_full(threads):
+    """More requests than are worked on at once wait in their socket."""
+    ring = Ring(1, config=f"[node]\nthreads = {threads}\n")
+    try:
+        with peer.Client(ring.overlay, ring.member("burst@example.org")) as client:
+            client.connect(ring.address(0))
+            requests = [client.build([wire.WILDCARD], wire.PING, b"\0").encode() for _ in range(2500)]
+            client.link.send(b"".join(requests))
+            end = time.monotonic() + 60
+            for _ in requests:
+                assert client.link.receive(end) is not None
+    finally:
+        ring.stop()

@@ -24,13 +24,16 @@
 #include "wire/storage_pdu.h"
 
 /* ---- limits ---- */
-#define TORC_NODE_ROUTE_MAX 16          /* entries of a route list that this node originates */
-#define TORC_NODE_FORWARD_HEAD 1052u    /* header bytes forwarded without allocation: 64 ids */
-#define TORC_NODE_INBOUND_PER_LINK 256u /* messages of one link being worked on */
-#define TORC_NODE_INBOUND_MAX 4096u     /* and of all links */
+#define TORC_NODE_ROUTE_MAX 16       /* entries of a route list that this node originates */
+#define TORC_NODE_FORWARD_HEAD 1052u /* header bytes forwarded without allocation: 64 ids */
+/* Messages of one link being worked on: more than the platform hands over before it stops reading
+ * (512 jobs and one read), so that a burst waits in its socket and is not dropped. */
+#define TORC_NODE_INBOUND_PER_LINK 1024u
+#define TORC_NODE_INBOUND_MAX 4096u             /* and of all links */
 #define TORC_NODE_INBOUND_LINK_BYTES (4u << 20) /* their bytes, of one link */
 #define TORC_NODE_INBOUND_BYTES (64u << 20)     /* and of all links */
 #define TORC_NODE_ERRORS_PER_SECOND 10u         /* unverified errors per link */
+#define TORC_NODE_CONGESTED_SHARE 8192u         /* bytes a second into a congested link, of each */
 #define TORC_NODE_CERTS_MAX 1024u               /* certificate cache */
 #define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600)   /* [CRT-06] [GAP-52] */
 #define TORC_NODE_NAMESAKES_MAX 10u             /* certificates tried for one name */
@@ -105,6 +108,8 @@ typedef struct torc_link {
   uint32_t num_inbound;
   size_t inbound_bytes;
   uint32_t errors_left; /* of this second */
+  torc_time share_since;
+  size_t share_used; /* bytes of this second that went on into congested links */
   torc_time errors_since;
   torc_time up_at;
   torc_time last_in, last_use; /* any message; any message that is no keepalive */

@@ -288,6 +288,20 @@ static bool forward_in_place(torc_node *n, torc_link *to, const torc_header *h, 
   return true;
 }
 
+/* Into a congested link go few bytes a second of each link, so that one that floods does not shut
+ * out the others behind it. */
+static bool has_share(const torc_node *n, torc_link *from, size_t len) {
+  if (n->now - from->share_since >= TORC_SEC(1)) {
+    from->share_since = n->now;
+    from->share_used = 0;
+  }
+  if (from->share_used + len > TORC_NODE_CONGESTED_SHARE) {
+    return false;
+  }
+  from->share_used += len;
+  return true;
+}
+
 /* [RTG-19] [HDR-05] [HDR-06] [GAP-13]: TTL 0 or 1 goes no further, and says nothing. */
 void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, torc_slice msg,
                         const torc_step *step) {
@@ -303,7 +317,7 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
     n->stats.drop_client_forward++;
     return;
   }
-  if (step->link->is_congested) {
+  if (step->link->is_congested && !has_share(n, from, msg.len)) {
     n->stats.drop_congested++;
     return;
   }
