@@ -44,6 +44,7 @@ void torc_pki_shared_release(torc_pki_shared *s) {
   }
   EVP_MD_CTX_free(s->md);
   EVP_MD_free(s->sha256);
+  (void)pthread_mutex_destroy(&s->seen_lock);
   free(s);
 }
 

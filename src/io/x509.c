@@ -50,6 +50,7 @@ static torc_pki_shared *shared_new(void) {
     return NULL;
   }
   s->refs = 1;
+  (void)pthread_mutex_init(&s->seen_lock, NULL); /* cannot fail with Linux' default kind */
   s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
   s->md = EVP_MD_CTX_new();
   if (s->sha256 == NULL || s->md == NULL) {
@@ -344,9 +345,54 @@ static const char *read_cert(const torc_pki *p, X509 *x, torc_cert *c) {
   return NULL;
 }
 
+/* ---- those in use ---- */
+
+static torc_cert **seen_slot(torc_pki_shared *s, const uint8_t digest[TORC_DIGEST_LEN]) {
+  return &s->seen[digest[0] % TORC_PKI_SEEN_MAX];
+}
+
+/* One more reference to a certificate that may be on its way out. */
+static bool retain_living(torc_cert *c) {
+  uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+  while (refs != 0) {
+    if (__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Only what this pki has accepted is there, and its roots do not change. */
+static torc_cert *seen_find(torc_pki_shared *s, const uint8_t digest[TORC_DIGEST_LEN]) {
+  (void)pthread_mutex_lock(&s->seen_lock);
+  torc_cert *c = *seen_slot(s, digest);
+  if (c != NULL && (memcmp(c->digest, digest, TORC_DIGEST_LEN) != 0 || !retain_living(c))) {
+    c = NULL;
+  }
+  (void)pthread_mutex_unlock(&s->seen_lock);
+  return c;
+}
+
+static void seen_add(torc_pki_shared *s, torc_cert *c) {
+  (void)pthread_mutex_lock(&s->seen_lock);
+  *seen_slot(s, c->digest) = c;
+  (void)pthread_mutex_unlock(&s->seen_lock);
+}
+
+static void seen_remove(torc_pki_shared *s, const torc_cert *c) {
+  (void)pthread_mutex_lock(&s->seen_lock);
+  torc_cert **slot = seen_slot(s, c->digest);
+  if (*slot == c) {
+    *slot = NULL;
+  }
+  (void)pthread_mutex_unlock(&s->seen_lock);
+}
+
 /* `der` is what `x` encodes to. */
-static int accept_parsed(const torc_pki *p, X509 *x, torc_slice der, torc_cert **out, char *err,
-                         size_t err_cap) {
+static int accept_new(const torc_pki *p, X509 *x, torc_slice der,
+                      const uint8_t digest[TORC_DIGEST_LEN], torc_cert **out, char *err,
+                      size_t err_cap) {
   int rc = 0;
   cert_object *o = calloc(1, sizeof *o + der.len);
   if (o == NULL) {
@@ -355,16 +401,13 @@ static int accept_parsed(const torc_pki *p, X509 *x, torc_slice der, torc_cert *
   memcpy(o->der, der.p, der.len);
   o->cert.refs = 1;
   o->cert.der = torc_slice_of(o->der, der.len);
-  rc = torc_pki_digest(p->shared, &o->cert.der, 1, o->cert.digest);
-  if (rc != 0) {
-    torc_fail(rc, err, err_cap, "the certificate cannot be hashed");
-    goto out;
-  }
+  memcpy(o->cert.digest, digest, TORC_DIGEST_LEN);
   const char *why = read_cert(p, x, &o->cert);
   if (why != NULL) {
     rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "%s", why);
     goto out;
   }
+  seen_add(p->shared, &o->cert);
   *out = &o->cert;
   o = NULL;
 out:
@@ -373,22 +416,37 @@ out:
   return rc;
 }
 
-static int too_large(char *err, size_t err_cap) {
-  return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "certificate larger than %d bytes",
-                   TORC_CERT_MAX_BYTES);
+/* The digest of `der`; *out is set if such a certificate is in use. */
+static int look_up(const torc_pki *p, torc_slice der, uint8_t digest[TORC_DIGEST_LEN],
+                   torc_cert **out, char *err, size_t err_cap) {
+  if (der.len > TORC_CERT_MAX_BYTES) {
+    return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "certificate larger than %d bytes",
+                     TORC_CERT_MAX_BYTES);
+  }
+  int rc = torc_pki_digest(p->shared, &der, 1, digest);
+  if (rc != 0) {
+    return torc_fail(rc, err, err_cap, "the certificate cannot be hashed");
+  }
+  *out = seen_find(p->shared, digest);
+  return 0;
 }
 
 int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *err, size_t err_cap) {
-  if (der.len > TORC_CERT_MAX_BYTES) {
-    return too_large(err, err_cap);
+  uint8_t digest[TORC_DIGEST_LEN];
+  torc_cert *seen = NULL;
+  int rc = look_up(p, der, digest, &seen, err, err_cap);
+  if (seen != NULL) {
+    *out = seen;
+  }
+  if (rc != 0 || seen != NULL) {
+    return rc;
   }
   X509 *x = parse_der(der);
   if (x == NULL) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "not an X.509 certificate");
   }
-  int rc = 0;
   if (is_canonical(x, der)) {
-    rc = accept_parsed(p, x, der, out, err, err_cap);
+    rc = accept_new(p, x, der, digest, out, err, err_cap);
   } else {
     rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "not in distinguished encoding");
   }
@@ -398,18 +456,20 @@ int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *er
 
 int torc_pki_accept_parsed(const torc_pki *p, void *x509, torc_cert **out, char *err,
                            size_t err_cap) {
-  uint8_t *der = NULL;
-  int len = x509 == NULL ? -1 : i2d_X509(x509, &der);
-  int rc = 0;
-  if (len <= 0) {
-    rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "no certificate");
-  } else if (len > TORC_CERT_MAX_BYTES) {
-    rc = too_large(err, err_cap);
-  } else {
-    rc = accept_parsed(p, x509, torc_slice_of(der, (size_t)len), out, err, err_cap);
+  uint8_t *encoded = NULL;
+  uint8_t digest[TORC_DIGEST_LEN];
+  torc_cert *seen = NULL;
+  int len = x509 == NULL ? -1 : i2d_X509(x509, &encoded);
+  torc_slice der = torc_slice_of(encoded, len > 0 ? (size_t)len : 0);
+  int rc = len > 0 ? look_up(p, der, digest, &seen, err, err_cap)
+                   : torc_fail(TORC_ERR_CRYPTO, err, err_cap, "no certificate");
+  if (seen != NULL) {
+    *out = seen;
+  } else if (rc == 0) {
+    rc = accept_new(p, x509, der, digest, out, err, err_cap);
   }
   ERR_clear_error();
-  OPENSSL_free(der);
+  OPENSSL_free(encoded);
   return rc;
 }
 
@@ -424,6 +484,10 @@ void torc_cert_free(torc_cert *c) {
   if (c == NULL || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) != 0) {
     return;
   }
-  torc_pki_key_free(c->key);
+  torc_pki_key *key = c->key;
+  if (key != NULL) { /* it was accepted */
+    seen_remove(key->shared, c);
+  }
+  torc_pki_key_free(key);
   free(TORC_CONTAINER_OF(c, cert_object, cert));
 }

@@ -5,6 +5,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 
 #include "io/x509.h"
 #include "torc/crypto.h"
@@ -15,6 +16,8 @@
 #define TORC_RSA_BITS_MAX 4096 /* a larger key would make verifying expensive */
 #define TORC_RSA_E_BITS_MAX 33 /* a larger public exponent would do the same */
 
+#define TORC_PKI_SEEN_MAX 256u /* accepted certificates that are found again, by first byte */
+
 /* A digest context that one thread at a time may borrow; the others make their own. Shared by the
  * pki and every certificate it accepted, so that a certificate may outlive the pki. */
 typedef struct torc_pki_shared {
@@ -22,6 +25,10 @@ typedef struct torc_pki_shared {
   EVP_MD *sha256;
   EVP_MD_CTX *md;
   bool md_busy;
+  /* Certificates that are in use somewhere, without a reference: what a message has shown is not
+   * checked again when its sender is linked. */
+  pthread_mutex_t seen_lock;
+  torc_cert *seen[TORC_PKI_SEEN_MAX];
 } torc_pki_shared;
 
 /* A key with one prepared operation context, borrowed the same way. */
