@@ -130,6 +130,7 @@ typedef struct torc_link_info {
   torc_token token;       /* the OPEN or CONNECT it answers; 0: the other side dialled */
   uint8_t local_addr[18]; /* ip_address_and_port for the route log: IPv4-mapped or IPv6 address,
                              port; [LOG-07] */
+  bool is_dialled;        /* this side dialled: the other one learns of the link a moment later */
 } torc_link_info;
 int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info,
                       torc_time now) TORC_MUST_CHECK;

@@ -569,6 +569,7 @@ static int go_up(torc_conn *c) {
   c->tls.cert = NULL; /* its reference passes on; [TLS-08] it names the last hop from now on */
   local_address(c, info.local_addr);
   if (c->dial != NULL) {
+    info.is_dialled = true;
     info.token = c->dial->token;
     c->dialable = c->remote;
     torc_dial *dial = c->dial;

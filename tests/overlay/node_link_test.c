@@ -192,6 +192,26 @@ static void test_replace_opened(void **state) {
   nt_free(h);
 }
 
+/* This node has dialled anew: the peer learns of it a moment later, and closes the old link itself.
+ */
+static void test_replace_dialled(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id first = nt_join(h, C);
+  torc_link_info info = {
+      .kind = TORC_LINK_TLS, .peer = nt_id(C), .cert = nt_cert(h, C), .is_dialled = true};
+  (void)state;
+  nt_clear(h);
+  info.cert->refs++;
+  assert_int_equal(torc_node_link_up(nt_node(h), 99, &info, nt_now(h)), 0);
+  nt_drain(h);
+  assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
+  nt_advance(h, TORC_SEC(2) - 1);
+  assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
+  nt_advance(h, 1);
+  expect_close(h, first);
+  nt_free(h);
+}
+
 /* The newest ends while the older one is still there: that takes over again, and nobody is lost. */
 static void test_older_takes_over(void **state) {
   nt *h = nt_ring(NULL);
@@ -663,6 +683,7 @@ int main(void) {
                 test_replace_same_kind),
       TORC_TEST("R-14 a second link of another kind: the old one drains for 30 s",
                 test_replace_other_kind),
+      TORC_TEST("R-14 a link replaced by one of this node's dialling", test_replace_dialled),
       TORC_TEST("R-14 GAP-74 a link by CONNECT drains for 30 s", test_replace_by_connect),
       TORC_TEST("R-14 GAP-74 both ends dialled: they agree on the one that stays", test_crossing),
       TORC_TEST("R-14 a link that was opened is no link by CONNECT", test_replace_opened),

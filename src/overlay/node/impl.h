@@ -54,6 +54,7 @@
 #define TORC_NODE_LISTEN_MAX 16u
 #define TORC_NODE_REDIRECTS_MAX 16u           /* [GAP-31] */
 #define TORC_NODE_DRAIN TORC_SEC(30)          /* an old link is closed by then */
+#define TORC_NODE_HANDOVER TORC_SEC(2)        /* the one replaced by a link of one's own dialling */
 #define TORC_NODE_BOOTSTRAP_IDLE TORC_SEC(20) /* a way in that is not needed any more */
 #define TORC_TOKEN_OPEN ((torc_token)1 << 62) /* set in the tokens of OPEN */
 #define TORC_NODE_CROSSING TORC_SEC(5)        /* two links dialled from both ends at once */

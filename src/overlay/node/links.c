@@ -180,8 +180,10 @@ static bool is_crossing(const torc_node *n, const torc_link *old, const torc_lin
          (torc_id_cmp(&n->self, &fresh->peer) > 0) == old->is_bootstrap;
 }
 
-/* The newest authenticated link of a peer takes all new messages. */
-static void replace_older(torc_node *n, torc_link *old, torc_link *fresh) {
+/* [R-14] The newest authenticated link of a peer takes all new messages. Who dialled it leaves it
+ * to the other side to close the old one at once: that side may not know of the new one yet, and
+ * would take this peer for lost. */
+static void replace_older(torc_node *n, torc_link *old, torc_link *fresh, bool is_dialled) {
   n->stats.links_replaced++;
   fresh->is_routing = old->is_routing; /* the same peer's standing */
   if (is_crossing(n, old, fresh)) {
@@ -189,7 +191,12 @@ static void replace_older(torc_node *n, torc_link *old, torc_link *fresh) {
     drain(n, fresh);
   } else {
     drain(n, old);
-    if (old->kind == fresh->kind && !old->by_connect) {
+    if (old->kind != fresh->kind || old->by_connect) {
+      return;
+    }
+    if (is_dialled) {
+      torc_timer_arm(&n->timers, &old->timer, torc_time_add(n->now, TORC_NODE_HANDOVER));
+    } else {
       torc_link_close(n, old);
     }
   }
@@ -294,7 +301,7 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   arm(n, l);
   torc_connect_link_up(n, l);
   if (old != NULL) {
-    replace_older(n, old, l);
+    replace_older(n, old, l, info->is_dialled);
   }
   count_client(n, l);
   torc_cert_remember(n, l->cert);
