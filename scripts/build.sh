@@ -16,5 +16,9 @@ targets=()
 if [ $# -gt 0 ]; then
   targets=(--target "$@")
 fi
-# Keeps going after an error: what can be built is, and every error is shown.
-cmake --build "build/$preset" -j "$(nproc)" "${targets[@]}" -- -k 0
+# Keeps going after an error: what can be built is, and every error is shown. In a log only the errors are.
+flags=(-k 0)
+if [ ! -t 1 ]; then
+  flags+=(--quiet)
+fi
+cmake --build "build/$preset" -j "$(nproc)" "${targets[@]}" -- "${flags[@]}"

@@ -34,7 +34,7 @@ static void test_two_overlays(void **state) {
 /* 28 values of 4,000 bytes: more than one element can hold, less than a body may. */
 static void test_long_answer(void **state) {
   char value[4001];
-  char key[8];
+  char key[16];
   (void)state;
   sim *s = ring(3, NULL, 6);
   memset(value, 'v', sizeof value - 1);
