@@ -160,6 +160,12 @@ int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_par
 int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                            uint16_t refuse, torc_time now) TORC_MUST_CHECK;
 
+/* Peers to ask first when the ring is looked for the next time, in place of those given at the
+ * creation [BST-03]; copied, at most 64 with the bootstrap peers. TORC_ERR_NOMEM: nothing changed.
+ */
+int torc_node_set_cached(torc_node *n, const torc_endpoint *cached,
+                         size_t num_cached) TORC_MUST_CHECK;
+
 /* Makes the link to a linked peer anew with a CONNECT [GAP-74], whose answer says where the peer
  * can be dialled: a peer that was only ever dialled knows no such address [BST-09].
  * TORC_ERR_NOTFOUND: no link to it. */

@@ -172,7 +172,12 @@ void torc_peer_cache_note(torc_peer *p, bool may_ask) {
     return;
   }
   char path[TORC_PEER_PATH_MAX];
-  int rc = path_in(p, CACHE_FILE, path);
+  torc_endpoint known[TORC_PEER_CACHE_MAX];
+  size_t num = torc_peer_cache_endpoints(&p->cache, known, TORC_PEER_CACHE_MAX);
+  int rc = torc_node_set_cached(p->node, known, num);
+  if (rc == 0) {
+    rc = path_in(p, CACHE_FILE, path);
+  }
   if (rc == 0) {
     rc = torc_cache_save(&p->cache, path);
   }

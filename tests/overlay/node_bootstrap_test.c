@@ -316,6 +316,33 @@ static void test_found_not(void **state) {
   nt_free(h);
 }
 
+/* Two bootstrap peers that start at once, neither in a ring: the larger id waits for the smaller
+ * one to found it, for a while, and dials it once. */
+static void test_found_yields(void **state) {
+  (void)state;
+  for (unsigned is_smaller = 0; is_smaller < 2; is_smaller++) {
+    setup s = {.num_bootstrap = 1, .may_found = true};
+    uint8_t other = is_smaller ? 0x61 : 0x91;
+    unsigned num_rounds = 0;
+    nt *h = node(&s, TORC_ROLE_PEER);
+    nt_start(h);
+    nt_tick(h);
+    torc_link_id link = nt_up_token(h, other, TORC_LINK_TLS, opened(h, 6084), nt_cert(h, other));
+    for (unsigned ms = 0; ms < 20000 && nt_take_event(h, TORC_EVENT_JOINED) == NULL; ms += 10) {
+      nt_out *o = nt_take_request(h, link, TORC_METHOD_PING);
+      if (o != NULL) {
+        num_rounds++;
+        pong(h, link, other, o, 503);
+      }
+      nt_advance(h, TORC_MS(10));
+    }
+    assert_int_equal(num_rounds, is_smaller ? 23 : 3);
+    assert_int_equal(nt_counter(h, "bootstrap_tries"), num_rounds);
+    assert_null(nt_take(h, TORC_OUT_OPEN));
+    nt_free(h);
+  }
+}
+
 static void test_client_never_founds(void **state) {
   setup s = {.num_bootstrap = 1, .may_found = true};
   nt *h = node(&s, TORC_ROLE_CLIENT);
@@ -551,6 +578,88 @@ static void test_client_moves(void **state) {
   nt_free(h);
 }
 
+/* The only bootstrap peer is gone, but another link is up: its peer leads to the ring, a client's
+ * or a refusing one does not. */
+static void test_client_other_link(void **state) {
+  setup s = {.num_bootstrap = 1};
+  nt *h = node(&s, TORC_ROLE_CLIENT);
+  torc_id there = nt_id(0x10);
+  torc_id want[2] = {nt_id(0x63), nt_id(NT_SELF)};
+  torc_token token = 0;
+  (void)state;
+  want[1] = torc_id_next(&want[1]);
+  nt_start(h);
+  nt_tick(h);
+  torc_link_id first = attach(h, 6084, 0x61);
+  torc_link_id mute = nt_up(h, 0x62);
+  torc_link_id good = nt_up(h, 0x63);
+  torc_link_id loth = nt_up(h, 0x64);
+  nt_down(h, first);
+  nt_tick(h);
+  nt_open_failed(h, opened(h, 6084), TORC_ERR_IO);
+  nt_out *o = nt_take_request(h, loth, TORC_METHOD_PING);
+  assert_non_null(o);
+  pong(h, loth, 0x64, o, 404);
+  assert_string_equal(state_of(h), "disconnected");
+  assert_non_null(nt_take_request(h, mute, TORC_METHOD_PING));
+  o = nt_take_request(h, good, TORC_METHOD_PING);
+  assert_non_null(o);
+  assert_int_equal(torc_id_list_len(o->hdr.route), 2);
+  assert_memory_equal(o->hdr.route.p, want, sizeof want);
+  pong(h, good, 0x99, o, 200);
+  assert_string_equal(state_of(h), "joined");
+  assert_int_equal(torc_node_ping(nt_node(h), &there, 1, 0, nt_now(h), &token), 0);
+  nt_drain(h);
+  assert_non_null(nt_take_request(h, good, TORC_METHOD_PING));
+  nt_free(h);
+}
+
+/* Addresses learned later take the place of those given at the creation; a dial under way goes on.
+ */
+static void test_set_cached(void **state) {
+  setup s = {.num_bootstrap = 1, .num_cached = 2};
+  nt *h = node(&s, TORC_ROLE_CLIENT);
+  torc_endpoint fresh[2] = {s.cached[1],
+                            {.host = "203.0.113.9", .port = 7777, .peer = nt_id(0x44)}};
+  (void)state;
+  nt_start(h);
+  (void)opened(h, 7000);
+  torc_token kept = opened(h, 7001);
+  assert_int_equal(torc_node_set_cached(nt_node(h), fresh, 2), 0);
+  torc_link_id link = nt_up_token(h, 0x42, TORC_LINK_TLS, kept, nt_cert(h, 0x42));
+  torc_id known = nt_id(0x42);
+  pong(h, link, 0x42, pinged(h, link, &known), 200);
+  assert_string_equal(state_of(h), "joined");
+  nt_clear(h);
+  nt_down(h, link);
+  assert_int_not_equal(opened(h, 7001), 0);
+  assert_int_not_equal(opened(h, 7777), 0);
+  assert_null(nt_take(h, TORC_OUT_OPEN));
+  nt_advance(h, TORC_MS(300));
+  assert_int_not_equal(opened(h, 6084), 0);
+  assert_int_equal(torc_node_set_cached(nt_node(h), NULL, 0), 0);
+  nt_free(h);
+}
+
+/* A link is made anew only where there is one. */
+static void test_renew_link(void **state) {
+  setup s = {.num_bootstrap = 1, .may_found = true};
+  nt *h = founder(&s);
+  torc_id peer = nt_id(0xc0);
+  torc_id unknown = nt_id(0xc1);
+  (void)state;
+  nt_answer(h, NT_ANSWER_DEFAULT);
+  (void)nt_join(h, 0xc0);
+  nt_clear(h);
+  assert_int_equal(torc_node_renew_link(nt_node(h), &unknown, nt_now(h)), TORC_ERR_NOTFOUND);
+  assert_int_equal(torc_node_renew_link(nt_node(h), &peer, nt_now(h)), 0);
+  nt_drain(h);
+  nt_out *o = nt_take(h, TORC_OUT_OFFER_NEEDED);
+  assert_non_null(o);
+  assert_true(torc_id_eq(&o->peer, &peer));
+  nt_free(h);
+}
+
 /* An answer to a PING of an earlier search comes late: it opens no way. */
 static void test_late_answer(void **state) {
   setup s = {.num_bootstrap = 2};
@@ -566,7 +675,8 @@ static void test_late_answer(void **state) {
   pong(h, slow, 0x61, o, 200);
   assert_string_equal(state_of(h), "disconnected");
   nt_tick(h);
-  (void)attach(h, 6084, 0x63); /* the search goes on undisturbed */
+  assert_int_not_equal(opened(h, 6085), 0); /* the search goes on undisturbed: one is asked again */
+  pong(h, slow, 0x61, pinged(h, slow, &torc_id_wildcard), 200);
   assert_string_equal(state_of(h), "joined");
   nt_free(h);
 }
@@ -608,6 +718,7 @@ int main(void) {
       TORC_TEST("R-51 GAP-109 a bootstrap peer founds after three tries", test_found),
       TORC_TEST("R-51 BST-04 it reaches itself", test_found_self),
       TORC_TEST("R-51 somebody answers: no founding", test_found_not),
+      TORC_TEST("R-51 two bootstrap peers start at once", test_found_yields),
       TORC_TEST("R-51 CLI-01 a client never founds", test_client_never_founds),
       TORC_TEST("R-51 GAP-124 a founder asks the others", test_founder_asks),
       TORC_TEST("R-51 GAP-124 a founder meets another ring", test_founder_meets),
@@ -615,6 +726,9 @@ int main(void) {
       TORC_TEST("CHD-26 GAP-122 BST-01 cut off: bootstrap again", test_cut_off),
       TORC_TEST("CLI-01..04 CLI-06 GAP-141 BST-08 a client and its admitting peer", test_client),
       TORC_TEST("CLI-01 CLI-06 GAP-40 a client loses its admitting peer", test_client_moves),
+      TORC_TEST("CLI-01 CLI-06 GAP-40 a client goes on over another link", test_client_other_link),
+      TORC_TEST("BST-03 BST-09 addresses learned later", test_set_cached),
+      TORC_TEST("BST-09 GAP-74 a link is made anew", test_renew_link),
       TORC_TEST("BST-01 BST-08 an answer of an earlier search", test_late_answer),
       TORC_TEST("CLI-01 R-14 a client's second link to its admitting peer", test_client_relinks),
   };

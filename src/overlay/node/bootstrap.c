@@ -9,6 +9,8 @@
 #define STAGE_DELAY TORC_MS(300)   /* cached peers get this head start over bootstrap peers */
 #define ROUND_LIMIT TORC_SEC(12)   /* a round without an answer has failed */
 #define FOUND_SPACING TORC_MS(300) /* between a founder's tries */
+#define YIELD_TRIES 20u            /* a founder waits so many more for another one */
+#define LINKS_ASKED_MAX 8u         /* of those still up when the ring is lost */
 #define RETRY_FIRST TORC_SEC(1)    /* */
 #define RETRY_LAST TORC_SEC(60)
 
@@ -32,6 +34,7 @@ struct torc_bootstrap {
   torc_node *n;
   bool is_running;
   bool stage2;
+  bool yields;          /* another bootstrap peer, with a smaller id, looks for the ring as well */
   unsigned num_pinging; /* PINGs under way: every link that comes up gets one at once */
   uintptr_t epoch;      /* of the search; answers of an earlier one mean nothing */
   unsigned tries;
@@ -41,35 +44,85 @@ struct torc_bootstrap {
   torc_id learned_through; /* the bootstrap peer of the last answered probe */
   bool has_learned;
   size_t num;
-  endpoint list[]; /* as many as the configuration names */
+  endpoint *list; /* cached ones first */
 };
 
 static void round_start(torc_node *n);
+static void round_over(torc_node *n);
 static void on_timer(torc_timer *t, torc_time now);
+
+/* What is known of an endpoint that both lists hold goes on being known. */
+static endpoint endpoint_of(const struct torc_bootstrap *b, const torc_endpoint *ep,
+                            bool is_cached) {
+  for (size_t i = 0; i < b->num; i++) {
+    const endpoint *e = &b->list[i];
+    if (e->is_cached == is_cached && e->ep.port == ep->port && strcmp(e->ep.host, ep->host) == 0) {
+      endpoint same = *e;
+      same.ep = *ep;
+      return same;
+    }
+  }
+  return (endpoint){.ep = *ep, .is_cached = is_cached};
+}
+
+int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
+  struct torc_bootstrap *b = n->boot;
+  size_t num_fixed = 0;
+  size_t num = 0;
+  for (size_t i = 0; i < b->num; i++) {
+    num_fixed += !b->list[i].is_cached;
+  }
+  if (num_cached > ENDPOINTS_MAX - num_fixed) {
+    num_cached = ENDPOINTS_MAX - num_fixed;
+  }
+  if (num_fixed + num_cached == 0) {
+    b->num = 0;
+    return 0;
+  }
+  endpoint *list = torc_calloc(n->mem, num_fixed + num_cached, sizeof *list);
+  if (list == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  for (; num < num_cached; num++) {
+    list[num] = endpoint_of(b, &cached[num], true);
+  }
+  for (size_t i = 0; i < b->num; i++) {
+    if (!b->list[i].is_cached) {
+      list[num++] = b->list[i];
+    }
+  }
+  torc_free(n->mem, b->list);
+  b->list = list;
+  b->num = num;
+  return 0;
+}
 
 /* Copies the endpoints of the configuration; created with the node. */
 int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) {
-  size_t max = cfg->num_cached < ENDPOINTS_MAX ? cfg->num_cached : ENDPOINTS_MAX;
-  max += cfg->num_bootstrap < ENDPOINTS_MAX - max ? cfg->num_bootstrap : ENDPOINTS_MAX - max;
-  struct torc_bootstrap *b = torc_calloc(n->mem, 1, sizeof *b + max * sizeof b->list[0]);
+  struct torc_bootstrap *b = torc_calloc(n->mem, 1, sizeof *b);
   if (b == NULL) {
     return TORC_ERR_NOMEM;
   }
   b->n = n;
   torc_timer_init(&b->timer, on_timer);
-  for (b->num = 0; b->num < max; b->num++) {
-    bool is_cached = b->num < cfg->num_cached;
-    b->list[b->num] =
-        (endpoint){.ep = is_cached ? cfg->cached[b->num] : cfg->bootstrap[b->num - cfg->num_cached],
-                   .is_cached = is_cached};
-  }
   n->boot = b;
-  return 0;
+  size_t max = cfg->num_bootstrap < ENDPOINTS_MAX ? cfg->num_bootstrap : ENDPOINTS_MAX;
+  if (max > 0) {
+    b->list = torc_calloc(n->mem, max, sizeof *b->list);
+    if (b->list == NULL) {
+      return TORC_ERR_NOMEM;
+    }
+  }
+  for (; b->num < max; b->num++) {
+    b->list[b->num] = (endpoint){.ep = cfg->bootstrap[b->num]};
+  }
+  return torc_bootstrap_set_cached(n, cfg->cached, cfg->num_cached);
 }
 
 void torc_bootstrap_clear(torc_node *n) {
   if (n->boot != NULL) {
     torc_timer_stop(&n->timers, &n->boot->timer);
+    torc_free(n->mem, n->boot->list);
     torc_free(n->mem, n->boot);
     n->boot = NULL;
   }
@@ -135,6 +188,14 @@ static bool any_open(const struct torc_bootstrap *b) {
   return b->num_pinging > 0;
 }
 
+/* [R-51] Of bootstrap peers that all start at once the one with the smallest id founds the ring,
+ * the others wait for it, though not for ever. */
+static bool may_found_now(const torc_node *n) {
+  const struct torc_bootstrap *b = n->boot;
+  return n->cfg.may_found && n->role == TORC_ROLE_PEER &&
+         b->tries >= TORC_NODE_FOUND_TRIES + (b->yields ? YIELD_TRIES : 0);
+}
+
 /* Every endpoint of this round has failed. */
 static void round_failed(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
@@ -144,11 +205,11 @@ static void round_failed(torc_node *n) {
   for (size_t i = 0; i < b->num; i++) {
     b->list[i].token = 0;
   }
-  if (n->cfg.may_found && n->role == TORC_ROLE_PEER && b->tries >= TORC_NODE_FOUND_TRIES) {
+  if (may_found_now(n)) {
     found_ring(n);
     return;
   }
-  if (n->cfg.may_found && b->tries < TORC_NODE_FOUND_TRIES) {
+  if (n->cfg.may_found && b->tries < TORC_NODE_FOUND_TRIES + YIELD_TRIES) {
     wait = FOUND_SPACING;
   } else {
     wait = b->backoff / 2 + torc_rng_below(&n->rng, b->backoff);
@@ -160,11 +221,107 @@ static void round_failed(torc_node *n) {
   torc_timer_arm(&n->timers, &b->timer, torc_time_add(n->now, wait));
 }
 
+/* Another founder that is not in a ring either and goes first. */
+static bool goes_first(const torc_node *n, const torc_link *l, uint16_t code) {
+  const struct torc_bootstrap *b = n->boot;
+  if (code != TORC_CODE_UNAVAILABLE || torc_id_cmp(&l->peer, &n->self) >= 0) {
+    return false;
+  }
+  for (size_t i = 0; i < b->num; i++) {
+    if (!b->list[i].is_cached && torc_id_eq(&b->list[i].peer, &l->peer)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void on_ping(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  struct torc_bootstrap *b = n->boot;
+  const torc_link *l = torc_link_find(n, cookie);
+  if (!b->is_running || (uintptr_t)ctx != b->epoch) {
+    return;
+  }
+  b->num_pinging--;
+  if (reply->rc == 0 && l != NULL && torc_id_eq(&reply->responder, &l->peer)) {
+    if (reply->code == TORC_CODE_OK) {
+      attach(n, &reply->responder);
+      return;
+    }
+    b->yields = b->yields || goes_first(n, l, reply->code);
+  }
+  TORC_LOG(n->log, TORC_LOG_WARN, "bootstrap:ping_failed", TORC_F_U64("code", reply->code),
+           TORC_F_ERR("why", reply->rc));
+  round_over(n);
+}
+
+/* Somebody answered for the own place, through the peer of this link. */
+static void on_asked(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
+  struct torc_bootstrap *b = n->boot;
+  const torc_link *l = torc_link_find(n, cookie);
+  if (!b->is_running || (uintptr_t)ctx != b->epoch) {
+    return;
+  }
+  b->num_pinging--;
+  if (reply->rc == 0 && reply->code == TORC_CODE_OK && l != NULL) {
+    attach(n, &l->peer);
+  } else {
+    round_over(n);
+  }
+}
+
+static int start_ping(torc_node *n, const torc_link *l, const torc_id *route, size_t num,
+                      torc_reply_fn done) {
+  struct torc_bootstrap *b = n->boot;
+  uint8_t payload[1] = {0};
+  torc_request r = {.method = TORC_METHOD_PING,
+                    .payload = torc_slice_of(payload, 1),
+                    .num_route = num,
+                    .link = l->id,
+                    .limit = PING_LIMIT,
+                    .done = done,
+                    .ctx = (void *)b->epoch,
+                    .cookie = l->id};
+  memcpy(r.route, route, num * sizeof *route);
+  int rc = torc_request_start(n, &r, NULL);
+  b->num_pinging += rc == 0;
+  return rc;
+}
+
+/* [BST-01] [BST-03] [BST-06] */
+static void ping_link(torc_node *n, const endpoint *e, const torc_link *l) {
+  bool is_unknown = torc_id_eq(&e->ep.peer, &torc_id_zero);
+  (void)start_ping(n, l, is_unknown ? &torc_id_wildcard : &e->ep.peer, 1, on_ping);
+}
+
+static bool is_usable(const torc_link *l) {
+  return !l->is_closing && !l->is_draining;
+}
+
+/* Links that are still up may lead to the ring as well as any address does [GAP-40]. Their peers
+ * may be clients, so each is asked for the own place, to which only a member leads. */
+static void ask_links(torc_node *n) {
+  size_t it = 0;
+  unsigned num = 0;
+  const torc_link *l = NULL;
+  while (num < LINKS_ASKED_MAX && (l = torc_map_next(&n->links, &it)) != NULL) {
+    torc_id route[2] = {l->peer, torc_id_next(&n->self)};
+    if (is_usable(l) && !l->is_bootstrap && start_ping(n, l, route, 2, on_asked) == 0) {
+      num++;
+    }
+  }
+}
+
 static void open_stage(torc_node *n, bool cached) {
   struct torc_bootstrap *b = n->boot;
   for (size_t i = 0; i < b->num; i++) {
     endpoint *e = &b->list[i];
-    if (e->is_cached == cached && !e->is_self && e->token == 0) {
+    const torc_link *l = torc_link_of_peer(n, &e->peer);
+    if (e->is_cached != cached || e->is_self || e->token != 0) {
+      continue;
+    }
+    if (l != NULL && is_usable(l)) {
+      ping_link(n, e, l); /* of an earlier round */
+    } else {
       (void)open_endpoint(n, e, &e->token);
     }
   }
@@ -194,7 +351,9 @@ static void round_start(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   n->stats.bootstrap_tries++;
   b->stage2 = false;
+  b->yields = false;
   b->round_end = torc_time_add(n->now, ROUND_LIMIT);
+  ask_links(n);
   open_stage(n, true); /* [BST-03] */
   torc_timer_arm(&n->timers, &b->timer, any_open(b) ? torc_time_add(n->now, STAGE_DELAY) : n->now);
 }
@@ -226,23 +385,6 @@ static void round_over(torc_node *n) {
   } else {
     round_failed(n);
   }
-}
-
-static void on_ping(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
-  struct torc_bootstrap *b = n->boot;
-  torc_link *l = torc_link_find(n, cookie);
-  if (!b->is_running || (uintptr_t)ctx != b->epoch) {
-    return;
-  }
-  b->num_pinging--;
-  if (reply->rc == 0 && reply->code == TORC_CODE_OK && l != NULL &&
-      torc_id_eq(&reply->responder, &l->peer)) {
-    attach(n, &reply->responder);
-    return;
-  }
-  TORC_LOG(n->log, TORC_LOG_WARN, "bootstrap:ping_failed", TORC_F_U64("code", reply->code),
-           TORC_F_ERR("why", reply->rc));
-  round_over(n);
 }
 
 /* ---- probes [GAP-124] ---- */
@@ -329,24 +471,6 @@ static endpoint *find_token(struct torc_bootstrap *b, torc_token token) {
     }
   }
   return NULL;
-}
-
-/* [BST-01] [BST-03] [BST-06] */
-static void ping_link(torc_node *n, const endpoint *e, const torc_link *l) {
-  struct torc_bootstrap *b = n->boot;
-  uint8_t payload[1] = {0};
-  torc_request r = {.method = TORC_METHOD_PING,
-                    .payload = torc_slice_of(payload, 1),
-                    .num_route = 1,
-                    .link = l->id,
-                    .limit = PING_LIMIT,
-                    .done = on_ping,
-                    .ctx = (void *)b->epoch,
-                    .cookie = l->id};
-  r.route[0] = torc_id_eq(&e->ep.peer, &torc_id_zero) ? torc_id_wildcard : e->ep.peer;
-  if (torc_request_start(n, &r, NULL) == 0) {
-    b->num_pinging++;
-  }
 }
 
 void torc_bootstrap_link_up(torc_node *n, torc_link *l) {

@@ -411,6 +411,9 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
 
 /* ---- bootstrap (bootstrap.c) ---- */
 int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) TORC_MUST_CHECK;
+/* See torc_node_set_cached. */
+int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached,
+                              size_t num_cached) TORC_MUST_CHECK;
 void torc_bootstrap_start(torc_node *n);
 /* The ring has been found another way. */
 void torc_bootstrap_stop(torc_node *n);

@@ -482,6 +482,10 @@ int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, to
   return 0;
 }
 
+int torc_node_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
+  return torc_bootstrap_set_cached(n, cached, num_cached);
+}
+
 int torc_node_renew_link(torc_node *n, const torc_id *peer, torc_time now) {
   enter(n, now);
   int rc = torc_connect_renew(n, peer);
