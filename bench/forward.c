@@ -59,12 +59,12 @@ static void cert_release(void *ctx, torc_cert *cert) {
 }
 
 static torc_cert *make_cert(uint8_t first, torc_id *id) {
-  torc_cert *c = calloc(1, sizeof *c);
+  torc_cert *c = calloc(1, sizeof *c + sizeof *id);
   memset(id->b, first, sizeof id->b);
   c->refs = 1;
   c->digest[0] = first;
   c->num_peers = 1;
-  c->peers[0] = *id;
+  c->peers = memcpy(c + 1, id, sizeof *id);
   c->der = torc_slice_of(c->digest, sizeof c->digest);
   c->not_after = UINT32_MAX;
   return c;

@@ -16,16 +16,16 @@ extern "C" {
 #define TORC_DIGEST_LEN 32
 
 /* What the node knows of a certificate that chains to a root of the overlay. Allocated by the
- * platform, shared by reference: retained and released through the crypto table. Immutable but for
- * the counter. */
+ * platform with all that it points to, shared by reference: retained and released through the
+ * crypto table. Immutable but for the counter. */
 typedef struct torc_cert {
   uint32_t refs;
   uint8_t digest[TORC_DIGEST_LEN]; /* SHA-256 of the DER */
-  torc_slice der;                  /* lives as long as the object */
-  size_t num_peers, num_users;
-  torc_id peers[TORC_CERT_MAX_PEERS];
-  char users[TORC_CERT_MAX_USERS]
-            [TORC_USER_MAX + 1]; /* normalised: host part lower-case [GAP-108] */
+  torc_slice der;                  /* these and the names live as long as the object */
+  uint32_t num_peers, num_users;   /* at most TORC_CERT_MAX_PEERS and _USERS */
+  const torc_id *peers;
+  const char *const *users; /* normalised: host part lower-case [GAP-108]; NUL-terminated, at most
+                               TORC_USER_MAX bytes each */
   torc_wall not_before, not_after;
   void *key; /* the platform's public key handle */
 } torc_cert;

@@ -18,10 +18,18 @@
   "0110" /* [GAP-134] destination header of a node, tolerated before the id */
 #define SIGNATURE_SECURITY_BITS 112 /* of the CA's signature: SHA-256 and better */
 
-typedef struct cert_object { /* a torc_cert and the bytes it points to, one allocation */
+typedef struct cert_object { /* a torc_cert and what it points to, one allocation */
   torc_cert cert;
-  uint8_t der[];
+  const char *users[TORC_CERT_MAX_USERS];
+  torc_id peers[TORC_CERT_MAX_PEERS];
+  uint8_t bytes[]; /* DER, then the user names */
 } cert_object;
+
+typedef struct cert_names { /* as they are found in a certificate */
+  size_t num_peers, num_users;
+  torc_id peers[TORC_CERT_MAX_PEERS];
+  char users[TORC_CERT_MAX_USERS][TORC_USER_MAX + 1];
+} cert_names;
 
 static char lower(char c) {
   return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
@@ -224,7 +232,7 @@ static bool parse_peer_uri(const torc_pki *p, const char *text, size_t len, torc
          strcmp(overlay, p->overlay_name) == 0;
 }
 
-static void add_peer(torc_cert *c, const torc_id *id) {
+static void add_peer(cert_names *c, const torc_id *id) {
   for (size_t i = 0; i < c->num_peers; i++) {
     if (torc_id_eq(&c->peers[i], id)) {
       return;
@@ -238,7 +246,7 @@ static void add_peer(torc_cert *c, const torc_id *id) {
 
 /* [GAP-134] user names are rfc822Names; [R-38] ASCII; [GAP-108] the host part is compared in lower
  * case. */
-static const char *add_user(torc_cert *c, const char *text, size_t len) {
+static const char *add_user(cert_names *c, const char *text, size_t len) {
   const char *at = memchr(text, '@', len);
   if (at == NULL || at == text || memchr(at + 1, '@', len - (size_t)(at + 1 - text)) != NULL) {
     return "a user name without user or with several hosts";
@@ -269,7 +277,7 @@ static const char *add_user(torc_cert *c, const char *text, size_t len) {
   return NULL;
 }
 
-static const char *read_names(const torc_pki *p, X509 *x, torc_cert *c) {
+static const char *read_names(const torc_pki *p, X509 *x, cert_names *c) {
   GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
   if (names == NULL) {
     return "no subjectAltName";
@@ -317,20 +325,12 @@ static int read_time(const ASN1_TIME *t, torc_wall *out) {
   return 0;
 }
 
-static const char *read_cert(const torc_pki *p, X509 *x, torc_cert *c) {
-  const char *why = check_issuer(p, x);
-  if (why == NULL) {
-    why = check_profile(x);
-  }
-  if (why == NULL) {
-    why = read_names(p, x, c);
-  }
-  if (why == NULL && (read_time(X509_get0_notBefore(x), &c->not_before) != 0 ||
-                      read_time(X509_get0_notAfter(x), &c->not_after) != 0)) {
-    why = "a date that does not parse";
-  }
-  if (why != NULL) {
-    return why;
+/* Dates and key, once the names are there. */
+static const char *read_rest(const torc_pki *p, X509 *x, torc_cert *c) {
+  const char *why = NULL;
+  if (read_time(X509_get0_notBefore(x), &c->not_before) != 0 ||
+      read_time(X509_get0_notAfter(x), &c->not_after) != 0) {
+    return "a date that does not parse";
   }
   EVP_PKEY *pkey = X509_get_pubkey(x);
   if (pkey == NULL) {
@@ -343,6 +343,36 @@ static const char *read_cert(const torc_pki *p, X509 *x, torc_cert *c) {
   }
   c->key = key;
   return NULL;
+}
+
+static cert_object *object_new(const cert_names *names, torc_slice der,
+                               const uint8_t digest[TORC_DIGEST_LEN]) {
+  size_t size = sizeof(cert_object) + der.len;
+  for (size_t i = 0; i < names->num_users; i++) {
+    size += strlen(names->users[i]) + 1;
+  }
+  cert_object *o = calloc(1, size);
+  if (o == NULL) {
+    return NULL;
+  }
+  uint8_t *to = o->bytes;
+  memcpy(to, der.p, der.len);
+  to += der.len;
+  for (size_t i = 0; i < names->num_users; i++) {
+    size_t len = strlen(names->users[i]) + 1;
+    memcpy(to, names->users[i], len);
+    o->users[i] = (const char *)to;
+    to += len;
+  }
+  memcpy(o->peers, names->peers, sizeof o->peers);
+  o->cert.refs = 1;
+  memcpy(o->cert.digest, digest, TORC_DIGEST_LEN);
+  o->cert.der = torc_slice_of(o->bytes, der.len);
+  o->cert.num_peers = (uint32_t)names->num_peers;
+  o->cert.num_users = (uint32_t)names->num_users;
+  o->cert.peers = o->peers;
+  o->cert.users = o->users;
+  return o;
 }
 
 /* ---- those in use ---- */
@@ -394,15 +424,23 @@ static int accept_new(const torc_pki *p, X509 *x, torc_slice der,
                       const uint8_t digest[TORC_DIGEST_LEN], torc_cert **out, char *err,
                       size_t err_cap) {
   int rc = 0;
-  cert_object *o = calloc(1, sizeof *o + der.len);
-  if (o == NULL) {
-    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
+  cert_object *o = NULL;
+  cert_names names = {.num_peers = 0};
+  const char *why = check_issuer(p, x);
+  if (why == NULL) {
+    why = check_profile(x);
   }
-  memcpy(o->der, der.p, der.len);
-  o->cert.refs = 1;
-  o->cert.der = torc_slice_of(o->der, der.len);
-  memcpy(o->cert.digest, digest, TORC_DIGEST_LEN);
-  const char *why = read_cert(p, x, &o->cert);
+  if (why == NULL) {
+    why = read_names(p, x, &names);
+  }
+  if (why == NULL) {
+    o = object_new(&names, der, digest);
+    if (o == NULL) {
+      rc = torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
+      goto out;
+    }
+    why = read_rest(p, x, &o->cert);
+  }
   if (why != NULL) {
     rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "%s", why);
     goto out;

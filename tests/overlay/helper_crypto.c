@@ -80,23 +80,51 @@ torc_id helper_turn_resource(const torc_id *peer, uint8_t iteration) {
   return helper_hash(seed, sizeof seed);
 }
 
+typedef struct cert_box { /* a certificate with room for every name it may have */
+  torc_cert cert;
+  torc_id peers[TORC_CERT_MAX_PEERS];
+  const char *users[TORC_CERT_MAX_USERS];
+  char names[TORC_CERT_MAX_USERS][TORC_USER_MAX + 1];
+} cert_box;
+
+void helper_cert_set_peers(torc_cert *cert, const torc_id *ids, size_t num) {
+  cert_box *box = (cert_box *)cert;
+  if (num > TORC_CERT_MAX_PEERS) {
+    abort();
+  }
+  memcpy(box->peers, ids, num * sizeof *ids);
+  cert->num_peers = (uint32_t)num;
+}
+
+void helper_cert_add_user(torc_cert *cert, const char *user) {
+  cert_box *box = (cert_box *)cert;
+  if (cert->num_users == TORC_CERT_MAX_USERS) {
+    abort();
+  }
+  strncpy(box->names[cert->num_users++], user, TORC_USER_MAX);
+}
+
 torc_cert *helper_cert_der(const char *user, const torc_id *peer, torc_slice der) {
-  torc_cert *cert = calloc(1, sizeof *cert);
+  cert_box *box = calloc(1, sizeof *box);
+  torc_cert *cert = &box->cert;
   uint8_t *copy = malloc(der.len > 0 ? der.len : 1);
-  if (cert == NULL || copy == NULL) {
+  if (box == NULL || copy == NULL) {
     abort();
   }
   memcpy(copy, der.p, der.len);
   cert->refs = 1;
   cert->der = (torc_slice){.p = copy, .len = der.len};
   (void)sha256_parts(NULL, &cert->der, 1, cert->digest);
+  cert->peers = box->peers;
+  cert->users = box->users;
+  for (size_t i = 0; i < TORC_CERT_MAX_USERS; i++) {
+    box->users[i] = box->names[i];
+  }
   if (user != NULL) {
-    cert->num_users = 1;
-    strncpy(cert->users[0], user, TORC_USER_MAX);
+    helper_cert_add_user(cert, user);
   }
   if (peer != NULL) {
-    cert->num_peers = 1;
-    cert->peers[0] = *peer;
+    helper_cert_set_peers(cert, peer, 1);
   }
   cert->not_before = 1;
   cert->not_after = UINT32_MAX;

@@ -22,6 +22,9 @@ torc_id helper_turn_resource(const torc_id *peer, uint8_t iteration);
 torc_cert *helper_cert(const char *user, const torc_id *peer);
 /* The same with these bytes as DER, which are copied. */
 torc_cert *helper_cert_der(const char *user, const torc_id *peer, torc_slice der);
+/* Changes one that nobody else uses yet; at most TORC_CERT_MAX_PEERS and _USERS. */
+void helper_cert_set_peers(torc_cert *cert, const torc_id *ids, size_t num);
+void helper_cert_add_user(torc_cert *cert, const char *user);
 void helper_cert_free(torc_cert *cert);
 
 /* Memory that counts: the `fail_at`-th allocation from the last reset on fails (1 is the first; 0:

@@ -151,10 +151,7 @@ torc_cert *nt_cert_make(nt *h, const char *user, const torc_id *ids, size_t num_
   }
   torc_wr_bytes(&wr, torc_slice_str(user));
   torc_cert *c = helper_cert_der(user, num_ids > 0 ? &ids[0] : NULL, torc_wr_slice(&wr));
-  for (size_t i = 0; i < num_ids; i++) {
-    c->peers[i] = ids[i];
-  }
-  c->num_peers = num_ids;
+  helper_cert_set_peers(c, ids, num_ids);
   c->not_before = not_before;
   c->not_after = not_after;
   h->made = must(realloc(h->made, (h->num_made + 1) * sizeof *h->made));
@@ -185,10 +182,7 @@ static torc_cert *parse_cert(torc_slice der) {
     memcpy(user, name.p, name.len);
   }
   torc_cert *c = helper_cert_der(name.len > 0 ? user : NULL, num > 0 ? &ids[0] : NULL, der);
-  for (size_t i = 0; i < num; i++) {
-    c->peers[i] = ids[i];
-  }
-  c->num_peers = num;
+  helper_cert_set_peers(c, ids, num);
   c->not_before = from;
   c->not_after = to;
   return c;

@@ -59,8 +59,7 @@ static void user_and_node(void **state) {
   assert_true(check_unseen(&node, &at_peer, alice));
   assert_false(check_unseen(&node, &at_user, alice));
   /* Every name of the certificate counts, and none beyond. */
-  alice->num_users = 2;
-  strcpy(alice->users[1], "boss@example.org");
+  helper_cert_add_user(alice, "boss@example.org");
   torc_id at_boss = helper_user_resource("boss@example.org");
   assert_int_equal(check(&user, &at_boss, &e, alice), 0);
   alice->num_users = 1;

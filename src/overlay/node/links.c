@@ -404,7 +404,7 @@ size_t torc_node_links(const torc_node *n, torc_node_link_view *out, size_t max)
     v->bytes_in = l->bytes_in;
     v->bytes_out = l->bytes_out;
     if (l->cert->num_users > 0) {
-      memcpy(v->users, l->cert->users[0], sizeof v->users);
+      strncpy(v->users, l->cert->users[0], sizeof v->users - 1);
     }
   }
   return num;
