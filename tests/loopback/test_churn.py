@@ -213,7 +213,7 @@ def test_STO_21_R_51_all_killed_and_restarted(loaded):
         peer.start(wait=False)
     for peer in net.peers:
         peer.connect()
-    net.wait_whole(timeout=60)
+    whole_within(net, HEAL_S, "the restart of all")
     check_all(net, values, within=HEAL_S)
 
 

@@ -602,6 +602,8 @@ static void test_client_other_link(void **state) {
   pong(h, loth, 0x64, o, 404);
   assert_string_equal(state_of(h), "disconnected");
   assert_non_null(nt_take_request(h, mute, TORC_METHOD_PING));
+  nt_advance(h, TORC_MS(1700)); /* no round waits for those who say nothing */
+  assert_int_not_equal(opened(h, 6084), 0);
   o = nt_take_request(h, good, TORC_METHOD_PING);
   assert_non_null(o);
   assert_int_equal(torc_id_list_len(o->hdr.route), 2);

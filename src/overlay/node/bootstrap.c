@@ -258,14 +258,9 @@ static void on_ping(torc_node *n, void *ctx, torc_token cookie, const torc_reply
 static void on_asked(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   struct torc_bootstrap *b = n->boot;
   const torc_link *l = torc_link_find(n, cookie);
-  if (!b->is_running || (uintptr_t)ctx != b->epoch) {
-    return;
-  }
-  b->num_pinging--;
-  if (reply->rc == 0 && reply->code == TORC_CODE_OK && l != NULL) {
+  if (b->is_running && (uintptr_t)ctx == b->epoch && reply->rc == 0 &&
+      reply->code == TORC_CODE_OK && l != NULL) {
     attach(n, &l->peer);
-  } else {
-    round_over(n);
   }
 }
 
@@ -282,15 +277,15 @@ static int start_ping(torc_node *n, const torc_link *l, const torc_id *route, si
                     .ctx = (void *)b->epoch,
                     .cookie = l->id};
   memcpy(r.route, route, num * sizeof *route);
-  int rc = torc_request_start(n, &r, NULL);
-  b->num_pinging += rc == 0;
-  return rc;
+  return torc_request_start(n, &r, NULL);
 }
 
 /* [BST-01] [BST-03] [BST-06] */
 static void ping_link(torc_node *n, const endpoint *e, const torc_link *l) {
   bool is_unknown = torc_id_eq(&e->ep.peer, &torc_id_zero);
-  (void)start_ping(n, l, is_unknown ? &torc_id_wildcard : &e->ep.peer, 1, on_ping);
+  if (start_ping(n, l, is_unknown ? &torc_id_wildcard : &e->ep.peer, 1, on_ping) == 0) {
+    n->boot->num_pinging++;
+  }
 }
 
 static bool is_usable(const torc_link *l) {
@@ -353,7 +348,9 @@ static void round_start(torc_node *n) {
   b->stage2 = false;
   b->yields = false;
   b->round_end = torc_time_add(n->now, ROUND_LIMIT);
-  ask_links(n);
+  if (n->phase == TORC_PHASE_DISCONNECTED) {
+    ask_links(n);
+  }
   open_stage(n, true); /* [BST-03] */
   torc_timer_arm(&n->timers, &b->timer, any_open(b) ? torc_time_add(n->now, STAGE_DELAY) : n->now);
 }
