@@ -28,6 +28,8 @@ _torc() {
     remove) options+=" --type --key --index --generation" ;;
     find) options+=" --type --walk" ;;
     demo) options="--peers --algorithm --signature --keep --dir --help" ;;
+    version) options="--json" ;;
+    help) options="" ;;
   esac
   COMPREPLY=($(compgen -W "$options" -- "$current"))
 }
@@ -46,13 +48,20 @@ _torc_authority() {
   case $previous in
     --algorithm) COMPREPLY=($(compgen -W "chord-128-2-8 full-mesh" -- "$current")); return ;;
     --signature) COMPREPLY=($(compgen -W "ecdsa rsa" -- "$current")); return ;;
-    --csr | --out | show) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    init | issue) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --csr | --out) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --overlay | --bootstrap | --type | --user | --account | --days | --update-period | --ping-period | --expiration)
       return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "init issue show --version --help" -- "$current"))
+    return
+  fi
+  if [[ $current != -* ]]; then
+    if [ "${COMP_WORDS[1]}" = show ]; then
+      COMPREPLY=($(compgen -f -- "$current"))
+    else
+      COMPREPLY=($(compgen -d -- "$current"))
+    fi
     return
   fi
   case ${COMP_WORDS[1]} in

@@ -15,9 +15,10 @@ complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a find -d 
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
-complete -c torc -l socket -r -F -d 'control socket of torcd'
-complete -c torc -l json -d 'print JSON'
-complete -c torc -l help -d 'how it is used'
+set -l torc_asking status peers counters ring route ping store fetch remove find connect
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking" -l socket -r -F -d 'control socket of torcd'
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking version" -l json -d 'print JSON'
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo" -l help -d 'how it is used'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove find' -l type -x -d 'type of the values'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l key -x -d 'key of a dictionary'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l index -x -d 'index of an array'
@@ -41,7 +42,9 @@ complete -c torcd -l version
 complete -c torcd -l help
 
 complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -f -a 'init issue show'
-complete -c torc-authority -l json -d 'print JSON'
+complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -l version
+complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -l help
+complete -c torc-authority -n '__fish_seen_subcommand_from init issue show' -l json -d 'print JSON'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l overlay -x -d 'its name'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l algorithm -x -a 'chord-128-2-8 full-mesh'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l signature -x -a 'ecdsa rsa'
