@@ -627,6 +627,7 @@ static void test_connect_not_exact(void **state) {
 static void test_routing_only_direct(void **state) {
   static const uint16_t methods[] = {TORC_METHOD_JOIN, TORC_METHOD_LEAVE, TORC_METHOD_UPDATE};
   scene s = scene_new(NULL);
+  torc_id owned = nt_id(0x10);
   (void)state;
   for (size_t i = 0; i < 3; i++) {
     torc_id far = nt_id(FAR);
@@ -640,6 +641,11 @@ static void test_routing_only_direct(void **state) {
     nt_via(&m, &far);
     nt_input(s.h, s.a, &m);
     (void)nt_expect(s.h, s.a, &m, 403);
+    nt_request(s.h, &m, FAR, methods[i], of_far); /* and to a place of this peer: that is told */
+    nt_route(&m, &owned);
+    nt_via(&m, &far);
+    nt_input(s.h, s.a, &m);
+    (void)nt_expect(s.h, s.a, &m, 404);
     nt_request(s.h, &m, FAR, methods[i], of_far); /* as if it were the other end */
     nt_route(&m, &s.self);
     nt_input(s.h, s.a, &m);
