@@ -86,7 +86,7 @@ bool torc_fingerprint_matches(const torc_fingerprint *f, const torc_cert *cert) 
 
 /* ---- own parameters ---- */
 
-/* [CON-06] ICE characters; nothing is checked with them yet, and the next issue will. */
+/* [CON-06] ICE characters; no connectivity check uses them. */
 static int random_text(torc_net *net, char *out, size_t len) {
   static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   uint8_t bytes[64];

@@ -1,5 +1,5 @@
-/* Prometheus metrics in text over HTTP, on an address of this machine only, with libwebsockets on
- * the peer's own loop.
+/* Prometheus metrics in text over HTTP, on an address of this machine only, with libwebsockets on a
+ * loop of its own that the peer's loop runs.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_IO_METRICS_H
 #define TORC_IO_METRICS_H

@@ -89,8 +89,8 @@ int torc_contents_decode(torc_contents *out, torc_slice body) TORC_MUST_CHECK;
 int torc_contents_put(torc_wr *wr, bool is_response, uint16_t code,
                       torc_slice payload) TORC_MUST_CHECK;
 
-/* The 12 bytes that start message_signature_input: overlay ++ xid; then identity.bytes, then
- * contents.bytes follow [SIG-06] [GAP-50]. */
+/* The 12 bytes that the signed input of a message starts with: overlay ++ xid; then identity.bytes,
+ * then contents.bytes follow [SIG-06] [GAP-50]. */
 void torc_signed_prefix(uint8_t out[12], uint32_t overlay, uint64_t xid);
 
 /* error_response [ERR-11]. Empty payload: both slices empty [GAP-60]. */

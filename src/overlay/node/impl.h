@@ -231,10 +231,9 @@ bool torc_inbound_fits(const torc_node *n, const torc_link *l, size_t size);
 /* Counts it among those being worked on, until torc_inbound_free. l may be NULL. */
 void torc_inbound_hold(torc_node *n, torc_inbound *in, torc_link *l, size_t size);
 void torc_inbound_free(torc_node *n, torc_inbound *in);
-/* Copies and decodes the message; NULL: no memory or limit, counted. l NULL: from this node itself.
- */
+/* Copies and decodes the message; NULL: no memory, counted. l NULL: from this node itself. */
 torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *step, torc_link *l);
-void torc_dispatch(torc_node *n, torc_inbound *in); /* verified request: handlers.c */
+void torc_dispatch(torc_node *n, torc_inbound *in); /* verified request: handle_misc.c */
 
 /* ---- stored elements whose signatures are to be checked (verify.c) ---- */
 typedef struct torc_verify_batch torc_verify_batch;
@@ -255,7 +254,7 @@ typedef struct torc_dup torc_dup;
  * the entry. */
 torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
                          uint64_t xid, bool *is_known);
-/* The response body (contents and signature), NULL while the request is being worked on. */
+/* The response body (contents and signature), empty while the request is being worked on. */
 torc_slice torc_dup_response(const torc_dup *d);
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body);
 void torc_dup_drop(torc_node *n, torc_dup *d); /* no response will come */
@@ -351,7 +350,7 @@ typedef struct torc_request {
  * returns). */
 int torc_request_start(torc_node *n, const torc_request *r, torc_trans **out) TORC_MUST_CHECK;
 void torc_trans_cancel(torc_node *n, torc_trans *t); /* no callback any more */
-/* A response for this node: true if `in` is wanted; then it is owned by the transaction. */
+/* A response for this node; dropped and counted if no transaction waits for it. */
 void torc_trans_response(torc_node *n, torc_inbound *in); /* before verification: owns `in` */
 void torc_trans_verified(torc_node *n, torc_inbound *in, int rc); /* after it: owns `in` */
 /* Checks the message signature of `in`, then calls torc_trans_verified or goes on with a request.
