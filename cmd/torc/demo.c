@@ -13,7 +13,8 @@ static const char usage[] =
     "default 8) join one ring over mutual TLS on 127.0.0.1, alice stores a signed value, bob\n"
     "fetches and verifies it, two of the peers that hold it are killed, bob fetches it again.\n"
     "--keep   leave the overlay running at the end\n"
-    "--dir D  work in D, which must not exist yet, in place of a new directory under /tmp\n";
+    "--dir D  work in D, which must not exist yet, in place of a new directory under $TMPDIR or\n"
+    "         /tmp\n";
 
 /* A whole number; 0 if it is none. */
 static int count_of(const char *text) {
