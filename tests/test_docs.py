@@ -47,17 +47,26 @@ def test_manual_page_has_every_key_and_no_other():
 
 def counters():
     names = set(re.findall(r"X\((\w+)\)", read("src/overlay/node/counters.h")))
-    names |= set(re.findall(r'each\(ctx, "(\w+)"', read("src/overlay/node/view.c", "src/io/peer.c", "src/io/net.c")))
-    names |= {f"io_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/net_impl.h"))}
+    names |= set(re.findall(r'each\(ctx, "(\w+)"', read("src/overlay/node/view.c")))
+    names |= {f"io_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/net_impl.h", "src/io/peer_impl.h"))}
+    names |= {f"control_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/control.h"))}
     return names | set(re.findall(r'add_counter\(\w+, "(\w+)"', read("src/io/metrics_text.c")))
+
+
+def present():
+    """What is shown beside the counters and goes up and down."""
+    return set(re.findall(r'each\(ctx, "(\w+)",', read("src/io/peer.c", "src/io/net.c")))
 
 
 def test_metrics_in_the_documents_exist():
     gauges = set(re.findall(r'add_gauge\(p, "(\w+)"', read("src/io/metrics_text.c")))
-    metrics = gauges | {f"torc_{name}_total" for name in counters()}
+    held = present()
     text = read("docs/operations.md")
+    assert len(held) == 7 and all(f"`{name}`" in text for name in held)
+    metrics = gauges | {f"torc_{name}_total" for name in counters()} | {f"torc_{name}" for name in held}
     named = set(re.findall(r"\btorc_[a-z_*]+_total\b|`(?:torc|process)_[a-z_]+`", text))
-    named = {name.strip("`") for name in named} - {"torc_node", "torc_peer", "torc_peer_counters"}
+    named = {name.strip("`") for name in named} - {"torc_node", "torc_peer", "torc_peer_counters",
+                                                "torc_peer_gauges"}
     assert len(named) > 10 and gauges <= named
     for name in named:
         pattern = re.compile(name.replace("*", r"\w+") + "$")

@@ -54,10 +54,13 @@ uint16_t torc_peer_port(const torc_peer *p, size_t i);
 void *torc_peer_loop(torc_peer *p);
 /* Own certificate, borrowed. */
 const torc_cert *torc_peer_cert(const torc_peer *p);
-/* Named counters: those of the node, then those of the links and of this object, which begin with
- * "io_". */
+/* Named counters, which only rise: those of the node, then those of the links and of this object,
+ * which begin with "io_". */
 void torc_peer_counters(const torc_peer *p, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value));
+/* Likewise what the links and this object hold at present, which rises and falls. */
+void torc_peer_gauges(const torc_peer *p, void *ctx,
+                      void (*each)(void *ctx, const char *name, uint64_t value));
 
 /* Starts bootstrapping. */
 int torc_peer_start(torc_peer *p) TORC_MUST_CHECK;

@@ -443,8 +443,11 @@ void torc_control_close(torc_control *c) {
   free(c);
 }
 
-const torc_control_stats *torc_control_get_stats(const torc_control *c) {
-  return &c->stats;
+void torc_control_counters(const torc_control *c, void *ctx,
+                           void (*each)(void *ctx, const char *name, uint64_t value)) {
+#define X(name) each(ctx, "control_" #name, c->stats.name);
+  TORC_CONTROL_STATS(X)
+#undef X
 }
 
 uint64_t torc_process_rss(void) {

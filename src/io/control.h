@@ -34,11 +34,18 @@ void torc_control_event(torc_control *c, const torc_event *ev);
 /* Drops every client and removes the socket; runs the loop until its handles are closed. */
 void torc_control_close(torc_control *c);
 
+#define TORC_CONTROL_STATS(X)                                                          \
+  X(clients)                                                                           \
+  X(requests) X(bad_requests) X(clients_refused) X(lines_too_long) X(clients_too_slow) \
+      X(calls_refused)
 typedef struct torc_control_stats {
-  uint64_t clients, requests, bad_requests, clients_refused, lines_too_long, clients_too_slow,
-      calls_refused;
+#define X(name) uint64_t name;
+  TORC_CONTROL_STATS(X)
+#undef X
 } torc_control_stats;
-const torc_control_stats *torc_control_get_stats(const torc_control *c);
+/* The counters of the socket, whose names begin with "control_". */
+void torc_control_counters(const torc_control *c, void *ctx,
+                           void (*each)(void *ctx, const char *name, uint64_t value));
 
 /* Resident memory of this process in bytes, 0 if the system does not tell. */
 uint64_t torc_process_rss(void);

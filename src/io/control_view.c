@@ -116,16 +116,10 @@ static void add_counter(void *ctx, const char *name, uint64_t value) {
 }
 
 int control_counters(control_request *r) {
-  const torc_control_stats *s = &r->control->stats;
   json_t *counters = json_object();
-  torc_node_counters(r->control->node, counters, add_counter);
-  add_counter(counters, "control_clients", s->clients);
-  add_counter(counters, "control_requests", s->requests);
-  add_counter(counters, "control_bad_requests", s->bad_requests);
-  add_counter(counters, "control_clients_refused", s->clients_refused);
-  add_counter(counters, "control_lines_too_long", s->lines_too_long);
-  add_counter(counters, "control_clients_too_slow", s->clients_too_slow);
-  add_counter(counters, "control_calls_refused", s->calls_refused);
+  torc_peer_counters(r->control->peer, counters, add_counter);
+  torc_peer_gauges(r->control->peer, counters, add_counter);
+  torc_control_counters(r->control, counters, add_counter);
   control_put(r->reply, "counters", counters);
   return 0;
 }

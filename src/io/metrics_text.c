@@ -31,15 +31,10 @@ static void add_gauge(page *p, const char *name, uint64_t value) {
   add_line(p, name, "", "gauge", value);
 }
 
-static void add_control(page *p, const torc_control *control) {
-  const torc_control_stats *s = torc_control_get_stats(control);
-  add_counter(p, "control_clients", s->clients);
-  add_counter(p, "control_requests", s->requests);
-  add_counter(p, "control_bad_requests", s->bad_requests);
-  add_counter(p, "control_clients_refused", s->clients_refused);
-  add_counter(p, "control_lines_too_long", s->lines_too_long);
-  add_counter(p, "control_clients_too_slow", s->clients_too_slow);
-  add_counter(p, "control_calls_refused", s->calls_refused);
+static void add_present(void *ctx, const char *name, uint64_t value) {
+  char full[128];
+  (void)snprintf(full, sizeof full, "torc_%s", name);
+  add_gauge(ctx, full, value);
 }
 
 static void add_view(page *p, const torc_node_view *v) {
@@ -58,13 +53,13 @@ static void add_view(page *p, const torc_node_view *v) {
 int torc_metrics_text(const torc_metrics_config *cfg, char **out, size_t *len) {
   page p = {.rc = 0};
   torc_node_view view;
-  torc_node *node = torc_peer_node(cfg->peer);
   torc_buf_init(&p.text, torc_mem_libc(), TORC_METRICS_TEXT_MAX);
-  torc_node_get_view(node, &view);
+  torc_node_get_view(torc_peer_node(cfg->peer), &view);
   add_view(&p, &view);
-  torc_node_counters(node, &p, add_counter);
+  torc_peer_gauges(cfg->peer, &p, add_present);
+  torc_peer_counters(cfg->peer, &p, add_counter);
   if (cfg->control != NULL) {
-    add_control(&p, cfg->control);
+    torc_control_counters(cfg->control, &p, add_counter);
   }
   if (cfg->log != NULL) {
     add_counter(&p, "log_lines_lost", torc_json_log_lost(cfg->log));

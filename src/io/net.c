@@ -291,6 +291,10 @@ void torc_net_counters(const torc_net *net, void *ctx,
 #define X(name) each(ctx, "io_" #name, net->stats.name);
   TORC_NET_STATS(X)
 #undef X
+}
+
+void torc_net_gauges(const torc_net *net, void *ctx,
+                     void (*each)(void *ctx, const char *name, uint64_t value)) {
   each(ctx, "io_half_open", net->num_half_open);
   each(ctx, "io_connections", net->num_conns);
   each(ctx, "io_partial_bytes", net->partial_bytes);

@@ -126,5 +126,8 @@ void torc_net_each_dialable(const torc_net *net, void *ctx,
                             void (*each)(void *ctx, const torc_id *peer, const torc_endpoint *at));
 void torc_net_counters(const torc_net *net, void *ctx,
                        void (*each)(void *ctx, const char *name, uint64_t value));
+/* What there is at present: connections, bytes. */
+void torc_net_gauges(const torc_net *net, void *ctx,
+                     void (*each)(void *ctx, const char *name, uint64_t value));
 
 #endif

@@ -338,11 +338,15 @@ void torc_peer_counters(const torc_peer *p, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
   torc_node_counters(p->node, ctx, each);
   torc_net_counters(p->net, ctx, each);
+#define X(name) each(ctx, "io_" #name, p->stats.name);
+  TORC_PEER_STATS(X)
+#undef X
+}
+
+void torc_peer_gauges(const torc_peer *p, void *ctx,
+                      void (*each)(void *ctx, const char *name, uint64_t value)) {
+  torc_net_gauges(p->net, ctx, each);
   each(ctx, "io_jobs_pending", p->pool == NULL ? 0 : torc_pool_pending(p->pool));
   each(ctx, "io_events_waiting", p->num_events);
-  each(ctx, "io_events_dropped", p->events_dropped);
-  each(ctx, "io_node_failures", p->node_failures);
-  each(ctx, "io_cache_saved", p->cache_saved);
-  each(ctx, "io_cache_failures", p->cache_failures);
   each(ctx, "io_cached_peers", p->cache.len);
 }

@@ -93,14 +93,14 @@ static void make_room(torc_peer *p, size_t bytes) {
   while (p->num_events > 0 && (p->num_events >= TORC_PEER_EVENTS_MAX ||
                                p->event_bytes + bytes > TORC_PEER_EVENT_BYTES)) {
     box_free(pop_oldest(p));
-    p->events_dropped++;
+    p->stats.events_dropped++;
   }
 }
 
 void torc_peer_push(torc_peer *p, const torc_event *e) {
   torc_event_box *box = box_new(e);
   if (box == NULL) {
-    p->events_dropped++;
+    p->stats.events_dropped++;
     TORC_LOG(p->log, TORC_LOG_ERROR, "io:event_lost", TORC_F_U64("token", e->token));
     return;
   }

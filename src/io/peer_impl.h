@@ -24,6 +24,13 @@
 #define TORC_PEER_CACHE_DEBOUNCE TORC_SEC(1)
 #define TORC_PEER_STORE_DEFAULT (1ull << 30) /* max_stored_bytes 0 */
 
+#define TORC_PEER_STATS(X) X(events_dropped) X(node_failures) X(cache_saved) X(cache_failures)
+typedef struct torc_peer_stats {
+#define X(name) uint64_t name;
+  TORC_PEER_STATS(X)
+#undef X
+} torc_peer_stats;
+
 typedef struct torc_event_box { /* one event and everything it points to, one allocation */
   torc_list all;
   size_t bytes;
@@ -73,7 +80,7 @@ struct torc_peer {
   torc_list events;
   torc_event_box *current; /* given out by torc_peer_next_event or _wait */
   size_t num_events, event_bytes;
-  uint64_t events_dropped, node_failures, cache_saved, cache_failures;
+  torc_peer_stats stats;
 };
 
 /* As torc_peer_new, with other limits of the links; NULL: the defaults. For tests. */

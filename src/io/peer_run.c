@@ -25,7 +25,7 @@ torc_time torc_peer_now(const torc_peer *p) {
 /* A negative result of the node is this side's failure: memory or misuse. */
 static void check(torc_peer *p, const char *what, int rc) {
   if (rc != 0) {
-    p->node_failures++;
+    p->stats.node_failures++;
     TORC_LOG(p->log, TORC_LOG_ERROR, "io:node_failed", TORC_F_STR("call", what),
              TORC_F_ERR("why", rc));
   }

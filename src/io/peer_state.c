@@ -183,9 +183,9 @@ void torc_peer_cache_note(torc_peer *p, bool may_ask) {
   }
   if (rc == 0) {
     p->cache.is_changed = false;
-    p->cache_saved++;
+    p->stats.cache_saved++;
   } else {
-    p->cache_failures++;
+    p->stats.cache_failures++;
     TORC_LOG(p->log, TORC_LOG_WARN, "io:peer_cache_not_saved", TORC_F_STR("dir", p->state_dir),
              TORC_F_ERR("why", rc));
   }

@@ -214,6 +214,7 @@ static void on_counter(void *ctx, const char *name, uint64_t value) {
 uint64_t hr_counter(const torc_peer *p, const char *name) {
   hr_count c = {.name = name};
   torc_peer_counters(p, &c, on_counter);
+  torc_peer_gauges(p, &c, on_counter);
   assert_true(c.found);
   return c.value;
 }

@@ -42,6 +42,7 @@ bool hr_until(hr_ring *r, bool (*done)(hr_ring *r, void *ctx), void *ctx, int ti
 bool hr_join(hr_ring *r, int timeout_ms);
 /* Runs until `token` of peer `i` has ended. */
 int hr_wait(hr_ring *r, size_t i, torc_token token, int timeout_ms, torc_done *out);
+/* A counter or gauge. */
 uint64_t hr_counter(const torc_peer *p, const char *name);
 
 #endif

@@ -135,8 +135,12 @@ def test_D_42_metrics_have_every_counter(net):
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     types = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
     assert set(samples) == set(types)
-    for name in peer.counters():
+    gauges = {name for name in peer.counters() if types.get(f"torc_{name}") == "gauge"}
+    assert gauges == {"io_half_open", "io_connections", "io_partial_bytes", "io_queued_bytes", "io_jobs_pending",
+                      "io_events_waiting", "io_cached_peers"}
+    for name in peer.counters().keys() - gauges:
         assert types[f"torc_{name}_total"] == "counter", name
+    assert samples["torc_io_connections"] == "1" and int(samples["torc_io_messages_in_total"]) > 0
     assert int(samples["torc_messages_in_total"]) > 0
     assert samples["torc_joined"] == "1" and int(samples["torc_links"]) == 1
     assert int(samples["process_resident_memory_bytes"]) > 1000000

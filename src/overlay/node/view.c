@@ -52,6 +52,7 @@ void torc_node_counters(const torc_node *n, void *ctx,
     each(ctx, "store_dropped", s->dropped);
     each(ctx, "store_backend_errors", s->backend_errors);
     each(ctx, "store_backend_full", s->backend_full);
+    each(ctx, "store_blinds_refused", s->blinds_refused);
   }
   if (n->topo != NULL) {
     torc_topology_view v;
@@ -63,6 +64,8 @@ void torc_node_counters(const torc_node *n, void *ctx,
     each(ctx, "topology_candidates_evicted", v.stats.candidates_evicted);
     each(ctx, "topology_pings_ignored", v.stats.pings_ignored);
     each(ctx, "topology_members_refused", v.stats.members_refused);
+    each(ctx, "topology_links_ignored", v.stats.links_ignored);
+    each(ctx, "topology_ops_refused", v.stats.ops_refused);
     each(ctx, "topology_joins_ok", v.stats.joins_ok);
     each(ctx, "topology_joins_busy", v.stats.joins_busy);
     each(ctx, "topology_joins_refused", v.stats.joins_refused);
@@ -70,8 +73,10 @@ void torc_node_counters(const torc_node *n, void *ctx,
     each(ctx, "topology_handoffs_aborted", v.stats.handoffs_aborted);
     each(ctx, "topology_neighbours_lost", v.stats.neighbours_lost);
     each(ctx, "topology_takeovers", v.stats.takeovers);
+    each(ctx, "topology_fingers_failed", v.stats.fingers_failed);
     each(ctx, "topology_transfers_failed", v.stats.transfers_failed);
     each(ctx, "topology_merges", v.stats.merges);
+    each(ctx, "topology_owed_dropped", v.stats.owed_dropped);
     each(ctx, "topology_copies_refused", v.stats.copies_refused);
   }
 }
