@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "authority/document.h"
+#include "overlay/usage/usage.h"
 
 #define TYPE_FIELDS_MAX 8
 
@@ -123,6 +124,23 @@ static const char *fill_type(torc_type_def *t, char *const fields[], size_t num)
   return NULL;
 }
 
+/* What a peer would refuse `t` for, the types before it being there. */
+static const char *fault_among(const torc_overlay *o, const torc_type_def *t) {
+  torc_types types;
+  torc_type type;
+  torc_types_init(&types);
+  for (size_t i = 0; i <= o->num_types; i++) {
+    const torc_type_def *d = i < o->num_types ? &o->types[i] : t;
+    type = torc_type_of(d, d->name);
+    type.max_lifetime_s = d->max_lifetime_s == 0 ? 1 : d->max_lifetime_s; /* 0: the default */
+    const char *fault = torc_types_fault(&types, &type);
+    if (fault != NULL || torc_types_add(&types, &type) != 0) {
+      return fault;
+    }
+  }
+  return NULL;
+}
+
 static bool add_type(torc_overlay *o, const char *text) {
   char copy[256];
   char *fields[TYPE_FIELDS_MAX] = {NULL};
@@ -140,10 +158,8 @@ static bool add_type(torc_overlay *o, const char *text) {
   }
   torc_type_def *t = &o->types[o->num_types];
   const char *fault = fill_type(t, fields, num);
-  for (size_t i = 0; fault == NULL && i < o->num_types; i++) {
-    if (o->types[i].id == t->id || strcasecmp(o->types[i].name, t->name) == 0) {
-      fault = "id and name must differ from those of every other type";
-    }
+  if (fault == NULL) {
+    fault = fault_among(o, t);
   }
   if (fault != NULL) {
     return complain("--type", text, fault);

@@ -41,6 +41,9 @@ static int run(torcd *d, bool only_check) {
     rc = torcd_run(d);
   }
   torcd_stop(d);
+  if (rc == TORC_ERR_CONFIG) {
+    return EXIT_USAGE;
+  }
   return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

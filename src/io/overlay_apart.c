@@ -9,6 +9,7 @@
 #include "io/apart.h"
 #include "io/err.h"
 #include "io/overlay_xml.h"
+#include "overlay/usage/usage.h"
 
 #define REASON_MAX 512
 #define REPLY_MAX (TORC_OVERLAY_ROOTS_MAX * 12290u + 65536u) /* what the parser lets through */
@@ -124,6 +125,8 @@ static void get_bootstrap(torc_rd *rd, torc_overlay *o) {
 }
 
 static void get_types(torc_rd *rd, torc_overlay *o) {
+  torc_types types;
+  torc_types_init(&types);
   o->num_types = get_count(rd, TORC_OVERLAY_TYPES_MAX);
   for (size_t i = 0; i < o->num_types; i++) {
     torc_type_def *t = &o->types[i];
@@ -135,8 +138,8 @@ static void get_types(torc_rd *rd, torc_overlay *o) {
     t->max_values = torc_rd_u32(rd);
     t->max_size = torc_rd_u32(rd);
     t->max_lifetime_s = torc_rd_u32(rd);
-    if (t->model < TORC_TYPE_SINGLE || t->model > TORC_TYPE_DICTIONARY ||
-        t->rule < TORC_RULE_USER_MATCH || t->rule > TORC_RULE_NODE_MULTIPLE) {
+    torc_type type = torc_type_of(t, t->name);
+    if (t->rule > TORC_RULE_NODE_MULTIPLE || torc_types_add(&types, &type) != 0) {
       torc_rd_fail(rd, TORC_ERR_FORMAT);
     }
   }

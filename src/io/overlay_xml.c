@@ -18,6 +18,7 @@
 #include "io/addr.h"
 #include "io/err.h"
 #include "io/late_lib.h"
+#include "overlay/usage/usage.h"
 
 #define NAMESPACE "urn:ietf:params:xml:ns:p2p:overlay" /* [ENR-15] */
 #define PERIOD_MIN_S 10u                               /* [GAP-120] */
@@ -64,6 +65,7 @@ typedef struct parse { /* one run over one document */
   char *err;
   size_t err_cap;
   bool has_dht;
+  torc_types types; /* the standard ones and those read, whose names are in `o` */
 } parse;
 
 typedef struct parser_state { /* what the SAX hooks tell us */
@@ -451,6 +453,13 @@ static int read_type(parse *ps, const xmlNode *node) {
   t->max_values = (uint32_t)count;
   t->max_size = (uint32_t)size;
   t->max_lifetime_s = (uint32_t)lifetime;
+  torc_type type = torc_type_of(t, t->name);
+  const char *fault = torc_types_fault(&ps->types, &type); /* what a node would refuse */
+  if (fault != NULL || torc_types_add(&ps->types, &type) != 0) {
+    return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s: %s",
+                     ps->xml->xmlGetLineNo(node), fault != NULL ? fault : "no room for type",
+                     t->name);
+  }
   o->num_types++;
   return 0;
 }
@@ -661,6 +670,7 @@ int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const cha
   out->require_signature = true;
   xml_lib lib;
   parse ps = {.xml = &lib, .o = out, .err = err, .err_cap = err_cap};
+  torc_types_init(&ps.types);
   if (len == 0 || len > TORC_OVERLAY_XML_MAX) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap, "the document is empty or larger than 1 MiB");
   }

@@ -319,6 +319,12 @@ static fault faults[] = {
           "max-size='1' find='1'/>"),
      "line 4: find must be yes or no"},
     {WITH(TYPE_NOTE TYPE_NOTE), "line 4: a second type of the same id or name: note"},
+    {WITH("<type id='0xF00001' name='n' model='single' access='user-match' max-count='5' "
+          "max-size='1'/>"),
+     "line 4: a type of model single has max-count 1: n"},
+    {WITH(TYPE_NOTE "\n<type id='0xF00002' name='Certificate' model='array' access='user-match' "
+                    "max-count='5' max-size='1'/>"),
+     "line 5: a standard type has this name already: Certificate"},
     {WITH("<bootstrap-peer address='&undeclared;' port='1'/>"), "line 4: not well-formed XML: "},
 };
 
@@ -471,6 +477,8 @@ static const char *fault_names[] = {
     "USG-08 values too large",
     "FND-06 find is neither yes nor no",
     "USG-01 the same type twice",
+    "USG-04 USG-02 several values of a single one",
+    "USG-01 USG-07 the name of a standard type",
     "GAP-127 an entity nobody declared",
 };
 

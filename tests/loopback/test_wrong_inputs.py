@@ -10,7 +10,7 @@ from cryptography import x509
 
 import torcnet
 from forge import forge
-from torcnet import TORCD, Net, run
+from torcnet import AUTHORITY, TORCD, Net, run
 
 GOOD = """[overlay]
 file = /nonexistent/overlay.xml
@@ -91,12 +91,30 @@ def test_GAP_127_broken_overlay_document_has_line_and_reason(net):
     path = net.authority / "overlay.xml"
     text = path.read_text(encoding="utf-8")
     for broken, message in ((text.replace('max-size="4096"', 'max-size="lots"'), "max-size"),
-                            (text.replace("</overlay>", ""), "not well-formed")):
+                            (text.replace("</overlay>", ""), "not well-formed"),
+                            (text.replace('name="dict"', 'name="CERTIFICATE"'), "a standard type has this name"),
+                            (text.replace('model="dictionary"', 'model="single"'), "a type of model single has max-count 1")):
+        assert broken != text
         path.write_text(broken, encoding="utf-8")
         said = peer.refuses_to_start(code=2)
         assert "overlay.xml: line " in said and message in said, said
+        checked = run(TORCD, "--check-config", "--config", peer.conf, check=False, timeout=10)
+        assert checked.returncode == 2 and message in checked.stderr
     path.write_text(text.replace("chord-128-2-8", "chord-96-2-8"), encoding="utf-8")
     assert "the algorithm 'chord-96-2-8' is not known: Only chord with 128 bits" in peer.refuses_to_start(code=2)
+
+
+@pytest.mark.parametrize("text,message", [
+    ("0xF00001,note,single,user-match,5,100", "a type of model single has max-count 1"),
+    ("0xF00001,Turn-Service,array,user-match,5,100", "a standard type has this name already"),
+    ("0xF00001,list,array,user-node-match,5,100", "user-node-match needs the model dictionary")])
+def test_USG_01_authority_refuses_types_that_peers_refuse(tmp_path, text, message):
+    done = run(AUTHORITY, "init", tmp_path / "ring", "--overlay", "ring.example.org", "--type", text, check=False)
+    assert done.returncode == 2 and message in done.stderr
+    assert not (tmp_path / "ring").exists()
+    twice = ["--type", "0xF00001,list,array,user-match,5,100", "--type", "0xF00002,LIST,array,user-match,5,100"]
+    done = run(AUTHORITY, "init", tmp_path / "ring", "--overlay", "ring.example.org", *twice, check=False)
+    assert done.returncode == 2 and "another type has this id or name already" in done.stderr
 
 
 # ---- the machine ----

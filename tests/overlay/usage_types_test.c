@@ -107,17 +107,21 @@ static void refuses_absurd_types(void **state) {
   BAD("a single value that is several", model, TORC_MODEL_SINGLE);
   BAD("peer-ids as keys of an array", access, TORC_ACCESS_USER_NODE_MATCH);
   for (size_t i = 0; i < n; i++) {
-    if (torc_types_add(&t, &bad[i].type) != TORC_ERR_INVALID) {
+    if (torc_types_add(&t, &bad[i].type) != TORC_ERR_INVALID ||
+        torc_types_fault(&t, &bad[i].type) == NULL) {
       fail_msg("accepted: %s", bad[i].what);
     }
   }
   assert_int_equal(t.len, 3);
+  assert_null(torc_types_fault(&t, &good));
   assert_int_equal(torc_types_add(&t, &good), 0);
+  assert_string_equal(torc_types_fault(&t, &good), "another type has this id or name already");
   torc_type same_name = good;
   same_name.id++;
   same_name.name = "bOARD";
   assert_int_equal(torc_types_add(&t, &same_name), TORC_ERR_EXISTS);
   same_name.name = "certificate";
+  assert_string_equal(torc_types_fault(&t, &same_name), "a standard type has this name already");
   assert_int_equal(torc_types_add(&t, &same_name), TORC_ERR_EXISTS);
 }
 

@@ -142,16 +142,10 @@ static int copy_types(torc_node *n, const torc_node_config *cfg, const char **wh
     const torc_type_def *d = &cfg->types[i];
     memcpy(n->type_names[i], d->name, sizeof n->type_names[i]);
     n->type_names[i][sizeof n->type_names[i] - 1] = '\0';
-    torc_type type = {.id = d->id,
-                      .name = n->type_names[i],
-                      .model = (torc_model)d->model,
-                      .access = (torc_access)d->rule,
-                      .max_values = d->max_values,
-                      .max_size = d->max_size,
-                      .max_lifetime_s = d->max_lifetime_s,
-                      .is_findable = d->findable};
-    if (torc_types_add(&n->types, &type) != 0) {
-      *why = "a private type of the overlay configuration is not usable";
+    torc_type type = torc_type_of(d, n->type_names[i]);
+    const char *fault = torc_types_fault(&n->types, &type);
+    if (fault != NULL || torc_types_add(&n->types, &type) != 0) {
+      *why = fault != NULL ? fault : "a private type of the overlay configuration is not usable";
       return TORC_ERR_CONFIG;
     }
   }

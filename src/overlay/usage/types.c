@@ -51,30 +51,36 @@ void torc_types_init(torc_types *t) {
   t->len = TORC_ARRAY_LEN(draft_types);
 }
 
-static bool is_type_sane(const torc_type *type) {
+/* What is wrong with a private type by itself. */
+static const char *fault_of(const torc_type *type) {
   if (type->id < TORC_TYPE_PRIVATE_FIRST || type->id > TORC_TYPE_PRIVATE_LAST) {
-    return false; /* [GAP-143] */
+    return "the id is not one of a private type, 0xF00000 to 0xFFFFFE"; /* [GAP-143] */
   }
   if (type->name == NULL || type->name[0] == '\0') {
-    return false;
+    return "a type needs a name";
   }
   if (type->model < TORC_MODEL_SINGLE || type->model > TORC_MODEL_DICTIONARY) {
-    return false;
+    return "there is no such data model";
   }
   if (type->access < TORC_ACCESS_USER_MATCH || type->access > TORC_ACCESS_CERTIFICATE) {
-    return false;
+    return "there is no such access rule";
   }
-  if (type->max_values == 0 || type->max_values > TYPE_MAX_VALUES || type->max_lifetime_s == 0) {
-    return false;
+  if (type->max_values == 0 || type->max_values > TYPE_MAX_VALUES) {
+    return "a type has 1 to 65536 values";
+  }
+  if (type->max_lifetime_s == 0) {
+    return "a type needs a lifetime of at least one second";
   }
   if (type->max_size == 0 || type->max_size > TORC_VEC16_MAX) {
-    return false;
+    return "a value has 1 to 65000 bytes";
   }
   if (type->model == TORC_MODEL_SINGLE && type->max_values != 1) {
-    return false;
+    return "a type of model single has max-count 1";
   }
-  /* [GAP-150] the rule speaks of a dictionary key. */
-  return type->access != TORC_ACCESS_USER_NODE_MATCH || type->model == TORC_MODEL_DICTIONARY;
+  if (type->access == TORC_ACCESS_USER_NODE_MATCH && type->model != TORC_MODEL_DICTIONARY) {
+    return "access user-node-match is for dictionaries only"; /* [GAP-150] it speaks of a key */
+  }
+  return NULL;
 }
 
 static uint8_t ascii_lower(uint8_t c) {
@@ -93,27 +99,58 @@ static bool is_same_name(torc_slice a, const char *b) {
   return true;
 }
 
+/* The type of the same id or name. */
+static const torc_type *find_same(const torc_types *t, const torc_type *type) {
+  for (size_t i = 0; i < t->len; i++) {
+    if (t->list[i].id == type->id || is_same_name(torc_slice_str(type->name), t->list[i].name)) {
+      return &t->list[i];
+    }
+  }
+  return NULL;
+}
+
+const char *torc_types_fault(const torc_types *t, const torc_type *type) {
+  const char *fault = fault_of(type);
+  const torc_type *same = fault == NULL ? find_same(t, type) : NULL;
+  if (same != NULL) {
+    return same->id < TORC_TYPE_PRIVATE_FIRST ? "a standard type has this name already"
+                                              : "another type has this id or name already";
+  }
+  if (fault == NULL && t->len == TORC_TYPES_MAX) {
+    return "there are more types than a peer takes";
+  }
+  return fault;
+}
+
 int torc_types_add(torc_types *t, const torc_type *type) {
-  if (!is_type_sane(type)) {
+  if (fault_of(type) != NULL) {
     return TORC_ERR_INVALID;
   }
-  size_t at = t->len;
-  for (size_t i = t->len; i > 0; i--) {
-    if (t->list[i - 1].id == type->id ||
-        is_same_name(torc_slice_str(type->name), t->list[i - 1].name)) {
-      return TORC_ERR_EXISTS;
-    }
-    if (t->list[i - 1].id > type->id) {
-      at = i - 1;
-    }
+  if (find_same(t, type) != NULL) {
+    return TORC_ERR_EXISTS;
   }
   if (t->len == TORC_TYPES_MAX) {
     return TORC_ERR_LIMIT;
+  }
+  size_t at = t->len;
+  while (at > 0 && t->list[at - 1].id > type->id) {
+    at--;
   }
   memmove(&t->list[at + 1], &t->list[at], (t->len - at) * sizeof t->list[0]);
   t->list[at] = *type;
   t->len++;
   return 0;
+}
+
+torc_type torc_type_of(const torc_type_def *d, const char *name) {
+  return (torc_type){.id = d->id,
+                     .name = name,
+                     .model = (torc_model)d->model,
+                     .access = (torc_access)d->rule,
+                     .max_values = d->max_values,
+                     .max_size = d->max_size,
+                     .max_lifetime_s = d->max_lifetime_s,
+                     .is_findable = d->findable};
 }
 
 const torc_type *torc_types_find(const torc_types *t, torc_type_id id) {

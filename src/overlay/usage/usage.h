@@ -4,6 +4,7 @@
 #define TORC_OVERLAY_USAGE_H
 
 #include "torc/crypto.h"
+#include "torc/node.h"
 #include "torc/types.h"
 #include "wire/storage_pdu.h"
 
@@ -50,6 +51,10 @@ void torc_types_init(torc_types *t);
 /* Adds a private type. TORC_ERR_EXISTS, TORC_ERR_LIMIT, TORC_ERR_INVALID (id outside the private
  * range, absurd limits, USER_NODE_MATCH that is no dictionary). */
 int torc_types_add(torc_types *t, const torc_type *type) TORC_MUST_CHECK;
+/* Why torc_types_add would refuse `type`: a static sentence, NULL if it would not. */
+const char *torc_types_fault(const torc_types *t, const torc_type *type);
+/* A type as the overlay configuration gives it. `name`: borrowed, the definition's or a copy. */
+torc_type torc_type_of(const torc_type_def *d, const char *name);
 const torc_type *torc_types_find(const torc_types *t, torc_type_id id); /* NULL: unknown */
 const torc_type *torc_types_find_name(const torc_types *t,
                                       torc_slice name); /* case-insensitive, or number as text */
