@@ -31,7 +31,7 @@ set(TORC_DIR_sim sim)
 
 set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig::INIH Threads::Threads ${CMAKE_DL_LIBS})
 set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2)
-set(TORC_LIBS_sim PkgConfig::SSL)
+set(TORC_LIBS_sim Threads::Threads)
 
 # Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets. The name to open is that of the
 # library found here.
@@ -60,6 +60,9 @@ function(torc_rooms)
       set(scope INTERFACE)
     endif()
     target_include_directories(torc_${room} ${scope} ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+    if(TORC_DIR_${room})
+      target_include_directories(torc_${room} ${scope} ${CMAKE_SOURCE_DIR})
+    endif()
     foreach(dep IN LISTS TORC_ROOM_${room})
       target_link_libraries(torc_${room} ${scope} torc_${dep})
     endforeach()

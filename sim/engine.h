@@ -120,6 +120,9 @@ void torc_sim_set_hostile(torc_sim *s, torc_sim_index i, unsigned behaviours);
 
 /* Runs until virtual time `until` (microseconds from 0) or until no event is left. */
 void torc_sim_run(torc_sim *s, torc_time until);
+/* Why the last run ended early (our own failure: memory, or a fault of the engine); NULL: it did
+ * not. */
+const char *torc_sim_why(const torc_sim *s);
 torc_time torc_sim_now(const torc_sim *s);
 
 size_t torc_sim_num(const torc_sim *s); /* nodes ever created */
