@@ -127,8 +127,9 @@ static const char *fill_type(torc_type_def *t, char *const fields[], size_t num)
 /* What a peer would refuse `t` for, the types before it being there. */
 static const char *fault_among(const torc_overlay *o, const torc_type_def *t) {
   torc_types types;
+  torc_type room[TORC_TYPES_MAX];
   torc_type type;
-  torc_types_init(&types);
+  torc_types_init(&types, room, TORC_TYPES_MAX);
   for (size_t i = 0; i <= o->num_types; i++) {
     const torc_type_def *d = i < o->num_types ? &o->types[i] : t;
     type = torc_type_of(d, d->name);

@@ -95,6 +95,7 @@ typedef struct torc_node_config {
   bool remove_zero_generation;          /* accept REMOVE with generation 0 [GAP-92]; default off */
   torc_wall wall;                       /* wall time at `now` of torc_node_new */
   uint64_t seed;                        /* of jitter and choices; 0: taken from crypto->random */
+  bool is_lean; /* for simulators: links keep neither traffic counters nor a local address */
 } torc_node_config;
 
 /* Creates a node; nothing is sent before torc_node_start. On failure *why (if not NULL) points to a

@@ -8,10 +8,12 @@
 #include "base/id.h"
 #include "base/mem.h"
 
-/* A slot is a value pointer followed by the key, padded to the pointer's alignment. The pointer is
- * NULL in a slot never used and `deleted` in one that must not end a probe. Linear probing: a key
- * lies in the first such run after its home. Deleting moves nothing, so an iteration may delete. */
-#define MIN_SLOTS 8u
+/* A slot is NULL if it was never used and `deleted` if it must not end a probe. Linear probing: a
+ * key lies in the first such run after its home. Deleting moves nothing, so an iteration may
+ * delete. */
+#define MIN_SLOTS 4u
+#define MAX_SLOTS ((uint32_t)1 << 30)
+#define SPARSE 8u /* a table with fewer than 1/8 of its slots used is made smaller */
 
 static const char deleted_mark = 0;
 
@@ -19,55 +21,39 @@ static void *deleted(void) {
   return (void *)(uintptr_t)&deleted_mark;
 }
 
-static size_t stride(const torc_map *m) {
-  return sizeof(void *) + (m->key_len + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+static const void *key_of(const torc_map *m, const void *value) {
+  return (const uint8_t *)value + m->key_at;
 }
 
-static uint8_t *slot_at(const torc_map *m, size_t i) {
-  return m->slots + i * stride(m);
-}
-
-static void *slot_value(const uint8_t *slot) {
-  void *value;
-  memcpy(&value, slot, sizeof(value));
-  return value;
-}
-
-static void slot_set(uint8_t *slot, void *value) {
-  memcpy(slot, &value, sizeof(value));
-}
-
-static size_t home_of(const torc_map *m, const void *key) {
+static uint32_t home_of(const torc_map *m, const void *key) {
   torc_slice bytes = {.p = key, .len = m->key_len};
-  return (size_t)torc_hash64(m->seed, bytes) & (m->cap - 1);
+  return (uint32_t)torc_hash64(m->seed, bytes) & (m->cap - 1);
 }
 
 /* Index of `key`, or m->cap. */
-static size_t find(const torc_map *m, const void *key) {
-  size_t i;
+static uint32_t find(const torc_map *m, const void *key) {
+  uint32_t i;
   if (m->len == 0) {
     return m->cap;
   }
   for (i = home_of(m, key);; i = (i + 1) & (m->cap - 1)) {
-    const uint8_t *slot = slot_at(m, i);
-    void *value = slot_value(slot);
+    const void *value = m->slots[i];
     if (value == NULL) {
       return m->cap; /* there is one: the table is never full */
     }
-    if (value != deleted() && memcmp(slot + sizeof(void *), key, m->key_len) == 0) {
+    if (value != deleted() && memcmp(key_of(m, value), key, m->key_len) == 0) {
       return i;
     }
   }
 }
 
-/* Puts a key that is not there into the first slot never used of its run. */
-static void insert_new(torc_map *m, const void *key, void *value) {
-  size_t i = home_of(m, key);
-  while (slot_value(slot_at(m, i)) != NULL) {
+/* Puts a value whose key is not there into the first slot never used of its run. */
+static void insert_new(torc_map *m, void *value) {
+  uint32_t i = home_of(m, key_of(m, value));
+  while (m->slots[i] != NULL) {
     i = (i + 1) & (m->cap - 1);
   }
-  slot_set(slot_at(m, i), value);
-  memcpy(slot_at(m, i) + sizeof(void *), key, m->key_len);
+  m->slots[i] = value;
   m->len++;
   m->used++;
 }
@@ -75,25 +61,22 @@ static void insert_new(torc_map *m, const void *key, void *value) {
 /* A table for twice the present entries, without deleted slots. */
 static int rebuild(torc_map *m) {
   torc_map next = *m;
-  size_t i = 0;
   next.cap = MIN_SLOTS;
   while (next.cap / 2 < m->len + 1) {
-    if (next.cap > SIZE_MAX / 4 / stride(m)) {
+    if (next.cap == MAX_SLOTS) {
       return TORC_ERR_NOMEM;
     }
     next.cap *= 2;
   }
-  next.slots = torc_calloc(m->mem, next.cap, stride(m));
+  next.slots = torc_calloc(m->mem, next.cap, sizeof *next.slots);
   if (next.slots == NULL) {
     return TORC_ERR_NOMEM;
   }
   next.len = 0;
   next.used = 0;
-  for (i = 0; i < m->cap; i++) {
-    const uint8_t *slot = slot_at(m, i);
-    void *value = slot_value(slot);
-    if (value != NULL && value != deleted()) {
-      insert_new(&next, slot + sizeof(void *), value);
+  for (uint32_t i = 0; i < m->cap; i++) {
+    if (m->slots[i] != NULL && m->slots[i] != deleted()) {
+      insert_new(&next, m->slots[i]);
     }
   }
   torc_free(m->mem, m->slots);
@@ -101,9 +84,10 @@ static int rebuild(torc_map *m) {
   return 0;
 }
 
-void torc_map_init(torc_map *m, const torc_mem *mem, size_t key_len, uint64_t seed) {
-  assert(key_len >= 1 && key_len <= TORC_MAP_KEY_MAX);
-  *m = (torc_map){.mem = mem, .key_len = key_len, .seed = seed};
+void torc_map_init(torc_map *m, const torc_mem *mem, size_t key_at, size_t key_len, uint64_t seed) {
+  assert(key_len >= 1 && key_len <= UINT16_MAX && key_at <= UINT16_MAX);
+  *m = (torc_map){
+      .mem = mem, .key_at = (uint16_t)key_at, .key_len = (uint16_t)key_len, .seed = seed};
 }
 
 void torc_map_clear(torc_map *m) {
@@ -115,18 +99,19 @@ void torc_map_clear(torc_map *m) {
 }
 
 void *torc_map_get(const torc_map *m, const void *key) {
-  size_t i = find(m, key);
-  return i < m->cap ? slot_value(slot_at(m, i)) : NULL;
+  uint32_t i = find(m, key);
+  return i < m->cap ? m->slots[i] : NULL;
 }
 
-int torc_map_put(torc_map *m, const void *key, void *value) {
-  size_t i = find(m, key);
+int torc_map_put(torc_map *m, void *value) {
+  uint32_t i;
   int rc;
   if (value == NULL) {
     return TORC_ERR_INVALID;
   }
+  i = find(m, key_of(m, value));
   if (i < m->cap) {
-    slot_set(slot_at(m, i), value);
+    m->slots[i] = value;
     return 0;
   }
   if (m->used + 1 > m->cap / 4 * 3) {
@@ -134,24 +119,30 @@ int torc_map_put(torc_map *m, const void *key, void *value) {
     if (rc != 0) {
       return rc;
     }
+  } else if (m->cap > MIN_SLOTS && m->len + 1 < m->cap / SPARSE) {
+    (void)!rebuild(m); /* no memory: it serves as it is */
   }
-  insert_new(m, key, value);
+  insert_new(m, value);
   return 0;
 }
 
 void *torc_map_del(torc_map *m, const void *key) {
-  size_t i = find(m, key);
+  uint32_t i = find(m, key);
   void *value;
   if (i >= m->cap) {
     return NULL;
   }
-  value = slot_value(slot_at(m, i));
-  slot_set(slot_at(m, i), deleted());
+  value = m->slots[i];
   m->len--;
+  if (m->len == 0) {
+    torc_map_clear(m);
+    return value;
+  }
+  m->slots[i] = deleted();
   /* A deleted slot at the end of its run serves no probe: give it back, and those before it. */
-  if (slot_value(slot_at(m, (i + 1) & (m->cap - 1))) == NULL) {
-    while (slot_value(slot_at(m, i)) == deleted()) {
-      slot_set(slot_at(m, i), NULL);
+  if (m->slots[(i + 1) & (m->cap - 1)] == NULL) {
+    while (m->slots[i] == deleted()) {
+      m->slots[i] = NULL;
       m->used--;
       i = (i - 1) & (m->cap - 1);
     }
@@ -161,7 +152,7 @@ void *torc_map_del(torc_map *m, const void *key) {
 
 void *torc_map_next(const torc_map *m, size_t *it) {
   while (*it < m->cap) {
-    void *value = slot_value(slot_at(m, *it));
+    void *value = m->slots[*it];
     (*it)++;
     if (value != NULL && value != deleted()) {
       return value;

@@ -1,25 +1,28 @@
-/* Hash table from short byte keys to pointers, and an intrusive list.
+/* Hash table of objects by a key that lies in them, and an intrusive list.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_BASE_MAP_H
 #define TORC_BASE_MAP_H
 
 #include "torc/types.h"
 
-/* Open addressing, seeded hash. All keys of a map have one length, 1..TORC_MAP_KEY_MAX bytes, and
- * are copied. Values are borrowed pointers, never NULL. */
-#define TORC_MAP_KEY_MAX 40
+/* Open addressing, seeded hash. All keys of a map have one length, at least 1 byte, and lie at one
+ * place of the values, which are borrowed, never NULL, and keep their key while they are in. A map
+ * without entries holds no memory. */
 typedef struct torc_map {
   const torc_mem *mem;
-  uint8_t *slots; /* per slot: value pointer, state, key */
-  size_t key_len, len, cap, used;
+  void **slots;
   uint64_t seed;
+  uint32_t len, cap, used;
+  uint16_t key_at, key_len;
 } torc_map;
 
-void torc_map_init(torc_map *m, const torc_mem *mem, size_t key_len, uint64_t seed);
+/* key_at: the key's offset in a value. */
+void torc_map_init(torc_map *m, const torc_mem *mem, size_t key_at, size_t key_len, uint64_t seed);
 void torc_map_clear(torc_map *m); /* frees the table, not the values */
 void *torc_map_get(const torc_map *m, const void *key);
-/* Inserts or replaces. TORC_ERR_NOMEM: unchanged. */
-int torc_map_put(torc_map *m, const void *key, void *value) TORC_MUST_CHECK;
+/* Inserts, or takes the place of the value with the same key. TORC_ERR_NOMEM: unchanged; never when
+ * it takes a place. */
+int torc_map_put(torc_map *m, void *value) TORC_MUST_CHECK;
 void *torc_map_del(torc_map *m, const void *key); /* returns the old value or NULL */
 /* Iteration: start with *it = 0; NULL at the end. Deleting the entry just returned is allowed,
  * inserting is not. */

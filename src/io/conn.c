@@ -555,12 +555,13 @@ static int go_up(torc_conn *c) {
     return rc;
   }
   torc_link_id id = net->last_id + 1;
-  rc = torc_map_put(&net->links, &id, c);
+  c->id = id;
+  rc = torc_map_put(&net->links, c);
   if (rc != 0) {
+    c->id = 0;
     return rc;
   }
   net->last_id = id;
-  c->id = id;
   c->state = TORC_CONN_UP;
   c->not_after = c->tls.cert->not_after;
   torc_timer_stop(&net->timers, &c->timer);

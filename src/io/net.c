@@ -77,7 +77,7 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   net->log = cfg->log;
   net->wall = cfg->wall;
   torc_timers_init(&net->timers);
-  torc_map_init(&net->links, torc_mem_libc(), sizeof(torc_link_id), seed);
+  torc_map_init(&net->links, torc_mem_libc(), offsetof(torc_conn, id), sizeof(torc_link_id), seed);
   torc_list_init(&net->conns);
   torc_list_init(&net->dirty);
   torc_list_init(&net->resting);

@@ -126,7 +126,8 @@ static void get_bootstrap(torc_rd *rd, torc_overlay *o) {
 
 static void get_types(torc_rd *rd, torc_overlay *o) {
   torc_types types;
-  torc_types_init(&types);
+  torc_type room[TORC_TYPES_MAX];
+  torc_types_init(&types, room, TORC_TYPES_MAX);
   o->num_types = get_count(rd, TORC_OVERLAY_TYPES_MAX);
   for (size_t i = 0; i < o->num_types; i++) {
     torc_type_def *t = &o->types[i];

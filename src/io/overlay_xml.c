@@ -66,6 +66,7 @@ typedef struct parse { /* one run over one document */
   size_t err_cap;
   bool has_dht;
   torc_types types; /* the standard ones and those read, whose names are in `o` */
+  torc_type type_room[TORC_TYPES_MAX];
 } parse;
 
 typedef struct parser_state { /* what the SAX hooks tell us */
@@ -670,7 +671,7 @@ int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const cha
   out->require_signature = true;
   xml_lib lib;
   parse ps = {.xml = &lib, .o = out, .err = err, .err_cap = err_cap};
-  torc_types_init(&ps.types);
+  torc_types_init(&ps.types, ps.type_room, TORC_TYPES_MAX);
   if (len == 0 || len > TORC_OVERLAY_XML_MAX) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap, "the document is empty or larger than 1 MiB");
   }

@@ -7,12 +7,21 @@
 #include "base/slice.h"
 #include "torc_test.h"
 
-enum { NUM_KEYS = 400 };
+enum { NUM_KEYS = 400, KEY_MAX = 40 };
+
+typedef struct item {
+  int number;
+  uint8_t key[KEY_MAX];
+} item;
+
+typedef struct number_item {
+  void *unused;
+  uint64_t key;
+} number_item;
 
 typedef struct model {
-  uint8_t keys[NUM_KEYS][TORC_MAP_KEY_MAX];
-  int *values[NUM_KEYS];
-  int storage[NUM_KEYS];
+  item items[NUM_KEYS];
+  bool is_in[NUM_KEYS];
   size_t len;
 } model;
 
@@ -22,11 +31,11 @@ static void check_all(const torc_map *m, const model *mod) {
   bool seen[NUM_KEYS] = {false};
   assert_int_equal(m->len, mod->len);
   for (size_t i = 0; i < NUM_KEYS; i++) {
-    assert_ptr_equal(torc_map_get(m, mod->keys[i]), mod->values[i]);
+    assert_ptr_equal(torc_map_get(m, mod->items[i].key), mod->is_in[i] ? &mod->items[i] : NULL);
   }
-  for (int *v = torc_map_next(m, &it); v != NULL; v = torc_map_next(m, &it)) {
-    assert_false(seen[*v]);
-    seen[*v] = true;
+  for (const item *v = torc_map_next(m, &it); v != NULL; v = torc_map_next(m, &it)) {
+    assert_false(seen[v->number]);
+    seen[v->number] = true;
     num++;
   }
   assert_int_equal(num, mod->len);
@@ -38,24 +47,25 @@ static void run_model(size_t key_len, uint64_t seed) {
   model *mod = calloc(1, sizeof(*mod));
   assert_non_null(mod);
   torc_rng_seed(&rng, seed);
-  torc_map_init(&m, NULL, key_len, seed);
+  torc_map_init(&m, NULL, offsetof(item, key), key_len, seed);
   for (size_t i = 0; i < NUM_KEYS; i++) {
-    mod->storage[i] = (int)i;
-    memset(mod->keys[i], 0xa5, key_len);
-    mod->keys[i][0] = (uint8_t)i;
-    mod->keys[i][key_len - 1] = (uint8_t)(i >> (key_len == 1 ? 0 : 8));
+    item *v = &mod->items[i];
+    v->number = (int)i;
+    memset(v->key, 0xa5, key_len);
+    v->key[0] = (uint8_t)i;
+    v->key[key_len - 1] = (uint8_t)(i >> (key_len == 1 ? 0 : 8));
   }
   for (int step = 0; step < 30000; step++) {
     size_t num = key_len == 1 ? 256 : NUM_KEYS;
     size_t i = (size_t)torc_rng_below(&rng, num);
     if (torc_rng_below(&rng, step % 6000 < 3000 ? 4 : 2) != 0) {
-      mod->len += mod->values[i] == NULL ? 1u : 0u;
-      mod->values[i] = &mod->storage[i];
-      assert_int_equal(torc_map_put(&m, mod->keys[i], mod->values[i]), 0);
+      mod->len += mod->is_in[i] ? 0u : 1u;
+      mod->is_in[i] = true;
+      assert_int_equal(torc_map_put(&m, &mod->items[i]), 0);
     } else {
-      assert_ptr_equal(torc_map_del(&m, mod->keys[i]), mod->values[i]);
-      mod->len -= mod->values[i] != NULL ? 1u : 0u;
-      mod->values[i] = NULL;
+      assert_ptr_equal(torc_map_del(&m, mod->items[i].key), mod->is_in[i] ? &mod->items[i] : NULL);
+      mod->len -= mod->is_in[i] ? 1u : 0u;
+      mod->is_in[i] = false;
     }
     if (step % 500 == 0 && key_len != 1) {
       check_all(&m, mod);
@@ -63,7 +73,7 @@ static void run_model(size_t key_len, uint64_t seed) {
     assert_true(m.cap <= 4 * NUM_KEYS);
   }
   torc_map_clear(&m);
-  assert_ptr_equal(torc_map_get(&m, mod->keys[0]), NULL);
+  assert_ptr_equal(torc_map_get(&m, mod->items[0].key), NULL);
   torc_map_clear(&m);
   free(mod);
 }
@@ -74,7 +84,7 @@ static void test_model(void **state) {
   run_model(2, 2);
   run_model(1, 3);
   run_model(13, 4);
-  run_model(TORC_MAP_KEY_MAX, 5);
+  run_model(KEY_MAX, 5);
 }
 
 static void test_delete_while_iterating(void **state) {
@@ -83,10 +93,10 @@ static void test_delete_while_iterating(void **state) {
   size_t it = 0;
   size_t num = 0;
   (void)state;
-  torc_map_init(&m, NULL, 4, 9);
+  torc_map_init(&m, NULL, 0, sizeof values[0], 9);
   for (int i = 0; i < 100; i++) {
     values[i] = i;
-    assert_int_equal(torc_map_put(&m, &i, &values[i]), 0);
+    assert_int_equal(torc_map_put(&m, &values[i]), 0);
   }
   for (int *v = torc_map_next(&m, &it); v != NULL; v = torc_map_next(&m, &it)) {
     num++;
@@ -106,15 +116,16 @@ static void test_delete_while_iterating(void **state) {
 static void test_churn(void **state) {
   torc_map m;
   failing_mem mem;
-  int value = 0;
+  number_item items[4];
   (void)state;
   failing_mem_init(&mem, 0);
-  torc_map_init(&m, &mem.mem, 8, 1);
+  torc_map_init(&m, &mem.mem, offsetof(number_item, key), sizeof(uint64_t), 1);
   for (uint64_t i = 0; i < 200000; i++) {
     uint64_t old = i - 3;
-    assert_int_equal(torc_map_put(&m, &i, &value), 0);
+    items[i % 4].key = i;
+    assert_int_equal(torc_map_put(&m, &items[i % 4]), 0);
     if (i >= 3) {
-      assert_ptr_equal(torc_map_del(&m, &old), &value);
+      assert_ptr_equal(torc_map_del(&m, &old), &items[old % 4]);
     }
   }
   assert_int_equal(m.len, 3);
@@ -123,25 +134,56 @@ static void test_churn(void **state) {
   assert_int_equal(mem.num_held, 0);
 }
 
+/* Many entries, then few, then none: what they took is given back. */
+static void test_shrinks(void **state) {
+  torc_map m;
+  failing_mem mem;
+  int values[1000];
+  (void)state;
+  failing_mem_init(&mem, 0);
+  torc_map_init(&m, &mem.mem, 0, sizeof values[0], 1);
+  for (int i = 0; i < 1000; i++) {
+    values[i] = i;
+    assert_int_equal(torc_map_put(&m, &values[i]), 0);
+  }
+  assert_true(m.cap >= 1000);
+  for (int i = 10; i < 1000; i++) {
+    assert_ptr_equal(torc_map_del(&m, &i), &values[i]);
+  }
+  mem.fail_at = mem.num_calls + 1;
+  assert_int_equal(torc_map_put(&m, &values[10]), 0); /* without memory it stays large */
+  assert_true(m.cap >= 1000);
+  assert_int_equal(torc_map_put(&m, &values[11]), 0);
+  assert_true(m.cap <= 32);
+  for (int i = 0; i < 12; i++) {
+    assert_ptr_equal(torc_map_get(&m, &i), &values[i]);
+  }
+  for (int i = 0; i < 12; i++) {
+    assert_ptr_equal(torc_map_del(&m, &i), &values[i]);
+  }
+  assert_int_equal(mem.num_held, 0);
+}
+
 static void test_no_memory(void **state) {
   (void)state;
-  for (size_t fail_at = 1; fail_at <= 8; fail_at++) {
+  for (size_t fail_at = 1; fail_at <= 9; fail_at++) {
     torc_map m;
     failing_mem mem;
     int values[100];
     int num_refused = 0;
     failing_mem_init(&mem, fail_at);
-    torc_map_init(&m, &mem.mem, 4, 1);
+    torc_map_init(&m, &mem.mem, 0, sizeof values[0], 1);
     for (int i = 0; i < 100; i++) {
-      int rc = torc_map_put(&m, &i, &values[i]);
+      values[i] = i;
+      int rc = torc_map_put(&m, &values[i]);
       if (rc != 0) {
         assert_int_equal(rc, TORC_ERR_NOMEM);
         num_refused++;
         assert_ptr_equal(torc_map_get(&m, &i), NULL);
-        assert_int_equal(torc_map_put(&m, &i, &values[i]), 0);
+        assert_int_equal(torc_map_put(&m, &values[i]), 0);
       }
     }
-    assert_int_equal(num_refused, fail_at <= 6 ? 1 : 0);
+    assert_int_equal(num_refused, fail_at <= 7 ? 1 : 0);
     assert_int_equal(m.len, 100);
     for (int i = 0; i < 100; i++) {
       assert_ptr_equal(torc_map_get(&m, &i), &values[i]);
@@ -153,10 +195,9 @@ static void test_no_memory(void **state) {
 
 static void test_null_value(void **state) {
   torc_map m;
-  int key = 1;
   (void)state;
-  torc_map_init(&m, NULL, 4, 1);
-  assert_int_equal(torc_map_put(&m, &key, NULL), TORC_ERR_INVALID);
+  torc_map_init(&m, NULL, 0, 4, 1);
+  assert_int_equal(torc_map_put(&m, NULL), TORC_ERR_INVALID);
   torc_map_clear(&m);
 }
 
@@ -188,6 +229,7 @@ int main(void) {
       TORC_TEST("map agrees with a plain array", test_model),
       TORC_TEST("map entries are deleted while iterating", test_delete_while_iterating),
       TORC_TEST("map does not grow when keys come and go", test_churn),
+      TORC_TEST("map gives back what it needs no more", test_shrinks),
       TORC_TEST("map stays whole when memory fails", test_no_memory),
       TORC_TEST("map refuses a NULL value", test_null_value),
       TORC_TEST("list", test_list),

@@ -3,6 +3,7 @@
 #include "helper_crypto.h"
 
 #include <openssl/evp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,24 +161,45 @@ static bool may_allocate(helper_mem *m) {
   return m->num_calls > m->fail_at && !m->fail_rest;
 }
 
-static void *counted_alloc(void *ctx, size_t size) {
-  helper_mem *m = ctx;
-  void *p = may_allocate(m) ? malloc(size) : NULL;
-  m->num_live += p != NULL ? 1 : 0;
-  return p;
+/* Each block begins with its size. */
+typedef union block {
+  size_t size;
+  max_align_t align;
+} block;
+
+/* What glibc's malloc takes for it. */
+static int64_t cost(size_t size) {
+  size_t whole = (size + 8 + 15) / 16 * 16;
+  return (int64_t)(whole < 32 ? 32 : whole);
 }
 
 static void *counted_realloc(void *ctx, void *old, size_t size) {
   helper_mem *m = ctx;
-  void *p = may_allocate(m) ? realloc(old, size) : NULL;
-  m->num_live += p != NULL && old == NULL ? 1 : 0;
-  return p;
+  block *from = old != NULL ? (block *)old - 1 : NULL;
+  size_t old_size = from != NULL ? from->size : 0;
+  block *b = may_allocate(m) ? realloc(from, sizeof *b + size) : NULL;
+  if (b == NULL) {
+    return NULL;
+  }
+  b->size = size;
+  m->num_live += from == NULL ? 1 : 0;
+  m->num_bytes += cost(size) - (from != NULL ? cost(old_size) : 0);
+  m->peak_bytes = m->num_bytes > m->peak_bytes ? m->num_bytes : m->peak_bytes;
+  return b + 1;
+}
+
+static void *counted_alloc(void *ctx, size_t size) {
+  return counted_realloc(ctx, NULL, size);
 }
 
 static void counted_free(void *ctx, void *p) {
   helper_mem *m = ctx;
-  m->num_live -= p != NULL ? 1 : 0;
-  free(p);
+  block *b = p != NULL ? (block *)p - 1 : NULL;
+  if (b != NULL) {
+    m->num_live--;
+    m->num_bytes -= cost(b->size);
+    free(b);
+  }
 }
 
 void helper_mem_init(helper_mem *m) {

@@ -33,7 +33,9 @@ typedef struct helper_mem {
   torc_mem mem;
   uint64_t num_calls, fail_at;
   bool fail_rest;
-  int64_t num_live; /* allocations not yet freed */
+  int64_t num_live;  /* allocations not yet freed */
+  int64_t num_bytes; /* and what they take, with the allocator's own 8 bytes and its rounding */
+  int64_t peak_bytes;
 } helper_mem;
 void helper_mem_init(helper_mem *m);
 void helper_mem_reset(helper_mem *m, uint64_t fail_at);

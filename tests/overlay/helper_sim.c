@@ -36,6 +36,7 @@ typedef struct link_end {
 
 typedef struct sim_peer {
   torc_node *node;
+  helper_mem mem;
   torc_memory_backend *memory;
   torc_backend backend;
   torc_id id;
@@ -467,6 +468,7 @@ static void start(sim *s, size_t i) {
   p->sim = s;
   p->log =
       (torc_log){.ctx = p, .level = s->o.trace ? TORC_LOG_TRACE : TORC_LOG_ERROR, .event = on_log};
+  c.mem = &p->mem.mem;
   c.crypto = &s->crypto;
   c.log = &p->log;
   c.backend = &p->backend;
@@ -499,11 +501,22 @@ static void start(sim *s, size_t i) {
 }
 
 size_t sim_add(sim *s, torc_role role) {
+  torc_id id;
+  (void)sim_rand(s, id.b, TORC_ID_LEN);
+  return sim_add_id(s, role, &id);
+}
+
+helper_mem *sim_mem(sim *s, size_t i) {
+  return &s->peers[i].mem;
+}
+
+size_t sim_add_id(sim *s, torc_role role, const torc_id *id) {
   size_t i = s->num++;
   sim_peer *p = &s->peers[i];
   uint8_t der[4 + TORC_ID_LEN + 64];
+  helper_mem_init(&p->mem);
   p->role = role;
-  (void)sim_rand(s, p->id.b, TORC_ID_LEN);
+  p->id = *id;
   snprintf(p->user, sizeof p->user, "user%zu@example.org", i);
   memcpy(der, "SIMC", 4);
   memcpy(der + 4, p->id.b, TORC_ID_LEN);

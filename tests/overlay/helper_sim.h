@@ -4,6 +4,7 @@
 #ifndef TORC_HELPER_SIM_H
 #define TORC_HELPER_SIM_H
 
+#include "overlay/helper_crypto.h"
 #include "torc/node.h"
 
 #define SIM_NODES_MAX 512
@@ -25,6 +26,9 @@ sim *sim_new(const sim_options *o);
 void sim_free(sim *s);
 /* Adds and starts a node with user name "user<N>@example.org"; its number comes back. */
 size_t sim_add(sim *s, torc_role role);
+size_t sim_add_id(sim *s, torc_role role, const torc_id *id); /* with this peer-id */
+/* What the node has allocated; its backend is not in it. */
+helper_mem *sim_mem(sim *s, size_t i);
 /* Starts a killed node again with what its backend holds. */
 void sim_restart(sim *s, size_t i);
 /* Ends a node without a word; its links break. */

@@ -122,7 +122,7 @@ void hs_init(hs *h) {
                                     .put = watched_put,
                                     .del = watched_del,
                                     .seek = watched_seek};
-  torc_types_init(&h->types);
+  torc_types_init(&h->types, h->room, TORC_TYPES_MAX);
   add_type(&h->types, HS_NOTE, "note", TORC_MODEL_SINGLE, TORC_ACCESS_USER_MATCH, 1, 64);
   add_type(&h->types, HS_LIST, "list", TORC_MODEL_ARRAY, TORC_ACCESS_USER_MATCH, 4, 64);
   add_type(&h->types, HS_MAP, "map", TORC_MODEL_DICTIONARY, TORC_ACCESS_USER_MATCH, 4, 64);

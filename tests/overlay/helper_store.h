@@ -33,6 +33,7 @@ typedef struct hs {
   torc_memory_backend *obj;
   hs_backend backend;
   torc_types types;
+  torc_type room[TORC_TYPES_MAX]; /* of types */
   torc_store_config cfg;
   torc_store *store;
   torc_cert *alice, *alice2, *bob; /* alice@example.org twice, bob@example.org */

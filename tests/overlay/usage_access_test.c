@@ -71,8 +71,9 @@ static void user_and_node(void **state) {
 
 static void user_node(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types types;
-  torc_types_init(&types);
+  torc_types_init(&types, room, TORC_TYPES_MAX);
   const torc_type *sip = torc_types_find(&types, TORC_TYPE_SIP_REGISTRATION);
   torc_id peer = helper_id(7, 9);
   torc_id other = helper_id(8, 9);
@@ -106,8 +107,9 @@ static void user_node(void **state) {
 
 static void node_multiple(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types types;
-  torc_types_init(&types);
+  torc_types_init(&types, room, TORC_TYPES_MAX);
   const torc_type *turn = torc_types_find(&types, TORC_TYPE_TURN_SERVICE);
   torc_id peer = helper_id(7, 9);
   torc_cert *alice = helper_cert(NULL, &peer);
@@ -251,8 +253,9 @@ static void reads_hostile_certificates(void **state) {
 
 static void certificate_rule(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types types;
-  torc_types_init(&types);
+  torc_types_init(&types, room, TORC_TYPES_MAX);
   const torc_type *type = torc_types_find(&types, TORC_TYPE_CERTIFICATE);
   uint8_t own_buf[4096];
   uint8_t other_buf[4096];

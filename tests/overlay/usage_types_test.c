@@ -20,8 +20,9 @@ static const torc_type good = {.id = 0xf00010,
 
 static void draft_types(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types t;
-  torc_types_init(&t);
+  torc_types_init(&t, room, TORC_TYPES_MAX);
   assert_int_equal(t.len, 3);
   const torc_type *sip = torc_types_find(&t, 1);
   assert_string_equal(sip->name, "SIP-REGISTRATION");
@@ -53,8 +54,9 @@ static void draft_types(void **state) {
 
 static void adds_private_types(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types t;
-  torc_types_init(&t);
+  torc_types_init(&t, room, TORC_TYPES_MAX);
   char names[TORC_TYPES_MAX][16];
   torc_type type = good;
   /* From both ends, so that each lands in the middle. */
@@ -78,8 +80,9 @@ static void adds_private_types(void **state) {
 
 static void refuses_absurd_types(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types t;
-  torc_types_init(&t);
+  torc_types_init(&t, room, TORC_TYPES_MAX);
   struct {
     const char *what;
     torc_type type;
@@ -127,8 +130,9 @@ static void refuses_absurd_types(void **state) {
 
 static void finds_by_name(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types t;
-  torc_types_init(&t);
+  torc_types_init(&t, room, TORC_TYPES_MAX);
   assert_int_equal(torc_types_add(&t, &good), 0);
   const struct {
     const char *text;
@@ -163,8 +167,9 @@ static void finds_by_name(void **state) {
 
 static void tells_models(void **state) {
   (void)state;
+  torc_type room[TORC_TYPES_MAX];
   torc_types t;
-  torc_types_init(&t);
+  torc_types_init(&t, room, TORC_TYPES_MAX);
   torc_model_lookup models = torc_types_models(&t);
   torc_model m = TORC_MODEL_SINGLE;
   assert_true(models.model(models.ctx, TORC_TYPE_SIP_REGISTRATION, &m));

@@ -24,7 +24,7 @@ torc_call *torc_call_new(torc_node *n, uint16_t method) {
   c->token = torc_node_token(n);
   c->method = method;
   c->started = n->now;
-  if (torc_map_put(&n->calls, &c->token, c) != 0) {
+  if (torc_map_put(&n->calls, c) != 0) {
     torc_out_free(n, c->event);
     torc_free(n->mem, c);
     return NULL;
@@ -43,6 +43,10 @@ void torc_call_free(torc_node *n, torc_call *c) {
   torc_free(n->mem, c->payload);
   torc_out_free(n, c->event);
   torc_free(n->mem, c);
+}
+
+void torc_calls_init(torc_node *n, uint64_t seed) {
+  torc_map_init(&n->calls, n->mem, offsetof(torc_call, token), sizeof(torc_token), seed);
 }
 
 void torc_calls_clear(torc_node *n) {

@@ -15,9 +15,11 @@
 #define RETRY_LAST TORC_SEC(60)
 
 typedef struct endpoint {
-  torc_endpoint ep;
+  const char *host; /* in the list's block, behind its entries */
+  uint16_t port;
   bool is_cached;
   bool is_self;     /* dialling it reached this very node */
+  torc_id expected; /* 0: whoever answers */
   torc_token token; /* OPEN under way */
   torc_id peer;     /* who answered there last; 0: unknown */
 } endpoint;
@@ -51,44 +53,80 @@ static void round_start(torc_node *n);
 static void round_over(torc_node *n);
 static void on_timer(torc_timer *t, torc_time now);
 
-/* What is known of an endpoint that both lists hold goes on being known. */
-static endpoint endpoint_of(const struct torc_bootstrap *b, const torc_endpoint *ep,
-                            bool is_cached) {
+/* Room for `num` entries and the texts of their hosts; *text: where these begin. */
+static endpoint *list_new(torc_node *n, size_t num, size_t text_len, char **text) {
+  endpoint *list = torc_calloc(n->mem, 1, num * sizeof *list + text_len);
+  *text = list != NULL ? (char *)(list + num) : NULL;
+  return list;
+}
+
+static size_t host_size(const char *host) {
+  return strnlen(host, sizeof((torc_endpoint *)NULL)->host - 1) + 1;
+}
+
+static void set_host(endpoint *e, const char *host, char **text) {
+  size_t size = host_size(host);
+  memcpy(*text, host, size - 1); /* the block was zeroed */
+  e->host = *text;
+  *text += size;
+}
+
+static endpoint endpoint_of(const torc_endpoint *ep, char **text) {
+  endpoint e = {.port = ep->port, .expected = ep->peer};
+  set_host(&e, ep->host, text);
+  return e;
+}
+
+/* What is known of a cached endpoint that both lists hold goes on being known. */
+static endpoint cached_of(const struct torc_bootstrap *b, const torc_endpoint *ep, char **text) {
+  endpoint e = endpoint_of(ep, text);
+  e.is_cached = true;
   for (size_t i = 0; i < b->num; i++) {
-    const endpoint *e = &b->list[i];
-    if (e->is_cached == is_cached && e->ep.port == ep->port && strcmp(e->ep.host, ep->host) == 0) {
-      endpoint same = *e;
-      same.ep = *ep;
-      return same;
+    const endpoint *old = &b->list[i];
+    if (old->is_cached && old->port == e.port && strcmp(old->host, e.host) == 0) {
+      e.is_self = old->is_self;
+      e.token = old->token;
+      e.peer = old->peer;
+      break;
     }
   }
-  return (endpoint){.ep = *ep, .is_cached = is_cached};
+  return e;
 }
 
 int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
   struct torc_bootstrap *b = n->boot;
   size_t num_fixed = 0;
   size_t num = 0;
+  size_t text_len = 0;
+  char *text = NULL;
   for (size_t i = 0; i < b->num; i++) {
-    num_fixed += !b->list[i].is_cached;
+    if (!b->list[i].is_cached) {
+      num_fixed++;
+      text_len += host_size(b->list[i].host);
+    }
   }
   if (num_cached > ENDPOINTS_MAX - num_fixed) {
     num_cached = ENDPOINTS_MAX - num_fixed;
+  }
+  for (size_t i = 0; i < num_cached; i++) {
+    text_len += host_size(cached[i].host);
   }
   if (num_fixed + num_cached == 0) {
     b->num = 0;
     return 0;
   }
-  endpoint *list = torc_calloc(n->mem, num_fixed + num_cached, sizeof *list);
+  endpoint *list = list_new(n, num_fixed + num_cached, text_len, &text);
   if (list == NULL) {
     return TORC_ERR_NOMEM;
   }
   for (; num < num_cached; num++) {
-    list[num] = endpoint_of(b, &cached[num], true);
+    list[num] = cached_of(b, &cached[num], &text);
   }
   for (size_t i = 0; i < b->num; i++) {
     if (!b->list[i].is_cached) {
-      list[num++] = b->list[i];
+      list[num] = b->list[i];
+      set_host(&list[num], b->list[i].host, &text);
+      num++;
     }
   }
   torc_free(n->mem, b->list);
@@ -100,6 +138,8 @@ int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached, size_t 
 /* Copies the endpoints of the configuration; created with the node. */
 int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) {
   struct torc_bootstrap *b = torc_calloc(n->mem, 1, sizeof *b);
+  size_t text_len = 0;
+  char *text = NULL;
   if (b == NULL) {
     return TORC_ERR_NOMEM;
   }
@@ -107,16 +147,19 @@ int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) {
   torc_timer_init(&b->timer, on_timer);
   n->boot = b;
   size_t max = cfg->num_bootstrap < ENDPOINTS_MAX ? cfg->num_bootstrap : ENDPOINTS_MAX;
+  for (size_t i = 0; i < max; i++) {
+    text_len += host_size(cfg->bootstrap[i].host);
+  }
   if (max > 0) {
-    b->list = torc_calloc(n->mem, max, sizeof *b->list);
+    b->list = list_new(n, max, text_len, &text);
     if (b->list == NULL) {
       return TORC_ERR_NOMEM;
     }
   }
   for (; b->num < max; b->num++) {
-    b->list[b->num] = (endpoint){.ep = cfg->bootstrap[b->num]};
+    b->list[b->num] = endpoint_of(&cfg->bootstrap[b->num], &text);
   }
-  return torc_bootstrap_set_cached(n, cfg->cached, cfg->num_cached);
+  return cfg->num_cached == 0 ? 0 : torc_bootstrap_set_cached(n, cfg->cached, cfg->num_cached);
 }
 
 void torc_bootstrap_clear(torc_node *n) {
@@ -134,7 +177,9 @@ static int open_endpoint(torc_node *n, endpoint *e, torc_token *token) {
     return TORC_ERR_NOMEM;
   }
   o->o.token = torc_node_token(n) | TORC_TOKEN_OPEN;
-  o->o.endpoint = e->ep;
+  memcpy(o->o.endpoint.host, e->host, host_size(e->host));
+  o->o.endpoint.port = e->port;
+  o->o.endpoint.peer = e->expected;
   *token = o->o.token;
   torc_out_push(n, o);
   return 0;
@@ -282,8 +327,8 @@ static int start_ping(torc_node *n, const torc_link *l, const torc_id *route, si
 
 /* [BST-01] [BST-03] [BST-06] */
 static void ping_link(torc_node *n, const endpoint *e, const torc_link *l) {
-  bool is_unknown = torc_id_eq(&e->ep.peer, &torc_id_zero);
-  if (start_ping(n, l, is_unknown ? &torc_id_wildcard : &e->ep.peer, 1, on_ping) == 0) {
+  bool is_unknown = torc_id_eq(&e->expected, &torc_id_zero);
+  if (start_ping(n, l, is_unknown ? &torc_id_wildcard : &e->expected, 1, on_ping) == 0) {
     n->boot->num_pinging++;
   }
 }
@@ -470,11 +515,10 @@ static endpoint *find_token(struct torc_bootstrap *b, torc_token token) {
   return NULL;
 }
 
-void torc_bootstrap_link_up(torc_node *n, torc_link *l) {
+void torc_bootstrap_link_up(torc_node *n, torc_link *l, torc_token token) {
   struct torc_bootstrap *b = n->boot;
-  endpoint *e = find_token(b, l->token);
-  if (b->probe.is_active && b->probe.open != 0 && b->probe.open == l->token &&
-      probe_ping(n, l) != 0) {
+  endpoint *e = find_token(b, token);
+  if (b->probe.is_active && b->probe.open != 0 && b->probe.open == token && probe_ping(n, l) != 0) {
     probe_end(n, TORC_ERR_LIMIT, &torc_id_zero);
   }
   if (e == NULL) {

@@ -1,8 +1,9 @@
-/* Certificates by digest: each is checked once against the roots, then remembered for eight hours
- * [GAP-52] [CRT-06]. SPDX-License-Identifier: Apache-2.0 */
+/* Certificates by digest: each is checked once against the roots, then remembered for eight hours,
+ * by its link or here [GAP-52] [CRT-06]. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 typedef struct cert_entry {
+  uint8_t digest[TORC_DIGEST_LEN];
   torc_list lru; /* least recently used first */
   torc_cert *cert;
   torc_time expires;
@@ -45,7 +46,7 @@ bool torc_cert_valid_at(const torc_cert *c, torc_wall t) {
 }
 
 static void drop(torc_node *n, cert_entry *e) {
-  (void)torc_map_del(&n->certs, e->cert->digest);
+  (void)torc_map_del(&n->certs, e->digest);
   torc_list_remove(&e->lru);
   torc_cert_unref(n, e->cert);
   torc_free(n->mem, e);
@@ -64,10 +65,10 @@ static cert_entry *find(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]) {
   return e;
 }
 
-void torc_cert_remember(torc_node *n, torc_cert *cert) {
+static void remember(torc_node *n, torc_cert *cert, torc_time expires) {
   cert_entry *e = find(n, cert->digest);
   if (e != NULL) {
-    e->expires = torc_time_add(n->now, TORC_NODE_CERT_AGE);
+    e->expires = expires > e->expires ? expires : e->expires;
     return;
   }
   if (n->certs.len >= TORC_NODE_CERTS_MAX) {
@@ -75,16 +76,51 @@ void torc_cert_remember(torc_node *n, torc_cert *cert) {
     drop(n, TORC_CONTAINER_OF(n->cert_lru.next, cert_entry, lru));
   }
   e = torc_calloc(n->mem, 1, sizeof *e);
-  if (e == NULL || torc_map_put(&n->certs, cert->digest, e) != 0) {
+  if (e != NULL) {
+    memcpy(e->digest, cert->digest, sizeof e->digest);
+  }
+  if (e == NULL || torc_map_put(&n->certs, e) != 0) {
     n->stats.no_memory++;
     torc_free(n->mem, e);
     return;
   }
   e->cert = torc_cert_ref(cert);
-  e->expires = torc_time_add(n->now, TORC_NODE_CERT_AGE);
+  e->expires = expires;
   torc_list_init(&e->lru);
   torc_list_push_back(&n->cert_lru, &e->lru);
   n->stats.certificates_cached++;
+}
+
+void torc_cert_remember(torc_node *n, torc_cert *cert) {
+  remember(n, cert, torc_time_add(n->now, TORC_NODE_CERT_AGE));
+}
+
+/* The certificate of a link that stands is known by the link, for eight hours as well. */
+static bool is_fresh(const torc_node *n, const torc_link *l) {
+  return n->now - l->up_at < TORC_NODE_CERT_AGE;
+}
+
+void torc_cert_remember_link(torc_node *n, const torc_link *l) {
+  if (is_fresh(n, l)) {
+    remember(n, l->cert, torc_time_add(l->up_at, TORC_NODE_CERT_AGE));
+  }
+}
+
+static bool is_der(const torc_cert *c, torc_slice der) {
+  return torc_slice_eq(c->der, der);
+}
+
+/* One of the cache, or of a link that stands; borrowed. */
+static torc_cert *by_digest(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]) {
+  const cert_entry *e = find(n, digest);
+  size_t it = 0;
+  const torc_link *l = NULL;
+  while (e == NULL && (l = torc_map_next(&n->links, &it)) != NULL) {
+    if (memcmp(l->cert->digest, digest, TORC_DIGEST_LEN) == 0 && is_fresh(n, l)) {
+      return l->cert;
+    }
+  }
+  return e != NULL ? e->cert : NULL;
 }
 
 static bool is_named(const torc_cert *c, const torc_identity *id) {
@@ -92,29 +128,43 @@ static bool is_named(const torc_cert *c, const torc_identity *id) {
                                         : torc_cert_has_user(c, id->name);
 }
 
-/* Types 1 and 2: the link's certificate, then the cache, the most recently used first [GAP-52]
- * [R-37]. References are taken. */
+/* Takes a reference of `c` if it bears the name. False: enough are found. */
+static bool take_namesake(torc_cert_lookup *lu, const torc_identity *id, torc_cert *c,
+                          torc_cert **found) {
+  if (!is_named(c, id) || c == *found) {
+    return true;
+  }
+  for (size_t i = 0; i < lu->num_more; i++) {
+    if (lu->more[i] == c) {
+      return true;
+    }
+  }
+  if (*found == NULL) {
+    *found = torc_cert_ref(c);
+  } else if (lu->num_more < TORC_ARRAY_LEN(lu->more)) {
+    lu->more[lu->num_more++] = torc_cert_ref(c);
+  } else {
+    return false;
+  }
+  return id->type != TORC_IDENTITY_PEER;
+}
+
+/* Types 1 and 2: the certificate of the link it came on, then of other links, then the cache, the
+ * most recently used first, then the own one [GAP-52] [R-37]. References are taken. */
 static torc_cert *by_reference(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
                                const torc_link *l) {
-  torc_cert *found = l != NULL && is_named(l->cert, id) ? torc_cert_ref(l->cert) : NULL;
-  if (found != NULL && id->type == TORC_IDENTITY_PEER) {
-    return found;
+  torc_cert *found = NULL;
+  size_t it = 0;
+  bool is_more = l == NULL || take_namesake(lu, id, l->cert, &found);
+  while (is_more && (l = torc_map_next(&n->links, &it)) != NULL) {
+    is_more = !is_fresh(n, l) || take_namesake(lu, id, l->cert, &found);
   }
-  for (torc_list *i = n->cert_lru.prev; i != &n->cert_lru; i = i->prev) {
-    cert_entry *e = TORC_CONTAINER_OF(i, cert_entry, lru);
-    if (e->expires <= n->now || !is_named(e->cert, id) || (l != NULL && e->cert == l->cert)) {
-      continue;
-    }
-    if (found == NULL) {
-      found = torc_cert_ref(e->cert);
-    } else if (lu->num_more < TORC_ARRAY_LEN(lu->more)) {
-      lu->more[lu->num_more++] = torc_cert_ref(e->cert);
-    } else {
-      break;
-    }
-    if (id->type == TORC_IDENTITY_PEER) {
-      break;
-    }
+  for (torc_list *i = n->cert_lru.prev; is_more && i != &n->cert_lru; i = i->prev) {
+    const cert_entry *e = TORC_CONTAINER_OF(i, cert_entry, lru);
+    is_more = e->expires <= n->now || take_namesake(lu, id, e->cert, &found);
+  }
+  if (is_more) {
+    (void)take_namesake(lu, id, n->cert, &found);
   }
   return found;
 }
@@ -150,7 +200,7 @@ static void on_certificate(torc_node *n, torc_jobref *j, const torc_job_result *
 
 void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
                        const torc_link *l, torc_cert_fn fn, void *ctx) {
-  cert_entry *e = NULL;
+  uint8_t digest[TORC_DIGEST_LEN];
   torc_cert *known = NULL;
   if (id->type != TORC_IDENTITY_CERT) {
     known = by_reference(n, lu, id, l);
@@ -158,14 +208,19 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
     torc_cert_unref(n, known);
     return;
   }
-  if (id->cert.len == 0 || id->cert.len > TORC_CERT_MAX_BYTES ||
-      n->crypto->sha256(n->crypto->ctx, &id->cert, 1, lu->digest) != 0) {
+  if (l != NULL && is_der(l->cert, id->cert) && is_fresh(n, l)) {
+    known = l->cert; /* most messages: nothing to be hashed */
+  } else if (is_der(n->cert, id->cert)) {
+    known = n->cert;
+  } else if (id->cert.len == 0 || id->cert.len > TORC_CERT_MAX_BYTES ||
+             n->crypto->sha256(n->crypto->ctx, &id->cert, 1, digest) != 0) {
     fn(n, ctx, TORC_ERR_CRYPTO, NULL);
     return;
+  } else {
+    known = by_digest(n, digest);
   }
-  e = find(n, lu->digest);
-  if (e != NULL) {
-    known = torc_cert_ref(e->cert);
+  if (known != NULL) {
+    known = torc_cert_ref(known);
     fn(n, ctx, 0, known);
     torc_cert_unref(n, known);
     return;
@@ -177,6 +232,11 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
   if (torc_job_start(n, &lu->job, TORC_JOB_CERTIFICATE, on_certificate) != 0) {
     fn(n, ctx, TORC_ERR_NOMEM, NULL);
   }
+}
+
+void torc_certs_init(torc_node *n, uint64_t seed) {
+  torc_list_init(&n->cert_lru);
+  torc_map_init(&n->certs, n->mem, offsetof(cert_entry, digest), TORC_DIGEST_LEN, seed);
 }
 
 void torc_certs_clear(torc_node *n) {

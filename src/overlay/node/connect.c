@@ -48,6 +48,10 @@ static void conn_free(torc_node *n, conn *c) {
   torc_free(n->mem, c);
 }
 
+void torc_connects_init(torc_node *n, uint64_t seed) {
+  torc_map_init(&n->conns, n->mem, offsetof(conn, token), sizeof(torc_token), seed);
+}
+
 void torc_connects_clear(torc_node *n) {
   size_t it = 0;
   conn *c = NULL;
@@ -115,7 +119,7 @@ static conn *conn_new(torc_node *n) {
   c->n = n;
   c->started = n->now;
   torc_timer_init(&c->timer, on_timeout);
-  if (torc_map_put(&n->conns, &c->token, c) != 0) {
+  if (torc_map_put(&n->conns, c) != 0) {
     torc_free(n->mem, c);
     return NULL;
   }

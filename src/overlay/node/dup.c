@@ -38,14 +38,15 @@ static void entry_free(torc_node *n, torc_dup *d) {
   torc_free(n->mem, d);
 }
 
-static void expire(torc_node *n) {
+bool torc_dups_expire(torc_node *n) {
   while (!torc_list_empty(&n->dup_age)) {
     torc_dup *d = TORC_CONTAINER_OF(n->dup_age.next, torc_dup, age);
     if (d->expires > n->now || d->is_executing) {
-      return;
+      return true;
     }
     entry_free(n, d);
   }
+  return false;
 }
 
 static bool evict_from(torc_node *n, torc_list *head, bool by_origin) {
@@ -88,7 +89,7 @@ static dup_origin *origin_of(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]
   }
   memcpy(o->digest, digest, TORC_DIGEST_LEN);
   torc_list_init(&o->entries);
-  if (torc_map_put(&n->dup_origins, o->digest, o) != 0) {
+  if (torc_map_put(&n->dup_origins, o) != 0) {
     torc_free(n->mem, o);
     return NULL;
   }
@@ -114,7 +115,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
     memcpy(key, first_via->b, TORC_ID_LEN);
   }
   memcpy(key + TORC_DIGEST_LEN, &xid, sizeof xid);
-  expire(n);
+  (void)torc_dups_expire(n);
   d = torc_map_get(&n->dups, key);
   if (d != NULL) {
     *is_known = true;
@@ -134,7 +135,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   o->num++; /* holds the origin while room is made */
   bool has_room = make_room(n, o, sizeof *d);
   o->num--;
-  if (!has_room || torc_map_put(&n->dups, d->key, d) != 0) {
+  if (!has_room || torc_map_put(&n->dups, d) != 0) {
     goto fail;
   }
   o->num++;
@@ -142,6 +143,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   n->dup_bytes += sizeof *d;
   torc_list_push_back(&n->dup_age, &d->age);
   torc_list_push_back(&o->entries, &d->of_origin);
+  torc_node_untidy(n);
   return d;
 fail:
   n->stats.no_memory++;
@@ -169,6 +171,12 @@ void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
 
 void torc_dup_drop(torc_node *n, torc_dup *d) {
   entry_free(n, d);
+}
+
+void torc_dups_init(torc_node *n, uint64_t seed) {
+  torc_list_init(&n->dup_age);
+  torc_map_init(&n->dups, n->mem, offsetof(torc_dup, key), KEY_LEN, seed);
+  torc_map_init(&n->dup_origins, n->mem, offsetof(dup_origin, digest), TORC_DIGEST_LEN, seed);
 }
 
 void torc_dups_clear(torc_node *n) {

@@ -181,6 +181,7 @@ static void on_verified(torc_node *n, void *ctx, torc_store_element *elements, s
   op->num = num;
   rc = torc_store_apply(n->store, &op->request, elements, num, op->in->signer, op->origin,
                         torc_node_wall(n), &op->result);
+  torc_node_expires(n);
   if (rc != 0) {
     TORC_LOG(n->log, TORC_LOG_ERROR, "store:failed", TORC_F_ERR("why", rc));
     op->result.code = TORC_CODE_UNAVAILABLE;
@@ -363,6 +364,7 @@ void torc_handle_remove(torc_node *n, torc_inbound *in) {
     return;
   }
   rc = torc_store_remove(n->store, &record, op->origin, torc_node_wall(n), &op->result);
+  torc_node_expires(n);
   if (rc != 0) {
     TORC_LOG(n->log, TORC_LOG_ERROR, "store:failed", TORC_F_ERR("why", rc));
     op->result.code = TORC_CODE_UNAVAILABLE;

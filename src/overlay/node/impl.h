@@ -91,34 +91,39 @@ void torc_defer(torc_node *n, torc_deferred *d, torc_defer_fn fn, void *ctx, tor
                 int rc, const torc_id *peer);
 
 /* ---- links (links.c) ---- */
+/* What a simulator's node leaves out [torc_node_config.is_lean]. */
+typedef struct torc_link_traffic {
+  uint64_t messages_in, messages_out, bytes_in, bytes_out;
+  torc_addr local;
+} torc_link_traffic;
+
+/* There are many in a process that holds many nodes: what every message needs comes first, nothing
+ * is larger than its limit wants. */
 typedef struct torc_link {
   torc_link_id id;
   torc_id peer;
-  torc_link_kind kind;
-  torc_cert *cert;
-  torc_token token;
-  bool is_routing;   /* sent an UPDATE or JOIN: no client [GAP-141] */
-  bool by_connect;   /* set up by CONNECT */
-  bool is_own;       /* this node asked for it: the other end is no client of it */
-  bool is_bootstrap; /* and dialled it to find or probe the ring */
-  bool is_draining;  /* replaced by a newer link of the same peer */
-  bool is_closing;   /* CLOSE was said */
-  bool is_surplus;   /* 65th client */
-  bool is_congested;
-  bool is_counted_client;
-  uint32_t num_inbound;
-  size_t inbound_bytes;
-  uint32_t errors_left; /* of this second */
-  torc_time share_since;
-  size_t share_used; /* bytes of this second that went on into congested links */
-  torc_time errors_since;
-  torc_time up_at;
+  uint8_t kind;          /* torc_link_kind */
+  bool is_routing : 1;   /* sent an UPDATE or JOIN: no client [GAP-141] */
+  bool by_connect : 1;   /* set up by CONNECT */
+  bool is_asked : 1;     /* it answers an OPEN or CONNECT */
+  bool is_own : 1;       /* this node asked for it: the other end is no client of it */
+  bool is_bootstrap : 1; /* and dialled it to find or probe the ring */
+  bool is_draining : 1;  /* replaced by a newer link of the same peer */
+  bool is_closing : 1;   /* CLOSE was said */
+  bool is_surplus : 1;   /* 65th client */
+  bool is_congested : 1;
+  bool is_counted_client : 1;
+  bool is_pinging : 1;
+  uint8_t errors;       /* unverified ones told in this second */
+  uint16_t share;       /* bytes of this second that went on into congested links */
+  uint16_t num_inbound; /* messages being worked on */
+  uint32_t inbound_bytes;
+  torc_time second;            /* when "this second" began */
   torc_time last_in, last_use; /* any message; any message that is no keepalive */
-  torc_timer timer;            /* keepalive, drain, surplus */
-  bool is_pinging;
-  uint64_t messages_in, messages_out, bytes_in, bytes_out;
-  torc_addr local;
-  torc_node *node;
+  torc_time up_at;
+  torc_time due; /* keepalive, drain, surplus: when the link is to be looked at */
+  torc_cert *cert;
+  torc_link_traffic traffic[]; /* one, or none in a lean node */
 } torc_link;
 torc_link *torc_link_find(const torc_node *n, torc_link_id id);
 /* The newest link of a peer; NULL if there is none or only draining ones. */
@@ -128,6 +133,10 @@ void torc_link_close(torc_node *n, torc_link *l);
 void torc_links_close_all(torc_node *n);
 /* Takes one of the link's unverified errors of this second; false: none left [R-30] (respond.c). */
 bool torc_link_error_allowed(torc_node *n, torc_link *l);
+/* Begins a new second for the link's limits when the last one is over. */
+void torc_link_second(const torc_node *n, torc_link *l);
+void torc_link_count_out(torc_node *n, torc_link *l, size_t len); /* a message sent */
+void torc_links_init(torc_node *n, uint64_t seed);                /* seed: of hash tables */
 void torc_links_clear(torc_node *n);
 /* The platform's words; see torc_node_link_up and _down. */
 int torc_links_input_up(torc_node *n, torc_link_id id, const torc_link_info *info) TORC_MUST_CHECK;
@@ -181,7 +190,6 @@ typedef struct torc_cert_lookup {
   torc_jobref job;
   torc_cert_fn fn;
   void *ctx;
-  uint8_t digest[TORC_DIGEST_LEN];
   torc_cert *more[TORC_NODE_NAMESAKES_MAX - 1];
   size_t num_more;
 } torc_cert_lookup;
@@ -190,12 +198,14 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
 /* The next certificate to try, whose reference passes to the caller; NULL: there is none. */
 torc_cert *torc_cert_another(torc_cert_lookup *lu);
 void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu);
-void torc_cert_remember(torc_node *n, torc_cert *cert); /* takes a reference of its own */
+void torc_cert_remember(torc_node *n, torc_cert *cert);         /* takes a reference of its own */
+void torc_cert_remember_link(torc_node *n, const torc_link *l); /* before it is gone */
 torc_cert *torc_cert_ref(torc_cert *c);
 void torc_cert_unref(torc_node *n, torc_cert *c);
 bool torc_cert_has_peer(const torc_cert *c, const torc_id *peer);
 bool torc_cert_has_user(const torc_cert *c, torc_slice user);
 bool torc_cert_valid_at(const torc_cert *c, torc_wall t);
+void torc_certs_init(torc_node *n, uint64_t seed);
 void torc_certs_clear(torc_node *n);
 
 /* ---- a message for this node on its way through checks and handlers (inbound.c) ---- */
@@ -258,6 +268,9 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
 torc_slice torc_dup_response(const torc_dup *d);
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body);
 void torc_dup_drop(torc_node *n, torc_dup *d); /* no response will come */
+/* Forgets what is due; true: something is left. */
+bool torc_dups_expire(torc_node *n);
+void torc_dups_init(torc_node *n, uint64_t seed);
 void torc_dups_clear(torc_node *n);
 
 /* ---- signing own contents (sign.c) ---- */
@@ -312,6 +325,8 @@ int torc_private_id_make(torc_node *n, torc_slice via, const torc_id *last_hop,
                          torc_id *out) TORC_MUST_CHECK;
 /* The ids a private id stands for, in route order; false: not one of ours. */
 bool torc_private_id_expand(torc_node *n, const torc_id *id, torc_slice *ids);
+bool torc_private_ids_expire(torc_node *n); /* as torc_dups_expire */
+void torc_private_ids_init(torc_node *n, uint64_t seed);
 void torc_private_ids_clear(torc_node *n);
 
 /* ---- requests of this node (trans.c) ---- */
@@ -361,6 +376,7 @@ void torc_trans_foreign(torc_node *n, torc_link *l, const torc_header *hdr,
                         torc_slice msg); /* 498 */
 /* Ends one transaction, whichever; false: there is none. For torc_node_free. */
 bool torc_trans_fail_one(torc_node *n, int rc);
+void torc_transactions_init(torc_node *n, uint64_t seed);
 void torc_transactions_clear(torc_node *n);
 
 /* ---- links to make (connect.c) ---- */
@@ -378,6 +394,7 @@ int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_param
                         uint16_t refuse) TORC_MUST_CHECK;
 void torc_connect_link_up(torc_node *n, torc_link *l);
 void torc_connect_failed(torc_node *n, torc_token token, int rc);
+void torc_connects_init(torc_node *n, uint64_t seed);
 void torc_connects_clear(torc_node *n);
 
 /* ---- handlers (handle_*.c) ---- */
@@ -416,7 +433,7 @@ int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached,
 void torc_bootstrap_start(torc_node *n);
 /* The ring has been found another way. */
 void torc_bootstrap_stop(torc_node *n);
-void torc_bootstrap_link_up(torc_node *n, torc_link *l);
+void torc_bootstrap_link_up(torc_node *n, torc_link *l, torc_token token);
 bool torc_bootstrap_failed(torc_node *n, torc_token token,
                            int rc); /* true: the token was bootstrap's */
 void torc_bootstrap_clear(torc_node *n);
@@ -433,9 +450,11 @@ void torc_seen_put(torc_node *n, const torc_id *resource, torc_type_id type, con
  * [GAP-97]. */
 uint32_t torc_seen_claim(torc_node *n, const torc_id *resource, torc_type_id type,
                          const torc_entry *e, uint32_t now);
+void torc_seen_init(torc_node *n, uint64_t seed);
 void torc_seen_clear(torc_node *n);
 
 /* ---- application calls (app.c) ---- */
+void torc_calls_init(torc_node *n, uint64_t seed);
 void torc_calls_clear(torc_node *n);
 
 /* ---- the node ---- */
@@ -451,33 +470,57 @@ typedef enum torc_node_phase {
 
 struct torc_bootstrap; /* bootstrap.c */
 
+/* The numbers of torc_node_config that count after the creation, defaults filled in. */
+typedef struct torc_node_settings {
+  torc_time t1, replica_wait, keepalive, idle_close;
+  uint32_t max_message, max_links, max_client_links;
+  uint8_t initial_ttl;
+  bool may_found, compress_via, hide_topology, is_lean;
+} torc_node_settings;
+
 struct torc_node {
+  /* What every message needs. */
+  torc_time now;
+  const torc_log *log;
+  torc_out *polled; /* borrowed by the caller until the next call */
+  torc_list outputs, deferred;
+  torc_map links;         /* by id */
+  torc_map links_by_peer; /* by peer-id: the newest */
+  uint32_t overlay;
+  torc_role role;
+  torc_node_phase phase;
+  bool is_freeing; /* nothing new is started any more */
+  torc_node_settings cfg;
+  const torc_topology_ops *topo_ops;
+  torc_topology *topo;
+  struct {                  /* a forwarded message, until it is polled */
+    bool is_full, was_used; /* was_used: since the last tidying */
+    uint16_t head_len, head_cap;
+    uint8_t *head; /* as large as was needed; freed when nothing is forwarded for a while */
+    torc_link_id link;
+    torc_slice body;
+  } forward;
+  torc_map private_ids;
+
   const torc_mem *mem;
   const torc_crypto *crypto;
-  const torc_log *log;
   torc_timers timers;
   torc_rng rng;
-  torc_time now, started;
-  torc_wall wall_base;
+  torc_time started;
   torc_time wall_at;
-  bool is_freeing; /* nothing new is started any more */
+  torc_wall wall_base;
+  torc_timer link_timer; /* the earliest of the links' */
+  torc_timer tidy_timer; /* armed while there is something to forget */
 
   torc_id self;
   torc_cert *cert;
   uint8_t *own_identity; /* signer_identity with the inline certificate, as on the wire */
   size_t own_identity_len;
   uint8_t signature_algorithm;
-  uint32_t overlay;
-  char overlay_name[256];
-  char version_text[64];
-  torc_role role;
-  torc_node_phase phase;
-  torc_node_config cfg; /* numbers only; pointers inside are not used after creation */
+  const char *version_text; /* the library's, or texts */
   torc_types types;
-  char (*type_names)[64];
+  torc_type *type_room; /* of types, and behind it the texts: names of types, version */
 
-  const torc_topology_ops *topo_ops;
-  torc_topology *topo;
   torc_topology_host topo_host;
   torc_topology_params topo_params;
   torc_store *store;
@@ -485,19 +528,7 @@ struct torc_node {
   torc_id ap; /* client: the admitting peer */
   bool has_ap;
 
-  torc_map links;         /* link id -> torc_link */
-  torc_map links_by_peer; /* peer-id -> torc_link */
   uint32_t num_links, num_client_links;
-
-  torc_list outputs;
-  torc_out *polled; /* borrowed by the caller until the next call */
-  struct {
-    bool is_full;
-    torc_link_id link;
-    size_t head_len;
-    torc_slice body;
-    uint8_t head[TORC_NODE_FORWARD_HEAD];
-  } forward;
 
   torc_token next_token;
   torc_map jobs; /* job id -> torc_jobref */
@@ -510,7 +541,6 @@ struct torc_node {
   torc_map dups, dup_origins;
   torc_list dup_age;
   size_t dup_bytes;
-  torc_map private_ids;
   torc_list private_age;
   torc_map trans;   /* xid -> torc_trans */
   torc_map replays; /* xid ++ peer -> torc_trans */
@@ -520,12 +550,11 @@ struct torc_node {
   torc_list copies;
   uint32_t num_transfers;
   torc_map calls; /* token -> struct */
-  torc_list deferred;
   torc_deferred rejoin;
   bool is_rejoining;
   struct torc_bootstrap *boot;
   uint16_t listens[TORC_NODE_LISTEN_MAX];
-  size_t num_listens;
+  uint16_t num_listens;
   torc_timer leave_timer;
   torc_node_stats stats;
 };
@@ -535,5 +564,9 @@ torc_token torc_node_token(torc_node *n);
 void torc_node_set_phase(torc_node *n, torc_node_phase phase);
 const char *torc_node_state_name(const torc_node *n);
 torc_time torc_node_t1(const torc_node *n);
+/* Something was stored that may expire [STO-31]. */
+void torc_node_expires(torc_node *n);
+/* Something was remembered that is forgotten by itself: see to it that it is. */
+void torc_node_untidy(torc_node *n);
 
 #endif

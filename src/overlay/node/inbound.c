@@ -17,7 +17,7 @@ void torc_inbound_hold(torc_node *n, torc_inbound *in, torc_link *l, size_t size
   n->inbound_bytes += size;
   if (l != NULL) {
     l->num_inbound++;
-    l->inbound_bytes += size;
+    l->inbound_bytes += (uint32_t)size; /* what fits is far below 2^32 */
   }
 }
 
@@ -45,7 +45,7 @@ void torc_inbound_free(torc_node *n, torc_inbound *in) {
   torc_link *l = torc_link_find(n, in->link);
   if (l != NULL) {
     l->num_inbound--;
-    l->inbound_bytes -= in->size;
+    l->inbound_bytes -= (uint32_t)in->size;
   }
   n->num_inbound--;
   n->inbound_bytes -= in->size;

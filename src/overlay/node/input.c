@@ -85,8 +85,10 @@ void torc_input_message(torc_node *n, torc_link *l, torc_slice msg) {
   int rc = torc_header_decode(&h, msg);
   n->stats.messages_in++;
   n->stats.bytes_in += msg.len;
-  l->messages_in++;
-  l->bytes_in += msg.len;
+  if (!n->cfg.is_lean) {
+    l->traffic[0].messages_in++;
+    l->traffic[0].bytes_in += msg.len;
+  }
   l->last_in = n->now;
   if (rc == TORC_ERR_INVALID) { /* [GAP-11] */
     n->stats.drop_not_reload++;

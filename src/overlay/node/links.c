@@ -10,6 +10,15 @@ torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer) {
   return torc_map_get(&n->links_by_peer, peer);
 }
 
+void torc_link_count_out(torc_node *n, torc_link *l, size_t len) {
+  n->stats.messages_out++;
+  n->stats.bytes_out += len;
+  if (!n->cfg.is_lean) {
+    l->traffic[0].messages_out++;
+    l->traffic[0].bytes_out += len;
+  }
+}
+
 bool torc_link_is_client(const torc_link *l) {
   return !l->is_routing;
 }
@@ -45,7 +54,6 @@ void torc_links_close_all(torc_node *n) {
 }
 
 static void link_free(torc_node *n, torc_link *l) {
-  torc_timer_stop(&n->timers, &l->timer);
   torc_cert_unref(n, l->cert);
   torc_free(n->mem, l);
 }
@@ -71,11 +79,19 @@ static void event_link(torc_node *n, const torc_link *l, bool is_up) {
   }
 }
 
-/* ---- the link's timer: drain, surplus, keepalive, idle close ---- */
+/* ---- when a link is looked at: drain, surplus, keepalive, idle close ---- */
+
+/* One timer for all links: it goes off at the earliest `due`, and looks which links are meant. */
+static void set_due(torc_node *n, torc_link *l, torc_time at) {
+  l->due = at;
+  if (at < n->link_timer.at) {
+    torc_timer_arm(&n->timers, &n->link_timer, at);
+  }
+}
 
 static void arm(torc_node *n, torc_link *l) {
   torc_time at = torc_time_add(l->last_in, n->cfg.keepalive);
-  torc_timer_arm(&n->timers, &l->timer, at > n->now ? at : torc_time_add(n->now, n->cfg.keepalive));
+  set_due(n, l, at > n->now ? at : torc_time_add(n->now, n->cfg.keepalive));
 }
 
 static void on_keepalive(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
@@ -146,15 +162,10 @@ static bool is_over(torc_node *n, torc_link *l) {
   return false;
 }
 
-static void on_link_timer(torc_timer *t, torc_time now) {
-  torc_link *l = TORC_CONTAINER_OF(t, torc_link, timer);
-  torc_node *n = l->node;
-  (void)now;
+static void on_due(torc_node *n, torc_link *l) {
   if (is_over(n, l)) {
     torc_link_close(n, l);
-    if (!l->is_closing) { /* no memory to say so */
-      torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_SEC(1)));
-    }
+    l->due = l->is_closing ? TORC_NEVER : torc_time_add(n->now, TORC_SEC(1)); /* no memory for it */
     return;
   }
   if (!l->is_pinging && n->now - l->last_in >= n->cfg.keepalive) {
@@ -163,12 +174,32 @@ static void on_link_timer(torc_timer *t, torc_time now) {
   arm(n, l);
 }
 
+static void on_link_timer(torc_timer *t, torc_time now) {
+  torc_node *n = TORC_CONTAINER_OF(t, torc_node, link_timer);
+  torc_time next = TORC_NEVER;
+  size_t it = 0;
+  torc_link *l = NULL;
+  while ((l = torc_map_next(&n->links, &it)) != NULL) {
+    if (l->due <= now) {
+      on_due(n, l);
+    }
+    next = l->due < next ? l->due : next;
+  }
+  torc_timer_arm(&n->timers, &n->link_timer, next);
+}
+
+void torc_links_init(torc_node *n, uint64_t seed) {
+  torc_timer_init(&n->link_timer, on_link_timer);
+  torc_map_init(&n->links, n->mem, offsetof(torc_link, id), sizeof(torc_link_id), seed);
+  torc_map_init(&n->links_by_peer, n->mem, offsetof(torc_link, peer), TORC_ID_LEN, seed);
+}
+
 /* ---- up and down ---- */
 
 static void drain(torc_node *n, torc_link *l) {
   l->is_draining = true;
   uncount_client(n, l);
-  torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_NODE_DRAIN));
+  set_due(n, l, torc_time_add(n->now, TORC_NODE_DRAIN));
 }
 
 /* Both ends dialled at the same time, so that each would call another link the newest and close the
@@ -187,7 +218,7 @@ static void replace_older(torc_node *n, torc_link *old, torc_link *fresh, bool i
   n->stats.links_replaced++;
   fresh->is_routing = old->is_routing; /* the same peer's standing */
   if (is_crossing(n, old, fresh)) {
-    (void)!torc_map_put(&n->links_by_peer, &old->peer, old); /* the entry is there */
+    (void)!torc_map_put(&n->links_by_peer, old); /* the entry is there */
     drain(n, fresh);
   } else {
     drain(n, old);
@@ -195,47 +226,54 @@ static void replace_older(torc_node *n, torc_link *old, torc_link *fresh, bool i
       return;
     }
     if (is_dialled) {
-      torc_timer_arm(&n->timers, &old->timer, torc_time_add(n->now, TORC_NODE_HANDOVER));
+      set_due(n, old, torc_time_add(n->now, TORC_NODE_HANDOVER));
     } else {
       torc_link_close(n, old);
     }
   }
 }
 
-static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, torc_link **out) {
-  torc_link *l = torc_calloc(n->mem, 1, sizeof *l);
+/* [LOG-07] */
+static torc_addr local_address(const torc_link_info *info) {
+  static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  torc_addr a = {.family = 2};
   torc_rd rd;
+  torc_rd_init(&rd, torc_slice_of(info->local_addr, sizeof info->local_addr));
+  torc_slice address = torc_rd_slice(&rd, 16);
+  memcpy(a.addr, address.p, 16);
+  a.port = torc_rd_u16(&rd);
+  if (memcmp(a.addr, mapped, sizeof mapped) == 0) {
+    a.family = 1;
+    memmove(a.addr, a.addr + 12, 4);
+  }
+  return a;
+}
+
+static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, torc_link **out) {
+  size_t num_traffic = n->cfg.is_lean ? 0 : 1;
+  torc_link *l = torc_calloc(n->mem, 1, sizeof *l + num_traffic * sizeof l->traffic[0]);
   int rc = 0;
   if (l == NULL) {
     return TORC_ERR_NOMEM;
   }
   l->id = id;
   l->peer = info->peer;
-  l->kind = info->kind;
-  l->token = info->token;
+  l->kind = (uint8_t)info->kind;
+  l->is_asked = info->token != 0;
   l->is_bootstrap = (info->token & TORC_TOKEN_OPEN) != 0;
   l->is_own = l->is_bootstrap;
-  l->node = n;
   l->up_at = n->now;
   l->last_in = n->now;
   l->last_use = n->now;
-  l->errors_since = n->now;
-  l->errors_left = TORC_NODE_ERRORS_PER_SECOND;
-  torc_timer_init(&l->timer, on_link_timer);
-  torc_rd_init(&rd, torc_slice_of(info->local_addr, sizeof info->local_addr));
-  torc_slice address = torc_rd_slice(&rd, 16);
-  memcpy(l->local.addr, address.p, 16);
-  l->local.port = torc_rd_u16(&rd);
-  l->local.family = 2;
-  static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  if (memcmp(l->local.addr, mapped, sizeof mapped) == 0) {
-    l->local.family = 1;
-    memmove(l->local.addr, l->local.addr + 12, 4);
+  l->second = n->now;
+  l->due = TORC_NEVER;
+  if (num_traffic > 0) {
+    l->traffic[0].local = local_address(info);
   }
   l->cert = info->cert;
-  rc = torc_map_put(&n->links, &id, l);
+  rc = torc_map_put(&n->links, l);
   if (rc == 0) {
-    rc = torc_map_put(&n->links_by_peer, &l->peer, l);
+    rc = torc_map_put(&n->links_by_peer, l);
     if (rc != 0) {
       (void)torc_map_del(&n->links, &id);
     }
@@ -270,9 +308,9 @@ static void count_client(torc_node *n, torc_link *l) {
   }
   l->is_counted_client = true;
   n->num_client_links++;
-  if (n->num_client_links > n->cfg.max_client_links && l->token == 0) { /* */
+  if (n->num_client_links > n->cfg.max_client_links && !l->is_asked) { /* */
     l->is_surplus = true;
-    torc_timer_arm(&n->timers, &l->timer, torc_time_add(n->now, TORC_NODE_SURPLUS_CLOSE));
+    set_due(n, l, torc_time_add(n->now, TORC_NODE_SURPLUS_CLOSE));
   }
 }
 
@@ -304,10 +342,9 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
     replace_older(n, old, l, info->is_dialled);
   }
   count_client(n, l);
-  torc_cert_remember(n, l->cert);
   TORC_LOG(n->log, TORC_LOG_DEBUG, "link:up", TORC_F_ID("peer", &l->peer), TORC_F_U64("link", id));
   event_link(n, l, true);
-  torc_bootstrap_link_up(n, l);
+  torc_bootstrap_link_up(n, l, info->token);
   if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
     n->topo_ops->on_link_up(n->topo, &l->peer);
   }
@@ -348,6 +385,7 @@ static void link_down(torc_node *n, torc_link *l) {
   n->num_links--;
   n->stats.links_down++;
   uncount_client(n, l);
+  torc_cert_remember_link(n, l);
   TORC_LOG(n->log, TORC_LOG_DEBUG, "link:down", TORC_F_ID("peer", &peer),
            TORC_F_U64("link", l->id));
   torc_trans_link_down(n, l->id);
@@ -355,8 +393,8 @@ static void link_down(torc_node *n, torc_link *l) {
   if (is_current) {
     next = spare(n, &peer);
   }
-  if (next != NULL) { /* it was draining: now it is the newest again */
-    (void)!torc_map_put(&n->links_by_peer, &peer, next); /* the entry is there */
+  if (next != NULL) {                             /* it was draining: now it is the newest again */
+    (void)!torc_map_put(&n->links_by_peer, next); /* the entry is there */
     next->is_routing = l->is_routing;
     next->is_draining = false;
     arm(n, next);
@@ -395,14 +433,16 @@ size_t torc_node_links(const torc_node *n, torc_node_link_view *out, size_t max)
     memset(v, 0, sizeof *v);
     v->link = l->id;
     v->peer = l->peer;
-    v->kind = l->kind;
+    v->kind = (torc_link_kind)l->kind;
     v->is_client = torc_link_is_client(l);
     v->is_routing = l->is_routing;
     v->idle = n->now - l->last_in;
-    v->messages_in = l->messages_in;
-    v->messages_out = l->messages_out;
-    v->bytes_in = l->bytes_in;
-    v->bytes_out = l->bytes_out;
+    if (!n->cfg.is_lean) {
+      v->messages_in = l->traffic[0].messages_in;
+      v->messages_out = l->traffic[0].messages_out;
+      v->bytes_in = l->traffic[0].bytes_in;
+      v->bytes_out = l->traffic[0].bytes_out;
+    }
     if (l->cert->num_users > 0) {
       strncpy(v->users, l->cert->users[0], sizeof v->users - 1);
     }

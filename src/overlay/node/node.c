@@ -8,6 +8,8 @@
 #define LEAVE_LIMIT TORC_SEC(4) /* the plug-in's own limit is 3 s [GAP-118] */
 #define MAX_STORED_DEFAULT ((uint64_t)1 << 30)
 #define REMOVE_MEMORY 65536u /* REMOVE transactions remembered [GAP-92] */
+#define OVERLAY_NAME_MAX 255u
+#define VERSION_MAX 63u /* bytes of the route log's version text */
 
 /* ---- small services ---- */
 
@@ -98,6 +100,7 @@ static void enter(torc_node *n, torc_time now) {
 
 /* ---- expiry of stored data [STO-31] [GAP-98] ---- */
 
+/* Nothing stored, nothing to do: the timer rests until something is. */
 static void on_expire(torc_timer *t, torc_time now) {
   torc_node *n = TORC_CONTAINER_OF(t, torc_node, expire_timer);
   torc_wall wall = torc_node_wall(n);
@@ -106,43 +109,98 @@ static void on_expire(torc_timer *t, torc_time now) {
   int rc = torc_store_expire(n->store, wall, EXPIRE_BATCH, &next);
   if (rc != 0) {
     TORC_LOG(n->log, TORC_LOG_ERROR, "store:expire_failed", TORC_F_ERR("why", rc));
-  } else if (next != 0 && next <= wall) {
+  } else if (next == 0) {
+    return;
+  } else if (next <= wall) {
     wait = TORC_MS(10);
-  } else if (next != 0 && TORC_SEC(next - wall) < EXPIRE_IDLE) {
+  } else if (TORC_SEC(next - wall) < EXPIRE_IDLE) {
     wait = TORC_SEC(next - wall);
   }
   torc_timer_arm(&n->timers, &n->expire_timer, torc_time_add(now, wait));
 }
 
-/* ---- creation ---- */
-
-static void set_defaults(torc_node_config *c) {
-  c->initial_ttl = c->initial_ttl == 0 ? TORC_TTL_INITIAL : c->initial_ttl;
-  c->max_message =
-      c->max_message == 0 || c->max_message > TORC_BODY_MAX ? TORC_BODY_MAX : c->max_message;
-  c->t1 = c->t1 == 0 ? TORC_MS(500) : c->t1;
-  c->replica_wait = c->replica_wait == 0 ? TORC_SEC(2) : c->replica_wait;
-  c->keepalive = c->keepalive == 0 ? TORC_SEC(30) : c->keepalive;
-  c->idle_close = c->idle_close == 0 ? TORC_SEC(300) : c->idle_close;
-  c->max_links = c->max_links == 0 ? 256 : c->max_links;
-  c->max_client_links = c->max_client_links == 0 ? 64 : c->max_client_links;
-  c->max_stored_bytes = c->max_stored_bytes == 0 ? MAX_STORED_DEFAULT : c->max_stored_bytes;
+void torc_node_expires(torc_node *n) {
+  if (n->store != NULL && !torc_timer_armed(&n->expire_timer)) {
+    torc_timer_arm(&n->timers, &n->expire_timer, torc_time_add(n->now, TORC_SEC(1)));
+  }
 }
 
-static int copy_types(torc_node *n, const torc_node_config *cfg, const char **why) {
-  torc_types_init(&n->types);
-  if (cfg->num_types == 0) {
-    return 0;
+/* ---- forgetting ---- */
+
+static torc_time tidy_pause(const torc_node *n) {
+  return n->cfg.t1 * TORC_NODE_DUP_AGE_T1 / 4;
+}
+
+/* What is only good for a while is forgotten also by a node to which nothing comes any more. */
+static void on_tidy(torc_timer *t, torc_time now) {
+  torc_node *n = TORC_CONTAINER_OF(t, torc_node, tidy_timer);
+  bool is_more = torc_dups_expire(n);
+  is_more = torc_private_ids_expire(n) || is_more;
+  if (n->forward.was_used || n->forward.is_full) {
+    n->forward.was_used = false;
+    is_more = true;
+  } else {
+    torc_free(n->mem, n->forward.head);
+    n->forward.head = NULL;
+    n->forward.head_cap = 0;
   }
-  n->type_names = torc_calloc(n->mem, cfg->num_types, sizeof *n->type_names);
-  if (n->type_names == NULL) {
+  if (is_more) {
+    torc_timer_arm(&n->timers, t, torc_time_add(now, tidy_pause(n)));
+  }
+}
+
+void torc_node_untidy(torc_node *n) {
+  if (!torc_timer_armed(&n->tidy_timer)) {
+    torc_timer_arm(&n->timers, &n->tidy_timer, torc_time_add(n->now, tidy_pause(n)));
+  }
+}
+
+/* ---- creation ---- */
+
+static torc_node_settings settings_of(const torc_node_config *c) {
+  torc_node_settings s = {.may_found = c->may_found,
+                          .compress_via = c->compress_via,
+                          .hide_topology = c->hide_topology,
+                          .is_lean = c->is_lean};
+  s.initial_ttl = c->initial_ttl == 0 ? TORC_TTL_INITIAL : c->initial_ttl;
+  s.max_message =
+      c->max_message == 0 || c->max_message > TORC_BODY_MAX ? TORC_BODY_MAX : c->max_message;
+  s.t1 = c->t1 == 0 ? TORC_MS(500) : c->t1;
+  s.replica_wait = c->replica_wait == 0 ? TORC_SEC(2) : c->replica_wait;
+  s.keepalive = c->keepalive == 0 ? TORC_SEC(30) : c->keepalive;
+  s.idle_close = c->idle_close == 0 ? TORC_SEC(300) : c->idle_close;
+  s.max_links = c->max_links == 0 ? 256 : c->max_links;
+  s.max_client_links = c->max_client_links == 0 ? 64 : c->max_client_links;
+  return s;
+}
+
+static char *put_text(char **room, const char *text, size_t max) {
+  char *at = *room;
+  size_t len = strnlen(text, max);
+  memcpy(at, text, len);
+  at[len] = '\0';
+  *room += len + 1;
+  return at;
+}
+
+/* The types and every text of the configuration that is needed later, in one block. */
+static int copy_types(torc_node *n, const torc_node_config *cfg, const char **why) {
+  size_t num = TORC_TYPES_OF_DRAFT + cfg->num_types;
+  size_t text_len = cfg->version_text != NULL ? VERSION_MAX + 1 : 0;
+  for (size_t i = 0; i < cfg->num_types; i++) {
+    text_len += strnlen(cfg->types[i].name, sizeof cfg->types[i].name - 1) + 1;
+  }
+  n->type_room = torc_alloc(n->mem, num * sizeof *n->type_room + text_len);
+  if (n->type_room == NULL) {
     return TORC_ERR_NOMEM;
   }
+  char *text = (char *)(n->type_room + num);
+  torc_types_init(&n->types, n->type_room, num);
+  n->version_text = cfg->version_text != NULL ? put_text(&text, cfg->version_text, VERSION_MAX)
+                                              : "torc " TORC_VERSION;
   for (size_t i = 0; i < cfg->num_types; i++) {
     const torc_type_def *d = &cfg->types[i];
-    memcpy(n->type_names[i], d->name, sizeof n->type_names[i]);
-    n->type_names[i][sizeof n->type_names[i] - 1] = '\0';
-    torc_type type = torc_type_of(d, n->type_names[i]);
+    torc_type type = torc_type_of(d, put_text(&text, d->name, sizeof d->name - 1));
     const char *fault = torc_types_fault(&n->types, &type);
     if (fault != NULL || torc_types_add(&n->types, &type) != 0) {
       *why = fault != NULL ? fault : "a private type of the overlay configuration is not usable";
@@ -167,14 +225,15 @@ static int make_identity(torc_node *n) {
 }
 
 static int make_store(torc_node *n, const torc_node_config *cfg, const char **why) {
-  torc_store_config sc = {.mem = n->mem,
-                          .crypto = n->crypto,
-                          .types = &n->types,
-                          .backend = cfg->backend,
-                          .log = n->log,
-                          .remove_needs_generation = !cfg->remove_zero_generation,
-                          .max_bytes = n->cfg.max_stored_bytes,
-                          .max_remove_memory = REMOVE_MEMORY};
+  torc_store_config sc = {
+      .mem = n->mem,
+      .crypto = n->crypto,
+      .types = &n->types,
+      .backend = cfg->backend,
+      .log = n->log,
+      .remove_needs_generation = !cfg->remove_zero_generation,
+      .max_bytes = cfg->max_stored_bytes == 0 ? MAX_STORED_DEFAULT : cfg->max_stored_bytes,
+      .max_remove_memory = REMOVE_MEMORY};
   int rc = 0;
   if (n->role == TORC_ROLE_CLIENT) { /* [CLI-02] never stores for others */
     return 0;
@@ -188,33 +247,27 @@ static int make_store(torc_node *n, const torc_node_config *cfg, const char **wh
     *why = "the stored data cannot be opened";
     return rc;
   }
-  torc_timer_init(&n->expire_timer, on_expire);
-  torc_timer_arm(&n->timers, &n->expire_timer, torc_time_add(n->now, TORC_SEC(1)));
+  torc_node_expires(n); /* what an earlier run has left */
   return 0;
 }
 
 static void init_tables(torc_node *n, uint64_t seed) {
   torc_timers_init(&n->timers);
+  torc_timer_init(&n->expire_timer, on_expire);
+  torc_timer_init(&n->tidy_timer, on_tidy);
   torc_list_init(&n->outputs);
   torc_list_init(&n->inbounds);
-  torc_list_init(&n->cert_lru);
-  torc_list_init(&n->dup_age);
-  torc_list_init(&n->private_age);
-  torc_list_init(&n->seen_lru);
   torc_list_init(&n->copies);
   torc_list_init(&n->deferred);
-  torc_map_init(&n->links, n->mem, sizeof(torc_link_id), seed);
-  torc_map_init(&n->links_by_peer, n->mem, TORC_ID_LEN, seed);
-  torc_map_init(&n->jobs, n->mem, sizeof(torc_token), seed);
-  torc_map_init(&n->certs, n->mem, TORC_DIGEST_LEN, seed);
-  torc_map_init(&n->dups, n->mem, TORC_DIGEST_LEN + 8, seed);
-  torc_map_init(&n->dup_origins, n->mem, TORC_DIGEST_LEN, seed);
-  torc_map_init(&n->private_ids, n->mem, TORC_ID_LEN, seed);
-  torc_map_init(&n->trans, n->mem, 8, seed);
-  torc_map_init(&n->replays, n->mem, 8 + TORC_ID_LEN, seed);
-  torc_map_init(&n->conns, n->mem, sizeof(torc_token), seed);
-  torc_map_init(&n->seen, n->mem, TORC_DIGEST_LEN, seed);
-  torc_map_init(&n->calls, n->mem, sizeof(torc_token), seed);
+  torc_map_init(&n->jobs, n->mem, offsetof(torc_jobref, job.id), sizeof(torc_token), seed);
+  torc_links_init(n, seed);
+  torc_certs_init(n, seed);
+  torc_dups_init(n, seed);
+  torc_private_ids_init(n, seed);
+  torc_transactions_init(n, seed);
+  torc_connects_init(n, seed);
+  torc_seen_init(n, seed);
+  torc_calls_init(n, seed);
 }
 
 static int check_config(const torc_node_config *cfg, const char **why) {
@@ -227,8 +280,7 @@ static int check_config(const torc_node_config *cfg, const char **why) {
     *why = "the own peer-id is not in the own certificate";
     return TORC_ERR_CONFIG;
   }
-  if (strlen(cfg->overlay_name) >= sizeof((torc_node *)NULL)->overlay_name ||
-      cfg->overlay_name[0] == '\0') {
+  if (strlen(cfg->overlay_name) > OVERLAY_NAME_MAX || cfg->overlay_name[0] == '\0') {
     *why = "the overlay name is empty or longer than 255 bytes";
     return TORC_ERR_CONFIG;
   }
@@ -247,20 +299,11 @@ static int node_init(torc_node *n, const torc_node_config *cfg, const char **why
   n->self = cfg->self;
   n->role = cfg->role;
   n->overlay = torc_overlay_crc(torc_slice_str(cfg->overlay_name));
-  memcpy(n->overlay_name, cfg->overlay_name, strlen(cfg->overlay_name) + 1);
-  const char *version = cfg->version_text == NULL ? "torc " TORC_VERSION : cfg->version_text;
-  size_t len =
-      strlen(version) < sizeof n->version_text ? strlen(version) : sizeof n->version_text - 1;
-  memcpy(n->version_text, version, len);
   rc = copy_types(n, cfg, why);
   rc = rc != 0 ? rc : make_identity(n);
   rc = rc != 0 ? rc : torc_bootstrap_setup(n, cfg);
   rc = rc != 0 ? rc : make_store(n, cfg, why);
-  rc = rc != 0 ? rc : torc_topology_setup(n, cfg, why);
-  if (rc == 0) {
-    torc_cert_remember(n, n->cert);
-  }
-  return rc;
+  return rc != 0 ? rc : torc_topology_setup(n, cfg, why);
 }
 
 int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, const char **why) {
@@ -286,8 +329,7 @@ int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, c
   n->started = now;
   n->wall_base = cfg->wall;
   n->wall_at = now;
-  n->cfg = *cfg;
-  set_defaults(&n->cfg);
+  n->cfg = settings_of(cfg);
   torc_rng_seed(&n->rng, seed);
   init_tables(n, seed);
   rc = node_init(n, cfg, why);
@@ -354,7 +396,8 @@ void torc_node_free(torc_node *n) {
   torc_certs_clear(n);
   torc_cert_unref(n, n->cert);
   torc_map_clear(&n->jobs);
-  torc_free(n->mem, n->type_names);
+  torc_free(n->mem, n->type_room);
+  torc_free(n->mem, n->forward.head);
   torc_free(n->mem, n->own_identity);
   torc_free(n->mem, n);
 }
@@ -401,6 +444,7 @@ void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now) {
   enter(n, now);
   n->wall_base = wall;
   n->wall_at = n->now;
+  torc_node_expires(n);
 }
 
 int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time now) {

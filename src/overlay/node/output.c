@@ -43,13 +43,6 @@ void torc_outputs_clear(torc_node *n) {
   }
 }
 
-static void count_sent(torc_node *n, torc_link *l, size_t len) {
-  n->stats.messages_out++;
-  n->stats.bytes_out += len;
-  l->messages_out++;
-  l->bytes_out += len;
-}
-
 int torc_out_send(torc_node *n, torc_link *l, torc_slice head, torc_slice body) {
   torc_out *o = torc_out_new(n, TORC_OUT_SEND);
   if (o == NULL) {
@@ -67,7 +60,7 @@ int torc_out_send(torc_node *n, torc_link *l, torc_slice head, torc_slice body) 
   }
   o->o.link = l->id;
   o->o.head = torc_slice_of(o->owned, head.len + body.len);
-  count_sent(n, l, head.len + body.len);
+  torc_link_count_out(n, l, head.len + body.len);
   torc_out_push(n, o);
   return 0;
 }
@@ -128,7 +121,7 @@ int torc_job_start(torc_node *n, torc_jobref *j, torc_job_kind kind, torc_job_fn
   j->job.kind = kind;
   j->job.parts = j->parts;
   j->done = done;
-  rc = torc_map_put(&n->jobs, &j->job.id, j);
+  rc = torc_map_put(&n->jobs, j);
   if (rc != 0) {
     n->stats.no_memory++;
     torc_out_free(n, o);

@@ -23,14 +23,19 @@ static private_entry *oldest(torc_node *n) {
              : TORC_CONTAINER_OF(n->private_age.next, private_entry, age);
 }
 
-static void evict(torc_node *n) {
+bool torc_private_ids_expire(torc_node *n) {
   private_entry *e = NULL;
-  while ((e = oldest(n)) != NULL &&
-         (e->expires <= n->now || n->private_ids.len >= TORC_NODE_PRIVATE_IDS_MAX)) {
-    if (e->expires > n->now) {
-      n->stats.private_ids_evicted++;
-    }
+  while ((e = oldest(n)) != NULL && e->expires <= n->now) {
     drop(n, e);
+  }
+  return e != NULL;
+}
+
+static void make_room(torc_node *n) {
+  (void)torc_private_ids_expire(n);
+  while (n->private_ids.len >= TORC_NODE_PRIVATE_IDS_MAX) {
+    n->stats.private_ids_evicted++;
+    drop(n, oldest(n));
   }
 }
 
@@ -38,7 +43,7 @@ int torc_private_id_make(torc_node *n, torc_slice via, const torc_id *last_hop, 
   size_t num = torc_id_list_len(via);
   private_entry *e = NULL;
   int rc = 0;
-  evict(n);
+  make_room(n);
   if (num + 1 > TORC_LIST_MAX) {
     return TORC_ERR_LIMIT;
   }
@@ -59,12 +64,13 @@ int torc_private_id_make(torc_node *n, torc_slice via, const torc_id *last_hop, 
   for (size_t i = 0; i < num; i++) {
     memcpy(e->ids + (i + 1) * TORC_ID_LEN, via.p + (num - 1 - i) * TORC_ID_LEN, TORC_ID_LEN);
   }
-  rc = torc_map_put(&n->private_ids, &e->id, e);
+  rc = torc_map_put(&n->private_ids, e);
   if (rc != 0) {
     torc_free(n->mem, e);
     return rc;
   }
   torc_list_push_back(&n->private_age, &e->age);
+  torc_node_untidy(n);
   n->stats.private_ids_made++;
   *out = e->id;
   return 0;
@@ -77,6 +83,11 @@ bool torc_private_id_expand(torc_node *n, const torc_id *id, torc_slice *ids) {
   }
   *ids = torc_slice_of(e->ids, e->len);
   return true;
+}
+
+void torc_private_ids_init(torc_node *n, uint64_t seed) {
+  torc_list_init(&n->private_age);
+  torc_map_init(&n->private_ids, n->mem, offsetof(private_entry, id), TORC_ID_LEN, seed);
 }
 
 void torc_private_ids_clear(torc_node *n) {

@@ -3,15 +3,20 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
-bool torc_link_error_allowed(torc_node *n, torc_link *l) {
-  if (n->now - l->errors_since >= TORC_SEC(1)) {
-    l->errors_since = n->now;
-    l->errors_left = TORC_NODE_ERRORS_PER_SECOND;
+void torc_link_second(const torc_node *n, torc_link *l) {
+  if (n->now - l->second >= TORC_SEC(1)) {
+    l->second = n->now;
+    l->errors = 0;
+    l->share = 0;
   }
-  if (l->errors_left == 0) {
+}
+
+bool torc_link_error_allowed(torc_node *n, torc_link *l) {
+  torc_link_second(n, l);
+  if (l->errors == TORC_NODE_ERRORS_PER_SECOND) {
     return false;
   }
-  l->errors_left--;
+  l->errors++;
   return true;
 }
 

@@ -4,6 +4,7 @@
 
 /* Expanding a private id may name another one; a message that goes on like that is dropped. */
 #define TORC_NODE_EXPANSIONS_MAX 8
+#define FORWARD_STEP 128u /* the room for a forwarded header grows by so much */
 
 bool torc_route_responsible(const torc_node *n, const torc_id *id) {
   return n->topo != NULL && n->topo_ops->is_responsible(n->topo, id);
@@ -98,7 +99,7 @@ void torc_route_step(torc_node *n, torc_slice route, uint8_t *room, torc_step *o
 int torc_route_log_append(torc_node *n, torc_slice log, const torc_link *leaving_on,
                           uint8_t **owned, torc_slice *out) {
   torc_route_log_entry e = {.transport = TORC_TRANSPORT_TLS, .id = n->self};
-  size_t room = log.len + 128 + sizeof n->version_text;
+  size_t room = log.len + 128 + strlen(n->version_text);
   torc_wr wr;
   uint8_t *buf = NULL;
   *owned = NULL;
@@ -114,8 +115,8 @@ int torc_route_log_append(torc_node *n, torc_slice log, const torc_link *leaving
   e.uptime_s = (uint32_t)((n->now - n->started) / TORC_SEC(1));
   e.address.family = 1;
   if (leaving_on != NULL) {
-    e.transport = (uint8_t)leaving_on->kind;
-    e.address = leaving_on->local;
+    e.transport = leaving_on->kind;
+    e.address = n->cfg.is_lean ? (torc_addr){.family = 1} : leaving_on->traffic[0].local;
   }
   torc_wr_init(&wr, buf, room);
   torc_wr_bytes(&wr, log);
@@ -267,38 +268,50 @@ static int grow_via(torc_node *n, const torc_header *h, const torc_link *from, u
   return 0;
 }
 
+/* Room for a header in the node's one slot. */
+static bool make_head(torc_node *n, size_t size) {
+  size_t cap = (size + FORWARD_STEP - 1) / FORWARD_STEP * FORWARD_STEP;
+  if (size <= n->forward.head_cap) {
+    return true;
+  }
+  uint8_t *head = torc_realloc(n->mem, n->forward.head, cap);
+  if (head == NULL) {
+    return false;
+  }
+  n->forward.head = head;
+  n->forward.head_cap = (uint16_t)cap;
+  torc_node_untidy(n);
+  return true;
+}
+
 /* The hot path: the header is written into the node's one slot, the body leaves from the input. */
 static bool forward_in_place(torc_node *n, torc_link *to, const torc_header *h, torc_slice body) {
   torc_wr wr;
-  if (n->forward.is_full || torc_header_size(h) > sizeof n->forward.head) {
+  size_t size = torc_header_size(h);
+  if (n->forward.is_full || size > TORC_NODE_FORWARD_HEAD || !make_head(n, size)) {
     return false;
   }
-  torc_wr_init(&wr, n->forward.head, sizeof n->forward.head);
+  torc_wr_init(&wr, n->forward.head, n->forward.head_cap);
   if (put_header(&wr, h, body) != 0) {
     return false;
   }
   n->forward.is_full = true;
+  n->forward.was_used = true;
   n->forward.link = to->id;
-  n->forward.head_len = wr.len;
+  n->forward.head_len = (uint16_t)wr.len;
   n->forward.body = body;
-  n->stats.messages_out++;
-  n->stats.bytes_out += wr.len + body.len;
-  to->messages_out++;
-  to->bytes_out += wr.len + body.len;
+  torc_link_count_out(n, to, wr.len + body.len);
   return true;
 }
 
 /* Into a congested link go few bytes a second of each link, so that one that floods does not shut
  * out the others behind it. */
 static bool has_share(const torc_node *n, torc_link *from, size_t len) {
-  if (n->now - from->share_since >= TORC_SEC(1)) {
-    from->share_since = n->now;
-    from->share_used = 0;
-  }
-  if (from->share_used + len > TORC_NODE_CONGESTED_SHARE) {
+  torc_link_second(n, from);
+  if (len > (size_t)TORC_NODE_CONGESTED_SHARE - from->share) {
     return false;
   }
-  from->share_used += len;
+  from->share = (uint16_t)(from->share + len);
   return true;
 }
 

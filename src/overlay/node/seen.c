@@ -50,12 +50,14 @@ static seen_entry *find_or_make(torc_node *n, const torc_id *resource, torc_type
       drop(n, TORC_CONTAINER_OF(n->seen_lru.next, seen_entry, lru));
     }
     s = torc_calloc(n->mem, 1, sizeof *s);
-    if (s == NULL || torc_map_put(&n->seen, key, s) != 0) {
+    if (s != NULL) {
+      memcpy(s->key, key, sizeof s->key);
+    }
+    if (s == NULL || torc_map_put(&n->seen, s) != 0) {
       n->stats.no_memory++;
       torc_free(n->mem, s);
       return NULL;
     }
-    memcpy(s->key, key, sizeof s->key);
     torc_list_init(&s->lru);
   }
   torc_list_remove(&s->lru);
@@ -81,6 +83,11 @@ uint32_t torc_seen_claim(torc_node *n, const torc_id *resource, torc_type_id typ
   last = s->time > s->claimed ? s->time : s->claimed;
   s->claimed = now > last ? now : last + 1;
   return s->claimed;
+}
+
+void torc_seen_init(torc_node *n, uint64_t seed) {
+  torc_list_init(&n->seen_lru);
+  torc_map_init(&n->seen, n->mem, offsetof(seen_entry, key), TORC_DIGEST_LEN, seed);
 }
 
 void torc_seen_clear(torc_node *n) {

@@ -3,11 +3,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
-#define REPLAY_KEY_LEN 24u /* transaction id ++ peer-id */
+#define REPLAY_KEY_LEN (8u + TORC_ID_LEN) /* transaction id ++ peer-id */
 
 struct torc_trans {
   torc_request r; /* payload, contents and signature are not kept here */
   uint64_t xid;
+  uint8_t replay_key[REPLAY_KEY_LEN];
   torc_link_id sent_on; /* the link of the last transmission; 0: none yet */
   torc_timer timer;
   torc_time started, interval, limit;
@@ -23,16 +24,14 @@ torc_time torc_node_t1(const torc_node *n) {
   return n->cfg.t1;
 }
 
-static void replay_key(const torc_trans *t, uint8_t key[REPLAY_KEY_LEN]) {
-  memcpy(key, &t->xid, sizeof t->xid);
-  memcpy(key + sizeof t->xid, t->r.route[0].b, TORC_ID_LEN);
+static void make_replay_key(uint64_t xid, const torc_id *peer, uint8_t key[REPLAY_KEY_LEN]) {
+  memcpy(key, &xid, sizeof xid);
+  memcpy(key + sizeof xid, peer->b, TORC_ID_LEN);
 }
 
 static void unlink_trans(torc_node *n, torc_trans *t) {
-  uint8_t key[REPLAY_KEY_LEN];
   if (t->r.is_replay) {
-    replay_key(t, key);
-    (void)torc_map_del(&n->replays, key);
+    (void)torc_map_del(&n->replays, t->replay_key);
   } else {
     (void)torc_map_del(&n->trans, &t->xid);
   }
@@ -143,20 +142,19 @@ static int new_xid(torc_node *n, uint64_t *xid) { /* [GAP-17] */
 }
 
 static int prepare(torc_node *n, torc_trans *t, const torc_request *r) {
-  uint8_t key[REPLAY_KEY_LEN];
   int rc = 0;
   if (!r->is_replay) {
     rc = new_xid(n, &t->xid);
     if (rc == 0) {
-      rc = torc_map_put(&n->trans, &t->xid, t);
+      rc = torc_map_put(&n->trans, t);
     }
     return rc != 0 ? rc
                    : torc_sign_start(n, t->xid, false, r->method, r->payload, on_signed, t,
                                      &t->signing);
   }
   t->xid = r->xid;
-  replay_key(t, key);
-  if (torc_map_get(&n->replays, key) != NULL) {
+  make_replay_key(t->xid, &r->route[0], t->replay_key);
+  if (torc_map_get(&n->replays, t->replay_key) != NULL) {
     return TORC_ERR_EXISTS; /* the same REMOVE is on its way there */
   }
   t->body_len = r->contents.len + r->signature.len;
@@ -166,7 +164,7 @@ static int prepare(torc_node *n, torc_trans *t, const torc_request *r) {
   }
   memcpy(t->body, r->contents.p, r->contents.len);
   memcpy(t->body + r->contents.len, r->signature.p, r->signature.len);
-  return torc_map_put(&n->replays, key, t);
+  return torc_map_put(&n->replays, t);
 }
 
 int torc_request_start(torc_node *n, const torc_request *r, torc_trans **out) {
@@ -222,8 +220,7 @@ static torc_trans *find(torc_node *n, const torc_inbound *in) {
   uint8_t key[REPLAY_KEY_LEN];
   torc_trans *t = NULL;
   if (in->hdr.via.len == 0) {
-    memcpy(key, &in->hdr.xid, sizeof in->hdr.xid);
-    memcpy(key + sizeof in->hdr.xid, in->last_hop.b, TORC_ID_LEN);
+    make_replay_key(in->hdr.xid, &in->last_hop, key);
     t = torc_map_get(&n->replays, key);
   }
   return t != NULL ? t : torc_map_get(&n->trans, &in->hdr.xid);
@@ -310,6 +307,11 @@ bool torc_trans_fail_one(torc_node *n, int rc) {
     fail(n, t, rc);
   }
   return t != NULL;
+}
+
+void torc_transactions_init(torc_node *n, uint64_t seed) {
+  torc_map_init(&n->trans, n->mem, offsetof(torc_trans, xid), sizeof(uint64_t), seed);
+  torc_map_init(&n->replays, n->mem, offsetof(torc_trans, replay_key), REPLAY_KEY_LEN, seed);
 }
 
 void torc_transactions_clear(torc_node *n) {

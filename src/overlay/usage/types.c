@@ -45,10 +45,11 @@ static const torc_type draft_types[] = {
      .is_findable = true},
 };
 
-void torc_types_init(torc_types *t) {
-  memset(t, 0, sizeof *t);
-  memcpy(t->list, draft_types, sizeof draft_types);
-  t->len = TORC_ARRAY_LEN(draft_types);
+_Static_assert(TORC_ARRAY_LEN(draft_types) == TORC_TYPES_OF_DRAFT, "the room for them");
+
+void torc_types_init(torc_types *t, torc_type *room, size_t cap) {
+  memcpy(room, draft_types, sizeof draft_types);
+  *t = (torc_types){.list = room, .len = TORC_TYPES_OF_DRAFT, .cap = cap};
 }
 
 /* What is wrong with a private type by itself. */
@@ -129,7 +130,7 @@ int torc_types_add(torc_types *t, const torc_type *type) {
   if (find_same(t, type) != NULL) {
     return TORC_ERR_EXISTS;
   }
-  if (t->len == TORC_TYPES_MAX) {
+  if (t->len == TORC_TYPES_MAX || t->len == t->cap) {
     return TORC_ERR_LIMIT;
   }
   size_t at = t->len;

@@ -41,13 +41,15 @@ typedef struct torc_type {
   bool is_findable;        /* [FND-06] */
 } torc_type;
 
+#define TORC_TYPES_OF_DRAFT 3u
 typedef struct torc_types { /* registry; entries sorted by id, names owned by whoever fills it */
-  torc_type list[TORC_TYPES_MAX];
-  size_t len;
+  torc_type *list;
+  size_t len, cap;
 } torc_types;
 
-/* Fills in the three types of the draft. */
-void torc_types_init(torc_types *t);
+/* Fills in the three types of the draft. `room`: for the list, `cap` entries, at least
+ * TORC_TYPES_OF_DRAFT; it stays the caller's. */
+void torc_types_init(torc_types *t, torc_type *room, size_t cap);
 /* Adds a private type. TORC_ERR_EXISTS, TORC_ERR_LIMIT, TORC_ERR_INVALID (id outside the private
  * range, absurd limits, USER_NODE_MATCH that is no dictionary). */
 int torc_types_add(torc_types *t, const torc_type *type) TORC_MUST_CHECK;

@@ -1,0 +1,58 @@
+/* What a node takes in memory, so that it cannot creep up: a simulator holds very many of them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/id.h"
+#include "overlay/helper_sim.h"
+#include "torc_test.h"
+
+#define FINGERS 22u /* of one's own, and peers whose finger the node is */
+#define NEAR 3u     /* neighbours on each side */
+#define LINKS (2 * FINGERS + 2 * NEAR)
+
+/* The member of a ring of a million as it looks from one place: neighbours close by, fingers at the
+ * powers of two on one side, and on the other side those whose finger this peer is. */
+static size_t add_ring(sim *s) {
+  torc_id self = helper_id(0x80, 0x11);
+  size_t i = sim_add_id(s, TORC_ROLE_PEER, &self);
+  for (unsigned k = 0; k < FINGERS; k++) {
+    torc_id finger = torc_id_add_pow2(&self, 127 - k);
+    torc_id far = torc_id_add_pow2(&torc_id_zero, 127 - k);
+    finger = torc_id_next(&finger);
+    far = torc_id_sub(&self, &far);
+    far = torc_id_prev(&far);
+    sim_add_id(s, TORC_ROLE_PEER, &finger);
+    sim_add_id(s, TORC_ROLE_PEER, &far);
+    sim_run(s, TORC_SEC(2));
+  }
+  for (unsigned k = 0; k < NEAR; k++) {
+    torc_id succ = torc_id_add_pow2(&self, 90 + k);
+    torc_id pred = torc_id_add_pow2(&torc_id_zero, 90 + k);
+    pred = torc_id_sub(&self, &pred);
+    sim_add_id(s, TORC_ROLE_PEER, &succ);
+    sim_add_id(s, TORC_ROLE_PEER, &pred);
+    sim_run(s, TORC_SEC(2));
+  }
+  return i;
+}
+
+static void test_idle_member(void **state) {
+  sim_options o = {.seed = 7, .algorithm = "chord-128-2-24", .update_period = TORC_SEC(600)};
+  sim *s = sim_new(&o);
+  torc_node_view v;
+  (void)state;
+  size_t i = add_ring(s);
+  assert_true(sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(60)));
+  sim_run(s, TORC_SEC(1300));
+  torc_node_get_view(sim_node(s, i), &v);
+  print_message("%u links: %lld bytes in %lld blocks, at most %lld\n", v.num_links,
+                (long long)sim_mem(s, i)->num_bytes, (long long)sim_mem(s, i)->num_live,
+                (long long)sim_mem(s, i)->peak_bytes);
+  assert_in_range(v.num_links, LINKS - 3, LINKS + 3);
+  sim_free(s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TORC_TEST("D-40 memory of an idle member", test_idle_member),
+  };
+  return TORC_RUN(tests);
+}
