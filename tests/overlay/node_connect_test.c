@@ -566,6 +566,41 @@ static void test_offer_linked(void **state) {
   nt_free(s.h);
 }
 
+/* Link after link of one peer, each by CONNECT: the old ones drain, and there are others. */
+static void test_offer_links(void **state) {
+  scene s = scene_new(NULL);
+  torc_connect_params p;
+  nt_msg m;
+  (void)state;
+  nt_params(&p, "active");
+  for (unsigned i = 0; i < 8; i++) {
+    connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+    nt_input(s.h, s.c, &m);
+    nt_out *o = nt_take(s.h, TORC_OUT_ANSWER_NEEDED);
+    assert_non_null(o);
+    assert_int_equal(torc_node_answer_ready(nt_node(s.h), o->token, &p, 0, nt_now(s.h)), 0);
+    nt_drain(s.h);
+    (void)nt_up_token(s.h, 0x30, TORC_LINK_TLS, o->token, nt_cert(s.h, 0x30));
+  }
+  connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+  nt_input(s.h, s.c, &m);
+  (void)nt_expect(s.h, s.c, &m, 503);
+  connect_of(&s, &m, 0x31, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+  nt_input(s.h, s.c, &m);
+  assert_non_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
+  nt_clear(s.h);
+  nt_advance(s.h, TORC_SEC(31)); /* they are closed by then */
+  for (unsigned i = 0; i < 7; i++) {
+    nt_out *o = nt_take(s.h, TORC_OUT_CLOSE);
+    assert_non_null(o);
+    nt_down(s.h, o->link);
+  }
+  connect_of(&s, &m, 0x30, nt_connect_payload(s.h, "passive", 6084, CANDIDATE));
+  nt_input(s.h, s.c, &m);
+  assert_non_null(nt_take(s.h, TORC_OUT_ANSWER_NEEDED));
+  nt_free(s.h);
+}
+
 /* A signer of several peer-ids that came over a detour: nobody knows whom to connect. */
 static void test_offer_of_nobody(void **state) {
   scene s = scene_new(NULL);
@@ -716,6 +751,7 @@ int main(void) {
       TORC_TEST("GAP-74 R-14 a CONNECT of a linked peer", test_offer_linked),
       TORC_TEST("GAP-74 GAP-26 a CONNECT of a linked peer to a place of the node",
                 test_offer_to_a_place),
+      TORC_TEST("GAP-76 R-14 one peer does not take every link", test_offer_links),
       TORC_TEST("R-09 GAP-136 a CONNECT of nobody in particular", test_offer_of_nobody),
       TORC_TEST("GAP-74 glare: the larger peer-id's request wins", test_glare),
       TORC_TEST("GAP-74 glare after the answer", test_glare_late),

@@ -149,6 +149,17 @@ static bool too_many_of(const torc_node *n, const torc_id *peer) {
   return num >= TORC_NODE_CONNS_PER_PEER;
 }
 
+/* Nor the links: each CONNECT leaves one more behind to drain. */
+static bool too_many_links_of(const torc_node *n, const torc_id *peer) {
+  size_t it = 0;
+  size_t num = 0;
+  const torc_link *l = NULL;
+  while ((l = torc_map_next(&n->links, &it)) != NULL) {
+    num += torc_id_eq(&l->peer, peer) ? 1u : 0u;
+  }
+  return num >= TORC_NODE_LINKS_PER_PEER;
+}
+
 static int add_waiter(torc_node *n, conn *c, torc_connect_fn done, void *ctx, torc_token cookie) {
   waiter *w = torc_calloc(n->mem, 1, sizeof *w);
   if (w == NULL) {
@@ -409,7 +420,7 @@ static uint16_t refusal(const torc_node *n, const torc_inbound *in, const torc_c
     return TORC_CODE_BAD_REQUEST;
   }
   if (n->num_links >= n->cfg.max_links || n->phase == TORC_PHASE_LEAVING ||
-      too_many_of(n, &in->signer_peer)) {
+      too_many_of(n, &in->signer_peer) || too_many_links_of(n, &in->signer_peer)) {
     return TORC_CODE_UNAVAILABLE;
   }
   return 0;

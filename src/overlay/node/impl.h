@@ -47,6 +47,7 @@
 #define TORC_NODE_SEEN_MAX 1024u              /* storage times remembered [FET-17] [GAP-97] */
 #define TORC_NODE_CONNS_MAX 512u              /* CONNECTs in progress */
 #define TORC_NODE_CONNS_PER_PEER 4u           /* of them, asked for by one peer */
+#define TORC_NODE_LINKS_PER_PEER 8u /* links of one peer, draining ones too: no CONNECT then */
 #define TORC_NODE_CONN_TIMEOUT TORC_SEC(35)
 #define TORC_NODE_CONN_SPENT TORC_SEC(10) /* an answered one without a link counts so long */
 #define TORC_NODE_COPY_WINDOW 16u         /* requests of one transfer under way */
