@@ -462,7 +462,17 @@ static int copy_remove(void *ctx, const torc_id *resource, uint64_t xid, torc_sl
   return 0;
 }
 
+int hs_copy_all(hs *from, const torc_id *resource, torc_wall now, torc_copy_store_fn store,
+                torc_copy_remove_fn remove, void *ctx) {
+  torc_copy_place place = {.resource = *resource};
+  int rc = 0;
+  while (rc == 0) {
+    rc = torc_store_copy_next(from->store, &place, now, store, remove, ctx);
+  }
+  return rc == TORC_ERR_NOTFOUND ? 0 : rc;
+}
+
 int hs_copy(hs *from, hs *to, const torc_id *resource, const torc_cert *signer) {
   copying c = {.to = to, .signer = signer};
-  return torc_store_copy_resource(from->store, resource, from->now, copy_store, copy_remove, &c);
+  return hs_copy_all(from, resource, from->now, copy_store, copy_remove, &c);
 }

@@ -98,6 +98,9 @@ uint64_t hs_generation(hs *h, const torc_id *resource, uint32_t type);
 
 /* Digest of everything in the backend. */
 void hs_digest(hs *h, uint8_t out[TORC_DIGEST_LEN]);
+/* torc_store_copy_next until nothing is left or a callback fails. */
+int hs_copy_all(hs *from, const torc_id *resource, torc_wall now, torc_copy_store_fn store,
+                torc_copy_remove_fn remove, void *ctx);
 /* Copies everything held at `resource` from one to the other, as handoff does; `signer` signed all
  * of it. */
 int hs_copy(hs *from, hs *to, const torc_id *resource, const torc_cert *signer);

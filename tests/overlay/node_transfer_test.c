@@ -1,5 +1,7 @@
 /* What a joining peer is handed: values as STOREs, removals as the REMOVEs that made them.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
 #include "base/cursor.h"
 #include "base/id.h"
 #include "base/slice.h"
@@ -51,12 +53,23 @@ static torc_slice line_of(scene *s, uint8_t user) {
   return nt_store_payload(s->h, &resource, &e, 1);
 }
 
+static void join(scene *s) {
+  torc_id c = nt_id(C);
+  nt_msg m;
+  nt_clear(s->h);
+  nt_answer(s->h, 1u << TORC_METHOD_PING);
+  s->c = nt_up(s->h, C);
+  nt_request(s->h, &m, C, TORC_METHOD_JOIN, nt_notice_payload(s->h, &c));
+  nt_route(&m, &s->self);
+  nt_input(s->h, s->c, &m);
+  (void)nt_expect(s->h, s->c, &m, 200);
+}
+
 /* Alone, with one value and one removal; then C is linked and asks to join. */
 static scene scene_new(void) {
   scene s = {.h = nt_ring(NULL)};
   uint32_t type = NT_TYPE_LINE;
   uint64_t generation = 1;
-  torc_id c = nt_id(C);
   nt_msg m;
   s.self = nt_self(s.h);
   s.a = nt_up(s.h, A);
@@ -67,13 +80,7 @@ static scene scene_new(void) {
   write_of(&s, &m, s.removed, TORC_METHOD_STORE, line_of(&s, s.removed));
   write_of(&s, &s.remove, s.removed, TORC_METHOD_REMOVE,
            nt_fetch_payload(s.h, &gone, &type, &generation, 1));
-  nt_clear(s.h);
-  nt_answer(s.h, 1u << TORC_METHOD_PING);
-  s.c = nt_up(s.h, C);
-  nt_request(s.h, &m, C, TORC_METHOD_JOIN, nt_notice_payload(s.h, &c));
-  nt_route(&m, &s.self);
-  nt_input(s.h, s.c, &m);
-  (void)nt_expect(s.h, s.c, &m, 200);
+  join(&s);
   return s;
 }
 
@@ -116,6 +123,48 @@ static void test_handed_over(void **state) {
   torc_node_get_view(nt_node(s.h), &v);
   assert_int_equal(v.num_successors, 1);
   assert_true(torc_id_eq(&v.range_from, &c));
+  nt_free(s.h);
+}
+
+/* One resource of many messages, more than a link may take at once: sixteen are under way. */
+static void test_large(void **state) {
+  scene s = {.h = nt_ring(NULL)};
+  uint32_t type = NT_TYPE_NOTE;
+  uint8_t user = user_after(0);
+  torc_id resource = nt_resource(user);
+  char key[8];
+  nt_msg m;
+  (void)state;
+  s.self = nt_self(s.h);
+  s.a = nt_up(s.h, A);
+  for (unsigned i = 0; i < 40; i++) {
+    snprintf(key, sizeof key, "%u", i);
+    nt_element e = {.type = type,
+                    .key = key,
+                    .value = "v",
+                    .storage_time = NT_WALL,
+                    .lifetime_s = 3600,
+                    .signer = nt_cert(s.h, user)};
+    uint64_t generation = 2 * i + 1;
+    write_of(&s, &m, user, TORC_METHOD_STORE, nt_store_payload(s.h, &resource, &e, 1));
+    write_of(&s, &m, user, TORC_METHOD_REMOVE,
+             nt_fetch_payload(s.h, &resource, &type, &generation, 1));
+  }
+  join(&s);
+  nt_out *o[16];
+  for (unsigned done = 0; done < 40; done += 8) {
+    for (unsigned i = done == 0 ? 0 : 8; i < 16; i++) {
+      o[i] = nt_take_request(s.h, s.c, TORC_METHOD_REMOVE);
+      assert_true((o[i] != NULL) == (done + i < 40));
+    }
+    assert_null(nt_take_request(s.h, s.c, TORC_METHOD_REMOVE));
+    for (unsigned i = 0; i < 8; i++) {
+      reply(&s, o[i], 200);
+      o[i] = o[i + 8];
+    }
+  }
+  nt_advance(s.h, TORC_MS(20));
+  assert_non_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE));
   nt_free(s.h);
 }
 
@@ -180,6 +229,7 @@ int main(void) {
       TORC_TEST(
           "JOI-03 JOI-08 CHD-15 CHD-16 D-14 R-16 GAP-114 a joining peer gets values and removals",
           test_handed_over),
+      TORC_TEST("CHD-15 GAP-114 one resource of many messages", test_large),
       TORC_TEST("GAP-114 a joining peer refuses", test_refused),
       TORC_TEST("GAP-114 a joining peer goes", test_goes),
       TORC_TEST("GAP-101 GAP-114 a joining peer's view is behind", test_repeated),

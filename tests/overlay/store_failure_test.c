@@ -139,7 +139,7 @@ static int take_remove(void *ctx, const torc_id *resource, uint64_t xid, torc_sl
 }
 
 static int op_copy(hs *h) {
-  return torc_store_copy_resource(h->store, &h->res, h->now, take_store, take_remove, NULL);
+  return hs_copy_all(h, &h->res, h->now, take_store, take_remove, NULL);
 }
 
 static int op_open(hs *h) {

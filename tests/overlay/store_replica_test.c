@@ -529,8 +529,7 @@ static void expired_stays_behind(void **state) {
   hs h;
   hs_init(&h);
   assert_int_equal(store1(&h, (hs_elem){.type = HS_NOTE, .value = "v", .life = 10}), 200);
-  assert_int_equal(
-      torc_store_copy_resource(h.store, &h.res, HS_NOW + 10, no_store, no_remove, NULL), 0);
+  assert_int_equal(hs_copy_all(&h, &h.res, HS_NOW + 10, no_store, no_remove, NULL), 0);
   hs_clear(&h);
 }
 
@@ -546,8 +545,7 @@ static void callback_ends_copy(void **state) {
     assert_int_equal(store1(&h, (hs_elem){.type = HS_BIG, .key = key, .value = value}), 200);
   }
   int calls = 0;
-  assert_int_equal(torc_store_copy_resource(h.store, &h.res, h.now, stop_at_two, no_remove, &calls),
-                   77);
+  assert_int_equal(hs_copy_all(&h, &h.res, h.now, stop_at_two, no_remove, &calls), 77);
   assert_int_equal(calls, 2);
   hs_clear(&h);
 }

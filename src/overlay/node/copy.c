@@ -203,7 +203,9 @@ int torc_replicate_remove(torc_node *n, const torc_id *resource, const torc_remo
 /* ---- hand-over of a range ---- */
 
 typedef struct transfer {
-  torc_id peer, from, to, at;
+  torc_id peer, from, to;
+  torc_copy_place place; /* in the resource reached */
+  bool is_in_resource;
   torc_token cookie;
   torc_deferred ended;
   size_t busy;
@@ -262,28 +264,36 @@ static int copy_remove(void *ctx, const torc_id *resource, uint64_t xid, torc_sl
   return rc;
 }
 
-static void pump(torc_node *n, transfer *t) {
+/* Starts one more message: of the resource reached, else of the next one. One resource may be more
+ * than a link takes at once. TORC_ERR_NOTFOUND: none is left. */
+static int next_message(torc_node *n, transfer *t) {
   copy_ctx c = {.n = n, .t = t};
+  for (;;) {
+    int rc = TORC_ERR_NOTFOUND;
+    if (t->is_in_resource) {
+      rc =
+          torc_store_copy_next(n->store, &t->place, torc_node_wall(n), copy_store, copy_remove, &c);
+    }
+    if (rc != TORC_ERR_NOTFOUND) {
+      return rc;
+    }
+    torc_id at = t->place.resource;
+    t->place = (torc_copy_place){.is_begun = false};
+    rc = torc_store_next_resource(n->store, &at, &t->from, &t->to, &t->place.resource);
+    if (rc != 0) {
+      return rc;
+    }
+    t->is_in_resource = true;
+  }
+}
+
+static void pump(torc_node *n, transfer *t) {
   t->is_pumping = true;
   while (!t->is_walked && t->busy < TORC_NODE_COPY_WINDOW) {
-    torc_id resource;
-    int rc = t->rc == TORC_ERR_CLOSED
-                 ? TORC_ERR_NOTFOUND
-                 : torc_store_next_resource(n->store, &t->at, &t->from, &t->to, &resource);
-    if (rc == 0) {
-      t->at = resource;
-      rc = torc_store_copy_resource(n->store, &resource, torc_node_wall(n), copy_store, copy_remove,
-                                    &c);
-    } else {
-      t->is_walked = true;
-      rc = rc == TORC_ERR_NOTFOUND ? 0 : rc;
-    }
-    if (rc != 0) {
+    int rc = t->rc == TORC_ERR_CLOSED ? TORC_ERR_NOTFOUND : next_message(n, t);
+    t->is_walked = rc != 0;
+    if (rc != 0 && rc != TORC_ERR_NOTFOUND) {
       t->rc = rc;
-      t->is_walked = true;
-    }
-    if (torc_id_eq(&t->at, &t->to)) {
-      t->is_walked = true;
     }
   }
   t->is_pumping = false;
@@ -311,7 +321,7 @@ int torc_transfer_start(torc_node *n, const torc_id *peer, const torc_id *from, 
   }
   t->peer = *peer;
   t->from = *from;
-  t->at = *from;
+  t->place.resource = *from;
   t->to = *to;
   t->cookie = cookie;
   n->num_transfers++;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/timer.h"
+#include "overlay/storage/record.h"
 #include "overlay/usage/usage.h"
 #include "torc/crypto.h"
 #include "torc/storage.h"
@@ -105,20 +106,28 @@ uint32_t torc_store_num_resources(const torc_store *s);
 uint64_t torc_store_num_bytes(const torc_store *s);
 
 /* Copying to another holder: the node walks resources with torc_store_next_resource and copies each
- * one. First come the REMOVEs of the resource's tombstones to replay, each once; then STORE
- * payloads with generation = own counter and elements unmodified (expired ones left out), each
- * payload at most TORC_STORE_COPY_MAX bytes. Any order of arrival is safe, this one removes most.
+ * one, message by message. First come the REMOVEs of the resource's tombstones to replay, each
+ * once; then STORE payloads with generation = own counter and elements unmodified (expired ones
+ * left out), each payload at most TORC_STORE_COPY_MAX bytes. Any order of arrival is safe, this one
+ * removes most.
  */
 #define TORC_STORE_COPY_MAX 120000u
 typedef int (*torc_copy_store_fn)(void *ctx, const torc_id *resource, torc_slice payload);
 typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid,
                                    torc_slice contents, torc_slice signature);
-/* Calls `remove` for every REMOVE record of `resource` and `store` for every STORE payload. A
- * callback's non-zero result ends the walk and is returned. Slices are borrowed for the callback,
- * which may use the store. */
-int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now,
-                             torc_copy_store_fn store, torc_copy_remove_fn remove,
-                             void *ctx) TORC_MUST_CHECK;
+/* How far the copy of a resource has come; starts zeroed, with the resource's id. What is written
+ * meanwhile may come or not. */
+typedef struct torc_copy_place {
+  torc_id resource;
+  torc_rkey at;
+  bool is_begun, has_removals_behind, is_over;
+} torc_copy_place;
+/* Calls `remove` for the next REMOVE record of the resource, or `store` for the next STORE payload,
+ * and returns the callback's result; TORC_ERR_NOTFOUND: there was none left. Slices are borrowed
+ * for the callback, which may use the store. */
+int torc_store_copy_next(torc_store *s, torc_copy_place *place, torc_wall now,
+                         torc_copy_store_fn store, torc_copy_remove_fn remove,
+                         void *ctx) TORC_MUST_CHECK;
 /* Smallest resource strictly clockwise after `after` inside (from, to]; TORC_ERR_NOTFOUND if none.
  * When from == to the range is the whole ring but for `from` itself. A walk starts with after =
  * from. Resources of which only tombstones are left are walked too. */

@@ -103,39 +103,26 @@ static int fill(copier *c, torc_rkey *at) {
   }
 }
 
-static int copy_elements(torc_store *s, const torc_id *resource, torc_wall now, uint8_t *room,
+/* No transaction is open while a callback runs, so it may use the store. */
+static int next_elements(torc_store *s, torc_copy_place *place, torc_wall now, uint8_t *room,
                          torc_copy_store_fn store, void *ctx) {
-  torc_rkey at;
-  torc_rkey_resource(&at, TORC_TABLE_SLOT, resource);
-  bool is_done = false;
-  while (!is_done) {
-    copier c = {.s = s, .resource = resource};
-    torc_wr_init(&c.wr, room, PAYLOAD_MAX);
-    c.request_mark = torc_store_request_begin(&c.wr, resource);
-    int rc = torc_txn_begin(s, false, now);
-    if (rc != 0) {
-      return rc;
-    }
-    rc = fill(&c, &at);
-    close_type(&c);
-    torc_store_request_end(&c.wr, c.request_mark);
-    torc_txn_abort(s);
-    is_done = rc == TORC_ERR_NOTFOUND;
-    if (rc != 0 && !is_done) {
-      return rc;
-    }
-    if (c.wr.err != 0) {
-      return c.wr.err;
-    }
-    /* No transaction is open here: the callback may use the store. */
-    if (c.num_elements > 0) {
-      rc = store(ctx, resource, torc_wr_slice(&c.wr));
-      if (rc != 0) {
-        return rc;
-      }
-    }
+  copier c = {.s = s, .resource = &place->resource};
+  torc_wr_init(&c.wr, room, PAYLOAD_MAX);
+  c.request_mark = torc_store_request_begin(&c.wr, &place->resource);
+  int rc = torc_txn_begin(s, false, now);
+  if (rc != 0) {
+    return rc;
   }
-  return 0;
+  rc = fill(&c, &place->at);
+  close_type(&c);
+  torc_store_request_end(&c.wr, c.request_mark);
+  torc_txn_abort(s);
+  place->is_over = rc == TORC_ERR_NOTFOUND;
+  if (place->is_over && c.num_elements > 0) {
+    rc = 0; /* the last payload */
+  }
+  rc = rc == 0 ? c.wr.err : rc;
+  return rc != 0 ? rc : store(ctx, &place->resource, torc_wr_slice(&c.wr));
 }
 
 /* Reads the next REMOVE behind `at` into `bytes`. TORC_ERR_NOTFOUND: there is none. */
@@ -163,47 +150,51 @@ static int read_removal(torc_store *s, torc_rkey *at, torc_removal *head, torc_b
   return rc;
 }
 
-static int copy_removals(torc_store *s, const torc_id *resource, torc_wall now, torc_buf *bytes,
-                         torc_copy_remove_fn remove, void *ctx) {
-  torc_rkey at;
-  torc_rkey_resource(&at, TORC_TABLE_REMOVAL, resource);
-  for (;;) {
-    torc_removal head;
-    int rc = torc_txn_begin(s, false, now);
-    if (rc != 0) {
-      return rc;
-    }
-    rc = read_removal(s, &at, &head, bytes);
-    torc_txn_abort(s);
-    if (rc == 0 && head.is_replayable) {
-      torc_slice all = torc_buf_slice(bytes);
-      rc = remove(ctx, resource, head.xid, torc_slice_sub(all, 0, head.contents_len),
-                  torc_slice_sub(all, head.contents_len, head.signature_len)); /* [D-14] */
-      if (rc != 0) {
-        return rc;
-      }
-    }
-    if (rc != 0) {
-      return rc == TORC_ERR_NOTFOUND ? 0 : rc;
-    }
-  }
-}
-
-int torc_store_copy_resource(torc_store *s, const torc_id *resource, torc_wall now,
-                             torc_copy_store_fn store, torc_copy_remove_fn remove, void *ctx) {
-  /* The REMOVEs go first: they find a holder that missed them in the state their owner saw. */
+static int next_removal(torc_store *s, torc_copy_place *place, torc_wall now,
+                        torc_copy_remove_fn remove, void *ctx) {
+  torc_removal head = {.is_replayable = false};
   torc_buf bytes;
   torc_buf_init(&bytes, s->mem, SIZE_MAX);
-  int rc = copy_removals(s, resource, now, &bytes, remove, ctx);
+  int rc = 0;
+  while (rc == 0 && !head.is_replayable) {
+    rc = torc_txn_begin(s, false, now);
+    if (rc == 0) {
+      rc = read_removal(s, &place->at, &head, &bytes);
+      torc_txn_abort(s);
+    }
+  }
+  if (rc == 0) {
+    torc_slice all = torc_buf_slice(&bytes);
+    rc = remove(ctx, &place->resource, head.xid, torc_slice_sub(all, 0, head.contents_len),
+                torc_slice_sub(all, head.contents_len, head.signature_len)); /* [D-14] */
+  }
   torc_buf_clear(&bytes);
-  if (rc != 0) {
-    return rc;
+  return rc;
+}
+
+int torc_store_copy_next(torc_store *s, torc_copy_place *place, torc_wall now,
+                         torc_copy_store_fn store, torc_copy_remove_fn remove, void *ctx) {
+  if (!place->is_begun) {
+    place->is_begun = true;
+    torc_rkey_resource(&place->at, TORC_TABLE_REMOVAL, &place->resource);
+  }
+  /* The REMOVEs go first: they find a holder that missed them in the state their owner saw. */
+  if (!place->has_removals_behind) {
+    int rc = next_removal(s, place, now, remove, ctx);
+    if (rc != TORC_ERR_NOTFOUND) {
+      return rc;
+    }
+    place->has_removals_behind = true;
+    torc_rkey_resource(&place->at, TORC_TABLE_SLOT, &place->resource);
+  }
+  if (place->is_over) {
+    return TORC_ERR_NOTFOUND;
   }
   uint8_t *room = torc_alloc(s->mem, PAYLOAD_MAX);
   if (room == NULL) {
     return TORC_ERR_NOMEM;
   }
-  rc = copy_elements(s, resource, now, room, store, ctx);
+  int rc = next_elements(s, place, now, room, store, ctx);
   torc_free(s->mem, room);
   return rc;
 }
