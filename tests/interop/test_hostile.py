@@ -1,7 +1,9 @@
 """What a client may send that it should not, and the answer the documents give to it."""
 
+import datetime
 import os
 import struct
+import sys
 import time
 from dataclasses import replace
 
@@ -11,6 +13,10 @@ import interop_daemons as daemons
 import peer
 import wire
 from interop_daemons import DIARY, NOTE, PHOTO, PLACE, SEAT, STATUS
+
+sys.path.insert(0, str(daemons.ROOT / "tests" / "loopback"))
+
+from forge import forge  # noqa: E402  (found through the line above)
 
 SILENCE_S = 1.5
 
@@ -530,14 +536,24 @@ def test_STO_20_GAP_96_older_or_equal_storage_time_is_412(attach):
     client = attach.at_distance(1)
     value = client.value(b"new")
     assert code_of(client, store_message(client, value)) == 200
-    for earlier in (0, 1, 1000):
+    for earlier in (0, 1, 200):  # the certificate is valid since five minutes ago
         again = replace(value, value=b"old", storage_time=value.storage_time - earlier)
         answer = send(client, store_message(client, again))
         assert (answer.code, answer.generations()) == (412, {STATUS: 1})
 
 
-def test_R_03_value_whose_life_ended_an_hour_ago_is_412(attach):
+def test_R_31_value_of_a_time_when_its_certificate_was_not_valid_is_403(attach):
     client = attach.at_distance(1)
+    begin, end = (int(when.replace(tzinfo=datetime.timezone.utc).timestamp())
+                  for when in (client.own.cert.not_valid_before, client.own.cert.not_valid_after))
+    for when in (begin - 1, end + 1):
+        value = client.value(b"x", lifetime=86400, storage_time=when)
+        assert code_of(client, store_message(client, value)) == 403
+
+
+def test_R_03_value_whose_life_ended_an_hour_ago_is_412(attach, ring):
+    pair = forge(ring, "yesterday", os.urandom(16).hex(), "yesterday@example.org", ring.name)
+    client = attach(0, peer.Own(*pair, ring.overlay))  # its certificate is valid since yesterday
     now = int(time.time())
     dead = client.value(b"x", lifetime=100, storage_time=now - 3600 - 130)
     assert code_of(client, store_message(client, dead)) == 412

@@ -137,6 +137,16 @@ static void expired_signer(scene *s, nt_element *e) {
   e->signer = nt_cert_make(s->h, nt_user(s->owner), &id, 1, 1, NT_WALL - 1);
   e->storage_time = NT_WALL - 100; /* it was good then: no help for a first STORE */
 }
+static void signed_too_early(scene *s, nt_element *e) { /* no replica would take it */
+  torc_id id = nt_id(s->owner);
+  e->signer = nt_cert_make(s->h, nt_user(s->owner), &id, 1, NT_WALL - 10, UINT32_MAX);
+  e->storage_time = NT_WALL - 11;
+}
+static void signed_too_late(scene *s, nt_element *e) {
+  torc_id id = nt_id(s->owner);
+  e->signer = nt_cert_make(s->h, nt_user(s->owner), &id, 1, 1, NT_WALL + 10);
+  e->storage_time = NT_WALL + 11;
+}
 static void other_authority(scene *s, nt_element *e) {
   torc_id id = nt_id(s->owner);
   torc_cert *c = nt_cert_make(s->h, nt_user(s->owner), &id, 1, 1, UINT32_MAX);
@@ -169,6 +179,8 @@ static void test_elements(void **state) {
       {other_user, 403},
       {unknown_signer, 401},
       {expired_signer, 403},
+      {signed_too_early, 403},
+      {signed_too_late, 403},
       {other_authority, 403},
       {wrong_generation, 412},
       {no_time, 400},
@@ -469,6 +481,21 @@ static void test_replica_refuses(void **state) {
   nt_advance(s.h, TORC_MS(50));
   reply(&s, s.c, C, expect_copy(&s, s.c, C, &e, 2), 200);
   (void)nt_expect(s.h, s.a, &m, 200);
+  nt_free(s.h);
+}
+
+/* It cannot find the signer, and will not: neither asked again nor sent everything anew. */
+static void test_replica_lost_signer(void **state) {
+  scene s = scene_new(1);
+  nt_element e = line(&s, "copied");
+  nt_msg m;
+  (void)state;
+  store(&s, &m, &e, 1);
+  reply(&s, s.c, C, expect_copy(&s, s.c, C, &e, 1), 401);
+  (void)nt_expect(s.h, s.a, &m, 200);
+  nt_advance(s.h, TORC_SEC(30));
+  assert_null(nt_take_request(s.h, s.c, TORC_METHOD_STORE));
+  assert_int_equal(nt_counter(s.h, "replicas_given_up"), 1);
   nt_free(s.h);
 }
 
@@ -901,6 +928,8 @@ int main(void) {
                 test_replicas),
       TORC_TEST("D-13 GAP-99 a silent replica is given up after 2 s", test_replica_silent),
       TORC_TEST("D-13 GAP-101 a replica whose view is behind is asked again", test_replica_refuses),
+      TORC_TEST("D-13 GAP-58 GAP-166 a replica that cannot find a signer",
+                test_replica_lost_signer),
       TORC_TEST("D-13 CHD-24 a replica that dies is given up at once", test_replica_dies),
       TORC_TEST("D-13 the time for replicas is configured", test_replica_wait),
       TORC_TEST("D-13 a refused write goes nowhere", test_refused_is_not_copied),

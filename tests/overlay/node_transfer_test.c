@@ -184,6 +184,24 @@ static void test_refused(void **state) {
   nt_free(s.h);
 }
 
+/* It cannot find the signer of a value: that one stays behind, and nobody is kept out of the ring.
+ */
+static void test_unknown_signer(void **state) {
+  scene s = scene_new();
+  (void)state;
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_STORE), 401);
+  reply(&s, nt_take_request(s.h, s.c, TORC_METHOD_REMOVE), 200);
+  nt_advance(s.h, TORC_MS(20));
+  nt_out *update = nt_take_request(s.h, s.c, TORC_METHOD_UPDATE);
+  assert_non_null(update);
+  reply(&s, update, 200);
+  torc_node_view v;
+  torc_node_get_view(nt_node(s.h), &v);
+  assert_int_equal(v.num_successors, 1);
+  assert_int_equal(nt_counter(s.h, "transfer_failures"), 0);
+  nt_free(s.h);
+}
+
 /* It goes in the middle of it. */
 static void test_goes(void **state) {
   scene s = scene_new();
@@ -231,6 +249,8 @@ int main(void) {
           test_handed_over),
       TORC_TEST("CHD-15 GAP-114 one resource of many messages", test_large),
       TORC_TEST("GAP-114 a joining peer refuses", test_refused),
+      TORC_TEST("GAP-58 GAP-114 GAP-166 a joining peer does not know a signer",
+                test_unknown_signer),
       TORC_TEST("GAP-114 a joining peer goes", test_goes),
       TORC_TEST("GAP-101 GAP-114 a joining peer's view is behind", test_repeated),
       TORC_TEST("D-40 GAP-114 the node ends during a hand-over", test_ends),

@@ -40,12 +40,20 @@ static void op_end(torc_node *n, copy_op *op, int rc) {
   done(n, owner, &peer, rc);
 }
 
+/* [GAP-58] [GAP-166] 401: it cannot find the signer of a value that names him by reference, nor
+ * would it the next time. Such a value stays behind (TORC_ERR_DENIED), and nothing else waits for
+ * it. */
 static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   copy_op *op = ctx;
   (void)cookie;
   op->trans = NULL;
   if (reply->rc == 0 && reply->code == TORC_CODE_OK) {
     op_end(n, op, 0);
+    return;
+  }
+  if (reply->rc == 0 && reply->code == TORC_CODE_UNAUTHORIZED) {
+    TORC_LOG(n->log, TORC_LOG_INFO, "copy:left_behind", TORC_F_ID("peer", &op->peer));
+    op_end(n, op, TORC_ERR_DENIED);
     return;
   }
   bool is_final = reply->rc != 0 || reply->code == TORC_CODE_BAD_REQUEST ||
@@ -161,8 +169,8 @@ static void release(torc_node *n, replication *r) {
 
 static void replica_done(torc_node *n, void *owner, const torc_id *peer, int rc) {
   if (rc != 0) {
-    n->stats.replicas_given_up++; /* [GAP-99] repaired by CHD-35 */
-    if (n->topo != NULL) {
+    n->stats.replicas_given_up++;
+    if (n->topo != NULL && rc != TORC_ERR_DENIED) { /* [GAP-99] repaired by CHD-35 */
       n->topo_ops->on_copy_failed(n->topo, peer);
     }
   }
@@ -228,7 +236,7 @@ static void message_done(torc_node *n, void *owner, const torc_id *peer, int rc)
   transfer *t = owner;
   (void)peer;
   t->busy--;
-  if (rc != 0 && t->rc == 0) {
+  if (rc != 0 && rc != TORC_ERR_DENIED && t->rc == 0) {
     t->rc = rc;
   }
   if (!t->is_pumping) {

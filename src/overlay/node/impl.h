@@ -252,8 +252,8 @@ typedef void (*torc_verify_fn)(torc_node *n, void *ctx, torc_store_element *elem
 /* Takes `elements` (owned array of n->mem, also on failure; data borrowed from memory that `ctx`
  * keeps) and hands it to the callback, which frees it with torc_verify_elements_free; the callback
  * may come before the call returns. `at_storage_time`: dates of the certificate are compared with
- * storage_time instead of now [R-31]. `stops_at_fault`: behind the first one that is not valid the
- * rest stays TORC_VERDICT_UNRESOLVED, for the first failure decides [R-15]. */
+ * storage_time only, not with now as well [R-31]. `stops_at_fault`: behind the first one that is
+ * not valid the rest stays TORC_VERDICT_UNRESOLVED, for the first failure decides [R-15]. */
 int torc_verify_start(torc_node *n, const torc_id *resource, torc_store_element *elements,
                       size_t num, bool at_storage_time, bool stops_at_fault, torc_verify_fn fn,
                       void *ctx);

@@ -68,11 +68,16 @@ static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) 
   }
 }
 
-/* Takes the reference. the date that counts. */
+/* [R-31] The dates that count. A new value is checked now, and as everybody after us will check it:
+ * who held one that no replica takes could never hand its range over. */
+static bool may_sign(const torc_node *n, const check *c, const torc_cert *cert) {
+  return torc_cert_valid_at(cert, c->element->data.storage_time) &&
+         (c->batch->at_storage_time || torc_cert_valid_at(cert, torc_node_wall(n)));
+}
+
+/* Takes the reference. */
 static void check_signature(torc_node *n, check *c, torc_cert *cert) {
-  const torc_stored_data *d = &c->element->data;
-  torc_wall at = c->batch->at_storage_time ? d->storage_time : torc_node_wall(n);
-  while (cert != NULL && !torc_cert_valid_at(cert, at)) {
+  while (cert != NULL && !may_sign(n, c, cert)) {
     torc_cert_unref(n, cert);
     cert = torc_cert_another(&c->lookup);
   }
