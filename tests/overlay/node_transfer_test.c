@@ -1,6 +1,7 @@
 /* What a joining peer is handed: values as STOREs, removals as the REMOVEs that made them.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cursor.h"
 #include "base/id.h"
@@ -41,6 +42,15 @@ static void write_of(scene *s, nt_msg *m, uint8_t user, uint16_t method, torc_sl
   nt_via(m, &via);
   nt_input(s->h, s->a, m);
   (void)nt_expect(s->h, s->a, m, 200);
+}
+
+static nt_element note_of(scene *s, uint8_t user, const char *key, const char *value) {
+  return (nt_element){.type = NT_TYPE_NOTE,
+                      .key = key,
+                      .value = value,
+                      .storage_time = NT_WALL,
+                      .lifetime_s = 3600,
+                      .signer = nt_cert(s->h, user)};
 }
 
 static torc_slice line_of(scene *s, uint8_t user) {
@@ -139,12 +149,7 @@ static void test_large(void **state) {
   s.a = nt_up(s.h, A);
   for (unsigned i = 0; i < 40; i++) {
     snprintf(key, sizeof key, "%u", i);
-    nt_element e = {.type = type,
-                    .key = key,
-                    .value = "v",
-                    .storage_time = NT_WALL,
-                    .lifetime_s = 3600,
-                    .signer = nt_cert(s.h, user)};
+    nt_element e = note_of(&s, user, key, "v");
     uint64_t generation = 2 * i + 1;
     write_of(&s, &m, user, TORC_METHOD_STORE, nt_store_payload(s.h, &resource, &e, 1));
     write_of(&s, &m, user, TORC_METHOD_REMOVE,
@@ -165,6 +170,73 @@ static void test_large(void **state) {
   }
   nt_advance(s.h, TORC_MS(20));
   assert_non_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE));
+  nt_free(s.h);
+}
+
+static void short_messages(torc_node_config *c, void *ctx) {
+  (void)ctx;
+  c->max_message = 1500;
+}
+
+/* The overlay allows short messages: no STORE is longer, be there ever so many values. */
+static void test_short(void **state) {
+  static const nt_options o = {.tweak = short_messages};
+  scene s = {.h = nt_ring(&o)};
+  uint8_t user = user_after(0);
+  torc_id resource = nt_resource(user);
+  unsigned num = 0;
+  char value[201];
+  char key[8];
+  nt_out *store = NULL;
+  nt_msg m;
+  (void)state;
+  memset(value, 'v', 200);
+  value[200] = '\0';
+  s.self = nt_self(s.h);
+  s.a = nt_up(s.h, A);
+  for (unsigned i = 0; i < 8; i++) {
+    snprintf(key, sizeof key, "%u", i);
+    nt_element e = note_of(&s, user, key, value);
+    write_of(&s, &m, user, TORC_METHOD_STORE, nt_store_payload(s.h, &resource, &e, 1));
+  }
+  join(&s);
+  while ((store = nt_take_request(s.h, s.c, TORC_METHOD_STORE)) != NULL) {
+    assert_in_range(store->bytes.len - store->hdr.header_len, 1, 1500);
+    num++;
+    reply(&s, store, 200);
+  }
+  assert_in_range(num, 2, 8);
+  nt_advance(s.h, TORC_MS(20));
+  assert_non_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE));
+  nt_free(s.h);
+}
+
+/* A value that filled its owner's STORE comes with the certificate of a holder, which is longer. */
+static void test_a_little_longer(void **state) {
+  static const nt_options o = {.tweak = short_messages};
+  scene s = {.h = nt_ring(&o)};
+  char value[1401];
+  nt_msg m;
+  (void)state;
+  memset(value, 'v', 1400);
+  value[1400] = '\0';
+  s.self = nt_self(s.h);
+  s.a = nt_up(s.h, A);
+  s.c = nt_join(s.h, C);
+  uint8_t user = user_after(0);
+  torc_id resource = nt_resource(user);
+  nt_element e = note_of(&s, user, NULL, value);
+  e.type = NT_TYPE_LINE;
+  torc_slice payload = nt_store_payload(s.h, &resource, &e, 1);
+  nt_request(s.h, &m, C, TORC_METHOD_STORE, payload);
+  nt_route(&m, &s.self);
+  assert_in_range(nt_encode(s.h, &m).len, 1600, 2000);
+  nt_input(s.h, s.c, &m);
+  (void)nt_expect(s.h, s.c, &m, 200);
+  nt_request(s.h, &m, A, TORC_METHOD_STORE, payload);
+  nt_route(&m, &s.self);
+  nt_input(s.h, s.a, &m);
+  (void)nt_expect(s.h, s.a, &m, 413);
   nt_free(s.h);
 }
 
@@ -248,6 +320,8 @@ int main(void) {
           "JOI-03 JOI-08 CHD-15 CHD-16 D-14 R-16 GAP-114 a joining peer gets values and removals",
           test_handed_over),
       TORC_TEST("CHD-15 GAP-114 one resource of many messages", test_large),
+      TORC_TEST("GAP-86 GAP-114 GAP-131 short messages", test_short),
+      TORC_TEST("R-10 GAP-101 GAP-131 a copy may be longer than a message", test_a_little_longer),
       TORC_TEST("GAP-114 a joining peer refuses", test_refused),
       TORC_TEST("GAP-58 GAP-114 GAP-166 a joining peer does not know a signer",
                 test_unknown_signer),

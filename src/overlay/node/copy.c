@@ -3,6 +3,7 @@
  * it refuses because its view is behind. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
+#define SIGNATURE_ROOM 512u /* RSA with 4096 bits */
 #define RETRY_FIRST TORC_MS(50)
 #define TRANSFER_LIMIT TORC_SEC(10) /* for one message of a hand-over */
 
@@ -272,6 +273,12 @@ static int copy_remove(void *ctx, const torc_id *resource, uint64_t xid, torc_sl
   return rc;
 }
 
+/* [GAP-86] [GAP-131] What the overlay allows a message, less what goes around the payload. */
+static size_t payload_max(const torc_node *n) {
+  size_t around = TORC_CONTENTS_FIXED + 3 + SIGNATURE_ROOM + n->own_identity_len;
+  return n->cfg.max_message > around ? n->cfg.max_message - around : 1;
+}
+
 /* Starts one more message: of the resource reached, else of the next one. One resource may be more
  * than a link takes at once. TORC_ERR_NOTFOUND: none is left. */
 static int next_message(torc_node *n, transfer *t) {
@@ -286,7 +293,7 @@ static int next_message(torc_node *n, transfer *t) {
       return rc;
     }
     torc_id at = t->place.resource;
-    t->place = (torc_copy_place){.is_begun = false};
+    t->place = (torc_copy_place){.payload_max = payload_max(n)};
     rc = torc_store_next_resource(n->store, &at, &t->from, &t->to, &t->place.resource);
     if (rc != 0) {
       return rc;

@@ -113,27 +113,36 @@ static bool is_duplicate(torc_node *n, torc_inbound *in) {
   return true;
 }
 
-/* A REMOVE that a holder passes on keeps its signer's xid and signature [D-14]. */
-static bool is_copied_remove(const torc_node *n, const torc_inbound *in) {
+/* What another holder passes on. */
+static bool is_copied(const torc_node *n, const torc_inbound *in, uint16_t method) {
   torc_id resource;
-  if (in->c.code != TORC_METHOD_REMOVE || in->c.payload.len < TORC_ID_LEN) {
+  if (in->c.code != method || in->c.payload.len < TORC_ID_LEN) {
     return false;
   }
   memcpy(resource.b, in->c.payload.p, TORC_ID_LEN);
   return torc_is_copy(n, in, &resource);
 }
 
+/* [R-10] A single value that was as long as a STORE may be is passed on with another certificate,
+ * which may be longer than its owner's. */
+static bool is_too_long(const torc_node *n, const torc_inbound *in, size_t len) {
+  size_t max = n->cfg.max_message;
+  max += is_copied(n, in, TORC_METHOD_STORE) ? TORC_CERT_MAX_BYTES : 0;
+  return len > (max < TORC_BODY_MAX ? max : TORC_BODY_MAX);
+}
+
 /* The request's signature is good, or it is this node's own. */
 static void request_verified(torc_node *n, torc_inbound *in) {
   bool is_own_link = in->is_local || torc_cert_has_peer(in->signer, &in->last_hop);
-  bool is_copied = is_copied_remove(n, in);
+  /* It keeps its signer's xid and signature [D-14]. */
+  bool is_copied_remove = is_copied(n, in, TORC_METHOD_REMOVE);
   in->signer_peer = in->is_local ? n->self : signer_peer(in);
-  in->is_replay = is_copied;
-  if (in->hdr.via.len == 0 && !is_own_link && !is_copied) { /* */
+  in->is_replay = is_copied_remove;
+  if (in->hdr.via.len == 0 && !is_own_link && !is_copied_remove) { /* */
     torc_respond_error(n, in, TORC_CODE_FORBIDDEN, NULL, torc_slice_of(NULL, 0));
     return;
   }
-  if (is_copied || !is_duplicate(n, in)) {
+  if (is_copied_remove || !is_duplicate(n, in)) {
     n->stats.requests_received++;
     TORC_LOG(n->log, TORC_LOG_TRACE, "node:received", TORC_F_U64("xid", in->hdr.xid),
              TORC_F_U64("method", in->c.code), TORC_F_ID("from", &in->signer_peer));
@@ -251,7 +260,7 @@ void torc_inbound_start(torc_node *n, torc_inbound *in) {
     torc_trans_response(n, in);
     return;
   }
-  if (body.len > n->cfg.max_message) { /* */
+  if (is_too_long(n, in, body.len)) {
     refuse_unverified(n, in, TORC_CODE_TOO_LARGE, NULL);
     return;
   }

@@ -115,10 +115,11 @@ uint64_t torc_store_num_bytes(const torc_store *s);
 typedef int (*torc_copy_store_fn)(void *ctx, const torc_id *resource, torc_slice payload);
 typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid,
                                    torc_slice contents, torc_slice signature);
-/* How far the copy of a resource has come; starts zeroed, with the resource's id. What is written
- * meanwhile may come or not. */
+/* How far the copy of a resource has come; starts zeroed, with the resource's id and the limit.
+ * What is written meanwhile may come or not. */
 typedef struct torc_copy_place {
   torc_id resource;
+  size_t payload_max; /* a payload of several elements is no longer; 0: as long as it can be */
   torc_rkey at;
   bool is_begun, has_removals_behind, is_over;
 } torc_copy_place;

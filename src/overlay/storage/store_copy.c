@@ -22,6 +22,7 @@ typedef struct copier {
   torc_type_id type; /* 0: none open */
   bool is_known;     /* the open type is configured */
   size_t num_elements;
+  size_t limit; /* bytes of several elements */
 } copier;
 
 static void close_type(copier *c) {
@@ -54,7 +55,8 @@ static int add_element(copier *c, torc_type_id type, torc_slice value, bool *fit
     return rc; /* [GAP-98] expired ones stay behind */
   }
   size_t head = c->type == type ? 0 : TYPE_HEAD;
-  if (c->wr.len - REQUEST_HEAD + head + e.bytes.len > TORC_VEC16_MAX) {
+  size_t limit = c->num_elements > 0 ? c->limit : TORC_VEC16_MAX;
+  if (c->wr.len - REQUEST_HEAD + head + e.bytes.len > limit) {
     *fits = false;
     return c->num_elements > 0 ? 0 : TORC_ERR_FORMAT; /* it came in a STORE, so it fits into one */
   }
@@ -103,10 +105,17 @@ static int fill(copier *c, torc_rkey *at) {
   }
 }
 
+static size_t limit_of(size_t payload_max) {
+  if (payload_max == 0 || payload_max > PAYLOAD_MAX) {
+    return TORC_VEC16_MAX;
+  }
+  return payload_max > REQUEST_HEAD ? payload_max - REQUEST_HEAD : 0;
+}
+
 /* No transaction is open while a callback runs, so it may use the store. */
 static int next_elements(torc_store *s, torc_copy_place *place, torc_wall now, uint8_t *room,
                          torc_copy_store_fn store, void *ctx) {
-  copier c = {.s = s, .resource = &place->resource};
+  copier c = {.s = s, .resource = &place->resource, .limit = limit_of(place->payload_max)};
   torc_wr_init(&c.wr, room, PAYLOAD_MAX);
   c.request_mark = torc_store_request_begin(&c.wr, &place->resource);
   int rc = torc_txn_begin(s, false, now);
