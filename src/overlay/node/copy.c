@@ -53,7 +53,7 @@ static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_repl
     return;
   }
   if (reply->rc == 0 && reply->code == TORC_CODE_UNAUTHORIZED) {
-    TORC_LOG(n->log, TORC_LOG_INFO, "copy:left_behind", TORC_F_ID("peer", &op->peer));
+    TORC_LOG(n->log, TORC_LOG_DEBUG, "copy:left_behind", TORC_F_ID("peer", &op->peer));
     op_end(n, op, TORC_ERR_DENIED);
     return;
   }
