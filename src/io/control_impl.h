@@ -94,6 +94,8 @@ int control_remove(control_request *r);
 void control_put(json_t *object, const char *name, json_t *value);
 json_t *control_id(const torc_id *id);
 json_t *control_ids(const torc_id *ids, size_t num);
+/* Text that a terminal and a shell can take; other bytes travel as base64. */
+bool control_is_text(torc_slice s);
 /* `name` as text if the bytes are printable UTF-8, else NAME_base64. */
 void control_put_bytes(json_t *object, const char *name, torc_slice bytes);
 json_t *control_type_text(uint32_t type);

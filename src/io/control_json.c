@@ -25,10 +25,15 @@ json_t *control_ids(const torc_id *ids, size_t num) {
   return list;
 }
 
-/* Text a terminal and a shell can take; other bytes travel as base64. */
-static bool is_text(torc_slice s) {
+/* U+0080 to U+009F steer terminals as well. */
+static bool is_control(torc_slice s, size_t i) {
+  bool is_upper = s.p[i] == 0xc2 && i + 1 < s.len && s.p[i + 1] < 0xa0;
+  return (s.p[i] < 0x20 && s.p[i] != '\n' && s.p[i] != '\t') || s.p[i] == 0x7f || is_upper;
+}
+
+bool control_is_text(torc_slice s) {
   for (size_t i = 0; i < s.len; i++) {
-    if ((s.p[i] < 0x20 && s.p[i] != '\n' && s.p[i] != '\t') || s.p[i] == 0x7f) {
+    if (is_control(s, i)) {
       return false;
     }
   }
@@ -51,7 +56,7 @@ void control_put_bytes(json_t *object, const char *name, torc_slice bytes) {
   char other[64];
   if (bytes.len == 0) {
     control_put(object, name, json_string(""));
-  } else if (is_text(bytes)) {
+  } else if (control_is_text(bytes)) {
     control_put(object, name, json_stringn((const char *)bytes.p, bytes.len));
   } else {
     (void)snprintf(other, sizeof other, "%s_base64", name);

@@ -37,6 +37,9 @@ static void put_error(json_t *reply, const torc_done *d) {
   char text[512];
   char hex[TORC_ID_HEX_LEN + 1];
   int phrase_len = d->phrase.len > 200 ? 200 : (int)d->phrase.len;
+  if (!control_is_text(d->phrase)) { /* whoever answered chose it */
+    phrase_len = 0;
+  }
   if (d->rc == TORC_ERR_REFUSED) {
     (void)snprintf(text, sizeof text, "peer %s answered %u %.*s: %s",
                    torc_id_hex(&d->responder, hex), d->code, phrase_len,

@@ -458,6 +458,22 @@ def torc(ring, i, *args):
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("reason", ["\x1b]0;mine\x07", "\u009b2J"], ids=["ESC", "CSI in UTF-8"])
+def test_ERR_12_what_a_peer_answers_does_not_steer_the_terminal(attach, ring, reason):
+    client = attach()
+    command = subprocess.Popen([daemons.program("torc"), "ping", client.own.peer_id.hex(), "--socket",
+                                str(ring.dir / "state0" / "control")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    request = peer.Message.decode(client.link.receive(time.monotonic() + 20))
+    answer = peer.Message(wire.Header(ring.overlay.checksum, request.header.xid, request.header.via[::-1] or
+                                      [ring.peer_ids[0]]),
+                          wire.Contents(True, 400, wire.ErrorResponse(reason).encode()))
+    client.sign(answer)
+    client.link.send(answer.encode())
+    said = b"".join(command.communicate(timeout=60))
+    assert b"answered 400" in said
+    assert b"\x1b" not in said and b"\xc2\x9b" not in said
+
+
 def test_STO_08_SIG_07_GAP_55_torc_fetch_reads_what_this_client_has_written(attach, ring):
     client = attach.at_distance(1)
     user = client.own.users[0]
