@@ -199,6 +199,12 @@ static int make_node(build *b) {
   cfg.wall = torc_peer_wall();
   const char *why = NULL;
   int rc = torc_node_new(&p->node, &cfg, torc_peer_now(p), &why);
+  if (rc == TORC_ERR_FORMAT && p->lmdb != NULL) {
+    return torc_fail(rc, b->err, b->err_cap,
+                     "the values in %s/data.mdb cannot be read: they are damaged, or of another "
+                     "version; move the file away, the other peers have copies",
+                     p->state_dir);
+  }
   if (rc != 0) {
     return torc_fail(rc, b->err, b->err_cap, "the node cannot be made: %s",
                      why == NULL ? torc_strerror(rc) : why);

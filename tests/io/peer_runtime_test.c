@@ -10,6 +10,8 @@
 #include "base/slice.h"
 #include "io/cache_file.h"
 #include "io/helper_ring.h"
+#include "io/lmdb_backend.h"
+#include "overlay/storage/record.h"
 #include "torc/peer.h"
 #include "torc_test.h"
 
@@ -338,6 +340,32 @@ static void refused(const torc_peer_config *cfg, int rc, const char *want) {
   assert_null(strchr(err, '\n'));
 }
 
+/* The file is whole, what is in it is not ours. */
+static void test_foreign_values(void **state) {
+  (void)state;
+  static const uint8_t key[1] = {TORC_TABLE_FORMAT};
+  char dir[300];
+  char want[600];
+  torc_peer_config cfg;
+  torc_lmdb *db = NULL;
+  torc_backend b;
+  bool was_damaged = false;
+  hr_config(&r, 0, &cfg);
+  snprintf(dir, sizeof dir, "%s/state", r.dir);
+  cfg.state_dir = dir;
+  assert_int_equal(mkdir(dir, 0700), 0);
+  assert_int_equal(torc_lmdb_open(&db, &b, dir, 1 << 20, &was_damaged, NULL, 0), 0);
+  assert_int_equal(b.begin(b.ctx, true), 0);
+  assert_int_equal(b.put(b.ctx, torc_slice_of(key, sizeof key), torc_slice_str("what is this")), 0);
+  assert_int_equal(b.commit(b.ctx), 0);
+  torc_lmdb_close(db);
+  snprintf(want, sizeof want,
+           "the values in %s/data.mdb cannot be read: they are damaged, or of another version; "
+           "move the file away, the other peers have copies",
+           dir);
+  refused(&cfg, TORC_ERR_FORMAT, want);
+}
+
 static void test_two_on_one_state(void **state) {
   (void)state;
   char dir[300];
@@ -586,6 +614,7 @@ int main(void) {
       T("D-40 GAP-77 a broken link raises no signal", test_sigpipe),
       T("D-42 STO-06 a restarted peer has its values", test_restart),
       T("D-42 D-13 answers that wait for the disk", test_synced),
+      T("D-42 a state directory with values that cannot be read", test_foreign_values),
       T("GAP-139 D-42 two on one state directory", test_two_on_one_state),
       T("D-42 a state directory that cannot be written", test_bad_state),
       T("SEC-01 BST-02 a configuration that lacks something, a port in use", test_config),
