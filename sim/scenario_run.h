@@ -1,0 +1,73 @@
+/* Runs a scenario on the engine and measures it. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_SIM_SCENARIO_RUN_H
+#define TORC_SIM_SCENARIO_RUN_H
+
+#include <stdio.h>
+
+#include "markov.h"
+#include "measure.h"
+#include "scenario.h"
+
+/* One interval of a run. */
+typedef struct torc_sample {
+  torc_time at;
+  uint64_t peers, clients, joined, values, gone; /* gone: values that no live peer held */
+  uint64_t counts[TORC_NUM_COUNTS];              /* within the interval */
+  double hops_mean;
+  double messages, bytes; /* per node and minute */
+} torc_sample;
+
+/* What has become of the values at the last check. */
+typedef struct torc_value_result {
+  bool is_checked;
+  uint64_t stored;     /* whose STORE was ever answered with 200 */
+  uint64_t owed;       /* of these, not removed, their life not over */
+  uint64_t found, lost, lost_held, lost_gone, stale, unanswered;
+  double model_share;  /* what the Markov model loses of those owed */
+  torc_markov model;   /* with these means; session_s 0: no churn */
+} torc_value_result;
+
+typedef struct torc_run_result {
+  char name[TORC_SCENARIO_TEXT_MAX];
+  char about[TORC_SCENARIO_LINE_MAX];
+  char algorithm[TORC_SCENARIO_TEXT_MAX];
+  char label[TORC_SCENARIO_LINE_MAX]; /* what sets it apart from other runs; the caller's */
+  uint64_t seed;
+  unsigned threads;
+  uint64_t peers, clients, joined; /* live at the end */
+  torc_measure measure;            /* since the last "measure", as all below */
+  torc_time measured_from, ended_at;
+  torc_sim_traffic traffic;
+  double node_minutes;
+  torc_hist load; /* messages sent by each live peer */
+  torc_sim_memory memory;
+  uint64_t bytes_per_node;
+  uint64_t events;      /* since the beginning */
+  double wall_s;
+  torc_value_result values;
+  uint64_t resurrected, unended;
+  bool is_whole; /* the ring, when it was last looked at */
+  double whole_s; /* the last wait for ring=consistent; below 0: none */
+  char fault[160]; /* of the ring, when it was last looked at */
+  torc_sample *samples;
+  size_t num_samples;
+  uint64_t num_expects, num_failed;
+} torc_run_result;
+
+typedef struct torc_run_options {
+  unsigned threads;
+  FILE *json;     /* a line for each interval, expectation and check; NULL: none */
+  FILE *progress; /* one line, rewritten; NULL: none */
+  FILE *said;     /* expectations and checks for people; NULL: none */
+  FILE *trace;
+} torc_run_options;
+
+/* Runs it to its end. 0 also if expectations failed: result.num_failed says so. err: one line.
+ * TORC_ERR_NOMEM, TORC_ERR_CONFIG (the engine refuses a setting). */
+int torc_scenario_run(const torc_scenario *scenario, const torc_run_options *o,
+                      torc_run_result *out, char *err, size_t err_cap) TORC_MUST_CHECK;
+void torc_run_result_clear(torc_run_result *r);
+/* NaN-free value of a measure; false: nothing was measured. */
+bool torc_run_metric(const torc_run_result *r, torc_metric m, double *out);
+
+#endif
