@@ -276,6 +276,9 @@ static void dispatch(sim_worker *w, sim_node *n, const sim_event *e) {
 
 void sim_host_rewake(sim_worker *w, sim_node *n) {
   torc_time at = n->node == NULL ? TORC_NEVER : torc_node_deadline(n->node);
+  /* A timer that is due already waits for the next window: this one is never gone through again. */
+  torc_time first = w->limit > w->sim->now ? w->limit : w->sim->now;
+  at = at > first ? at : first;
   if (n->wake == SIM_WAKE_NONE) {
     if (at != TORC_NEVER) {
       check(w, sim_wakes_add(&w->wakes, n->index, at), "setting a timer");

@@ -1,7 +1,8 @@
 /* What share of values is lost for good while their holders come and go: a Markov chain over the
  * number of holders. Each of the three vanishes after an exponential time with the mean of the
- * session; each missing one is noticed and its copy made anew after an exponential time with the mean
- * of detection and copy together; no holder left is the end. SPDX-License-Identifier: Apache-2.0 */
+ * session; each missing one is noticed and its copy made anew after an exponential time with the
+ * mean of detection and copy together; no holder left is the end. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef TORC_SIM_MARKOV_H
 #define TORC_SIM_MARKOV_H
 

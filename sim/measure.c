@@ -66,8 +66,8 @@ uint64_t torc_hist_percentile(const torc_hist *h, unsigned permille) {
 }
 
 static torc_hist *hist_of(torc_measure *m, size_t i) {
-  torc_hist *all[] = {&m->hops, &m->lookup_us, &m->store_us, &m->fetch_us, &m->join_us,
-                      &m->detect_us};
+  torc_hist *all[] = {&m->hops,     &m->lookup_us, &m->store_us,
+                      &m->fetch_us, &m->join_us,   &m->detect_us};
   return i < sizeof all / sizeof all[0] ? all[i] : NULL;
 }
 
@@ -105,10 +105,10 @@ uint64_t torc_log2_q20(uint64_t v) {
 
 uint64_t torc_exp2_q20(uint64_t x) {
   /* 2^(2^-k) for k = 1..20, times 2^31, rounded down. */
-  static const uint32_t roots[20] = {3037000499u, 2553802833u, 2341847523u, 2242560871u, 2194507416u,
-                                     2170868211u, 2159144271u, 2153306066u, 2150392886u, 2148937775u,
-                                     2148210588u, 2147847087u, 2147665360u, 2147574502u, 2147529074u,
-                                     2147506361u, 2147495004u, 2147489326u, 2147486487u, 2147485067u};
+  static const uint32_t roots[20] = {
+      3037000499u, 2553802833u, 2341847523u, 2242560871u, 2194507416u, 2170868211u, 2159144271u,
+      2153306066u, 2150392886u, 2148937775u, 2148210588u, 2147847087u, 2147665360u, 2147574502u,
+      2147529074u, 2147506361u, 2147495004u, 2147489326u, 2147486487u, 2147485067u};
   unsigned whole = (unsigned)(x >> 20);
   uint64_t y = (uint64_t)1 << 31;
   for (unsigned k = 0; k < 20; k++) {

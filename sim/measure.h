@@ -18,8 +18,8 @@ void torc_hist_merge(torc_hist *to, const torc_hist *from);
 void torc_hist_subtract(torc_hist *h, const torc_hist *before);
 /* 0 if it is empty. */
 double torc_hist_mean(const torc_hist *h);
-/* The least value (of its bucket the lowest) that `permille` of all do not exceed; 0 if it is empty.
- * 1000: the greatest. */
+/* The least value (of its bucket the lowest) that `permille` of all do not exceed; 0 if it is
+ * empty. 1000: the greatest. */
 uint64_t torc_hist_percentile(const torc_hist *h, unsigned permille);
 /* The lowest value of a bucket. */
 uint64_t torc_hist_low(size_t bucket);

@@ -43,11 +43,10 @@ static void json_metric(FILE *to, const torc_run_result *r, torc_metric m) {
 }
 
 static void json_times(FILE *to, const char *name, const torc_hist *h) {
-  (void)fprintf(to, "\"%s\":{\"count\":%llu,\"mean\":%.3f,\"p50\":%.3f,\"p95\":%.3f,\"p99\":%.3f},",
-                name, (ull)h->count, torc_hist_mean(h) / 1000,
-                (double)torc_hist_percentile(h, 500) / 1000,
-                (double)torc_hist_percentile(h, 950) / 1000,
-                (double)torc_hist_percentile(h, 990) / 1000);
+  (void)fprintf(
+      to, "\"%s\":{\"count\":%llu,\"mean\":%.3f,\"p50\":%.3f,\"p95\":%.3f,\"p99\":%.3f},", name,
+      (ull)h->count, torc_hist_mean(h) / 1000, (double)torc_hist_percentile(h, 500) / 1000,
+      (double)torc_hist_percentile(h, 950) / 1000, (double)torc_hist_percentile(h, 990) / 1000);
 }
 
 static const char *name_of(unsigned method, char out[16]) {
@@ -93,10 +92,11 @@ static void json_values(FILE *to, const torc_run_result *r) {
 
 void torc_report_json(FILE *to, const torc_run_result *r) {
   static const torc_metric plain[] = {
-      TORC_METRIC_JOINED,     TORC_METRIC_SUCCESS,  TORC_METRIC_WRONG,   TORC_METRIC_HOPS_MEAN,
-      TORC_METRIC_HOPS_P50,   TORC_METRIC_HOPS_P95, TORC_METRIC_HOPS_P99, TORC_METRIC_STORE_OK,
-      TORC_METRIC_FETCH_OK,   TORC_METRIC_STALE,    TORC_METRIC_RESURRECTED,
-      TORC_METRIC_FORGED,     TORC_METRIC_UNENDED,  TORC_METRIC_MESSAGES, TORC_METRIC_BYTES,
+      TORC_METRIC_JOINED,        TORC_METRIC_SUCCESS,     TORC_METRIC_WRONG,
+      TORC_METRIC_HOPS_MEAN,     TORC_METRIC_HOPS_P50,    TORC_METRIC_HOPS_P95,
+      TORC_METRIC_HOPS_P99,      TORC_METRIC_STORE_OK,    TORC_METRIC_FETCH_OK,
+      TORC_METRIC_STALE,         TORC_METRIC_RESURRECTED, TORC_METRIC_FORGED,
+      TORC_METRIC_UNENDED,       TORC_METRIC_MESSAGES,    TORC_METRIC_BYTES,
       TORC_METRIC_BYTES_PER_NODE};
   (void)fputs("{\"kind\":\"summary\",", to);
   json_text(to, "scenario", r->name);
@@ -144,17 +144,19 @@ static void text_values(FILE *to, const torc_run_result *r) {
   if (!v->is_checked) {
     return;
   }
-  (void)fprintf(to, "values        %llu stored, %llu owed, %llu found, %llu stale, %llu unanswered\n",
+  (void)fprintf(to,
+                "values        %llu stored, %llu owed, %llu found, %llu stale, %llu unanswered\n",
                 (ull)v->stored, (ull)v->owed, (ull)v->found, (ull)v->stale, (ull)v->unanswered);
-  (void)fprintf(to, "lost          %llu (%.4f %%): %llu though a holder lives, %llu all holders gone\n",
-                (ull)v->lost, 100 * metric(r, TORC_METRIC_LOST_SHARE), (ull)v->lost_held,
-                (ull)v->lost_gone);
+  (void)fprintf(
+      to, "lost          %llu (%.4f %%): %llu though a holder lives, %llu all holders gone\n",
+      (ull)v->lost, 100 * metric(r, TORC_METRIC_LOST_SHARE), (ull)v->lost_held, (ull)v->lost_gone);
   if (v->model.session_s > 0) {
-    (void)fprintf(to,
-                  "Markov model  %.4f %% with sessions of %.0f s, %.1f s to notice, %.1f s to copy; "
-                  "measured / model %.2f\n",
-                  100 * v->model_share, v->model.session_s, v->model.detect_s, v->model.copy_s,
-                  metric(r, TORC_METRIC_MARKOV_RATIO));
+    (void)fprintf(
+        to,
+        "Markov model  %.4f %% with sessions of %.0f s, %.1f s to notice, %.1f s to copy; "
+        "measured / model %.2f\n",
+        100 * v->model_share, v->model.session_s, v->model.detect_s, v->model.copy_s,
+        metric(r, TORC_METRIC_MARKOV_RATIO));
   }
 }
 
@@ -175,25 +177,26 @@ static void text_methods(FILE *to, const torc_run_result *r) {
 static void text_calls(FILE *to, const torc_run_result *r) {
   const uint64_t *c = r->measure.counts;
   if (c[TORC_COUNT_LOOKUPS] > 0) {
-    (void)fprintf(to, "lookups       %llu, success %.4f %%, %llu by a peer that is not responsible\n",
+    (void)fprintf(to,
+                  "lookups       %llu, success %.4f %%, %llu by a peer that is not responsible\n",
                   (ull)c[TORC_COUNT_LOOKUPS], 100 * metric(r, TORC_METRIC_SUCCESS),
                   (ull)c[TORC_COUNT_LOOKUP_WRONG]);
-    (void)fprintf(to, "hops          mean %.2f (log2 N / 2 is %.2f), p50 %.0f, p95 %.0f, p99 %.0f\n",
-                  metric(r, TORC_METRIC_HOPS_MEAN), torc_half_log2(r->peers),
-                  metric(r, TORC_METRIC_HOPS_P50), metric(r, TORC_METRIC_HOPS_P95),
-                  metric(r, TORC_METRIC_HOPS_P99));
+    (void)fprintf(
+        to, "hops          mean %.2f (log2 N / 2 is %.2f), p50 %.0f, p95 %.0f, p99 %.0f\n",
+        metric(r, TORC_METRIC_HOPS_MEAN), torc_half_log2(r->peers), metric(r, TORC_METRIC_HOPS_P50),
+        metric(r, TORC_METRIC_HOPS_P95), metric(r, TORC_METRIC_HOPS_P99));
     (void)fprintf(to, "lookup time   p50 %.0f ms, p99 %.0f ms\n",
                   (double)torc_hist_percentile(&r->measure.lookup_us, 500) / 1000,
                   (double)torc_hist_percentile(&r->measure.lookup_us, 990) / 1000);
   }
   if (c[TORC_COUNT_STORES] + c[TORC_COUNT_FETCHES] + c[TORC_COUNT_REMOVES] > 0) {
-    (void)fprintf(to,
-                  "stores        %llu of %llu; removes %llu of %llu; fetches %llu of %llu; stale %llu, "
-                  "resurrected %llu\n",
-                  (ull)c[TORC_COUNT_STORE_OK], (ull)c[TORC_COUNT_STORES],
-                  (ull)c[TORC_COUNT_REMOVE_OK], (ull)c[TORC_COUNT_REMOVES],
-                  (ull)c[TORC_COUNT_FETCH_OK], (ull)c[TORC_COUNT_FETCHES],
-                  (ull)c[TORC_COUNT_STALE], (ull)r->resurrected);
+    (void)fprintf(
+        to,
+        "stores        %llu of %llu; removes %llu of %llu; fetches %llu of %llu; stale %llu, "
+        "resurrected %llu\n",
+        (ull)c[TORC_COUNT_STORE_OK], (ull)c[TORC_COUNT_STORES], (ull)c[TORC_COUNT_REMOVE_OK],
+        (ull)c[TORC_COUNT_REMOVES], (ull)c[TORC_COUNT_FETCH_OK], (ull)c[TORC_COUNT_FETCHES],
+        (ull)c[TORC_COUNT_STALE], (ull)r->resurrected);
   }
 }
 
@@ -231,8 +234,7 @@ void torc_report_text(FILE *to, const torc_run_result *r) {
 
 void torc_report_table(FILE *to, const torc_run_result *runs, size_t num) {
   (void)fprintf(to, "%-40s %8s %6s %6s %5s %9s %6s %9s %9s %8s %7s %s\n", "run", "peers", "hops",
-                "log2/2", "p99", "success", "lost", "msg/min", "bytes/min", "B/node", "wall s",
-                "");
+                "log2/2", "p99", "success", "lost", "msg/min", "bytes/min", "B/node", "wall s", "");
   for (size_t k = 0; k < num; k++) {
     const torc_run_result *r = &runs[k];
     (void)fprintf(to, "%-40.40s %8llu %6.2f %6.2f %5.0f %8.3f%% %6llu %9.2f %9.0f %8llu %7.1f %s\n",

@@ -68,9 +68,10 @@ static void plot_peers(page *g, const torc_run_result *r) {
     (void)fprintf(p.script, "%.3f %llu %llu\n", seconds(s->at), (ull)(s->peers + s->clients),
                   (ull)s->joined);
   }
-  (void)fputs("EOD\nplot $d using 1:2 with lines lt 1 title 'live', "
-              "'' using 1:3 with lines lt 2 title 'joined'\n",
-              p.script);
+  (void)fputs(
+      "EOD\nplot $d using 1:2 with lines lt 1 title 'live', "
+      "'' using 1:3 with lines lt 2 title 'joined'\n",
+      p.script);
   end(g, &p);
 }
 
@@ -128,16 +129,18 @@ static void plot_hops(page *g, const torc_run_result *r) {
                 "set xrange [-0.6:%llu.6]\nset xtics 1\n$d << EOD\n",
                 (ull)most);
   for (uint64_t k = 0; k <= most && k < 64; k++) {
-    (void)fprintf(p.script, "%llu %.5f\n", (ull)k, 100.0 * (double)h->buckets[k] / (double)h->count);
+    (void)fprintf(p.script, "%llu %.5f\n", (ull)k,
+                  100.0 * (double)h->buckets[k] / (double)h->count);
   }
-  (void)fprintf(p.script,
-                "EOD\nset arrow 1 from %.4f, graph 0 to %.4f, graph 1 nohead lc rgb '#c8553d' lw 2\n"
-                "set arrow 2 from %.4f, graph 0 to %.4f, graph 1 nohead lc rgb '#3a7d44' lw 2\n"
-                "plot $d using 1:2 with boxes lt 1 title 'lookups', "
-                "1/0 with lines lt 2 title 'mean %.2f', "
-                "1/0 with lines lt 3 title 'log2 N / 2 = %.2f'\n",
-                torc_hist_mean(h), torc_hist_mean(h), torc_half_log2(r->peers),
-                torc_half_log2(r->peers), torc_hist_mean(h), torc_half_log2(r->peers));
+  (void)fprintf(
+      p.script,
+      "EOD\nset arrow 1 from %.4f, graph 0 to %.4f, graph 1 nohead lc rgb '#c8553d' lw 2\n"
+      "set arrow 2 from %.4f, graph 0 to %.4f, graph 1 nohead lc rgb '#3a7d44' lw 2\n"
+      "plot $d using 1:2 with boxes lt 1 title 'lookups', "
+      "1/0 with lines lt 2 title 'mean %.2f', "
+      "1/0 with lines lt 3 title 'log2 N / 2 = %.2f'\n",
+      torc_hist_mean(h), torc_hist_mean(h), torc_half_log2(r->peers), torc_half_log2(r->peers),
+      torc_hist_mean(h), torc_half_log2(r->peers));
   end(g, &p);
 }
 
@@ -146,16 +149,18 @@ static void plot_traffic(page *g, const torc_run_result *r) {
   if (!begin(g, &p, "Traffic of a node", "seconds", "messages a minute")) {
     return;
   }
-  (void)fputs("set y2label 'bytes a minute'\nset y2tics\nset yrange [0:*]\nset y2range [0:*]\n"
-              "$d << EOD\n",
-              p.script);
+  (void)fputs(
+      "set y2label 'bytes a minute'\nset y2tics\nset yrange [0:*]\nset y2range [0:*]\n"
+      "$d << EOD\n",
+      p.script);
   for (size_t k = 0; k < r->num_samples; k++) {
     (void)fprintf(p.script, "%.3f %.4f %.1f\n", seconds(r->samples[k].at), r->samples[k].messages,
                   r->samples[k].bytes);
   }
-  (void)fputs("EOD\nplot $d using 1:2 with lines lt 1 title 'messages', "
-              "'' using 1:3 axes x1y2 with lines lt 2 title 'bytes'\n",
-              p.script);
+  (void)fputs(
+      "EOD\nplot $d using 1:2 with lines lt 1 title 'messages', "
+      "'' using 1:3 axes x1y2 with lines lt 2 title 'bytes'\n",
+      p.script);
   end(g, &p);
 }
 
@@ -166,9 +171,10 @@ static void plot_methods(page *g, const torc_run_result *r) {
       !begin(g, &p, "Bytes of a node by method, while it was measured", "", "bytes a minute")) {
     return;
   }
-  (void)fputs("set style data histograms\nset style histogram rowstacked\nset boxwidth 0.7\n"
-              "set style fill solid 0.75 noborder\nset yrange [0:*]\n$d << EOD\n",
-              p.script);
+  (void)fputs(
+      "set style data histograms\nset style histogram rowstacked\nset boxwidth 0.7\n"
+      "set style fill solid 0.75 noborder\nset yrange [0:*]\n$d << EOD\n",
+      p.script);
   for (unsigned m = 0; m < TORC_SIM_METHODS; m++) {
     const uint64_t *b = r->traffic.bytes[m];
     const char *name = torc_method_name((uint16_t)(m * 2 + 1));
@@ -179,9 +185,10 @@ static void plot_methods(page *g, const torc_run_result *r) {
     }
   }
   (void)fprintf(p.script, "%s", num == 0 ? "\"none\" 0 0\n" : "");
-  (void)fputs("EOD\nplot $d using 2:xtic(1) lt 1 title 'requests', '' using 3 lt 2 title "
-              "'responses'\n",
-              p.script);
+  (void)fputs(
+      "EOD\nplot $d using 2:xtic(1) lt 1 title 'requests', '' using 3 lt 2 title "
+      "'responses'\n",
+      p.script);
   end(g, &p);
 }
 
@@ -311,7 +318,8 @@ static void compare_by_peers(page *g, torc_plot *p, torc_metric m, double factor
   for (size_t k = 0, num = 0; k < g->num; k++) {
     if (is_first_of_series(g, k)) {
       series_of(&g->runs[k], mine);
-      (void)fprintf(p->script, "%s$s%zu using 1:2 with linespoints lt %zu pt 7 ps 0.6 title '%s' noenhanced",
+      (void)fprintf(p->script,
+                    "%s$s%zu using 1:2 with linespoints lt %zu pt 7 ps 0.6 title '%s' noenhanced",
                     num > 0 ? ", " : "", k, num % 6 + 1, mine);
       num++;
     }
@@ -323,8 +331,9 @@ static void compare_by_peers(page *g, torc_plot *p, torc_metric m, double factor
 }
 
 static void compare_by_run(page *g, torc_plot *p, torc_metric m, double factor) {
-  (void)fputs("set boxwidth 0.7\nset style fill solid 0.75 noborder\nset xtics rotate by -20\n$d << EOD\n",
-              p->script);
+  (void)fputs(
+      "set boxwidth 0.7\nset style fill solid 0.75 noborder\nset xtics rotate by -20\n$d << EOD\n",
+      p->script);
   for (size_t k = 0; k < g->num; k++) {
     const torc_run_result *r = &g->runs[k];
     (void)fprintf(p->script, "%zu \"%s\" %.8g\n", k, r->label[0] != '\0' ? r->label : r->name,
@@ -366,7 +375,6 @@ static void compare_runs(page *g) {
 }
 
 /* ---- the page ---- */
-
 
 static void facts(FILE *to, const torc_run_result *r) {
   char *text = NULL;
@@ -428,12 +436,13 @@ static void table(page *g) {
 static void head(FILE *to, const char *title) {
   (void)fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<title>", to);
   put_text(to, title);
-  (void)fputs("</title>\n<style>body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;"
-              "color:#222}figure{margin:1.5em 0}svg{max-width:100%;height:auto}"
-              "table{border-collapse:collapse;font-size:13px}th,td{border:1px solid #ddd;"
-              "padding:.25em .6em;text-align:right}th:first-child{text-align:left}"
-              "pre{background:#f5f5f2;padding:1em;overflow:auto;font-size:12.5px}</style></head><body>\n",
-              to);
+  (void)fputs(
+      "</title>\n<style>body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;"
+      "color:#222}figure{margin:1.5em 0}svg{max-width:100%;height:auto}"
+      "table{border-collapse:collapse;font-size:13px}th,td{border:1px solid #ddd;"
+      "padding:.25em .6em;text-align:right}th:first-child{text-align:left}"
+      "pre{background:#f5f5f2;padding:1em;overflow:auto;font-size:12.5px}</style></head><body>\n",
+      to);
 }
 
 static void one_run(page *g, const torc_run_result *r) {

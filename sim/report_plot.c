@@ -48,7 +48,9 @@ static int run_gnuplot(FILE *script, FILE *svg) {
   if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status)) {
     return TORC_ERR_IO;
   }
-  return WEXITSTATUS(status) == 127 ? TORC_ERR_NOTFOUND : WEXITSTATUS(status) == 0 ? 0 : TORC_ERR_IO;
+  return WEXITSTATUS(status) == 127 ? TORC_ERR_NOTFOUND
+         : WEXITSTATUS(status) == 0 ? 0
+                                    : TORC_ERR_IO;
 }
 
 /* Copies from "<svg" on. */

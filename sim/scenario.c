@@ -118,8 +118,9 @@ static int read_param(reader *r, char **words, size_t num) {
 static int read_setting(reader *r, char **words, size_t num) {
   torc_complaint c = {.word = words[0]};
   if (r->s->num_actions > 0) {
-    return fail(r, words[0], "settings stand before the first action; an action begins with "
-                             "'at TIME' or 'after TIME'");
+    return fail(r, words[0],
+                "settings stand before the first action; an action begins with "
+                "'at TIME' or 'after TIME'");
   }
   /* What the command line says is set at the end of the settings; here only the form counts. */
   int rc = torc_setting_set(r->s, words[0], words + 1, num - 1, &c);
@@ -177,8 +178,7 @@ static int read_action(reader *r, char **words, size_t num) {
   if (torc_action_read(&a, r->s, words + 2, num - 2, &c) != 0) {
     return fail(r, c.word, c.why);
   }
-  torc_action *grown =
-      realloc(r->s->actions, (r->s->num_actions + 1) * sizeof *r->s->actions);
+  torc_action *grown = realloc(r->s->actions, (r->s->num_actions + 1) * sizeof *r->s->actions);
   if (grown == NULL) {
     return TORC_ERR_NOMEM;
   }

@@ -1,6 +1,6 @@
 /* Scenarios: text that says what befalls a ring and what must hold; docs/simulator.md shows the
- * language. A line is a setting ("peers 1000"), a parameter ("param session 30m"), or an action with
- * its time ("at 5m vanish 25%", "after 10s lookups 100/s for=30s"). SPDX-License-Identifier:
+ * language. A line is a setting ("peers 1000"), a parameter ("param session 30m"), or an action
+ * with its time ("at 5m vanish 25%", "after 10s lookups 100/s for=30s"). SPDX-License-Identifier:
  * Apache-2.0 */
 #ifndef TORC_SIM_SCENARIO_H
 #define TORC_SIM_SCENARIO_H
@@ -136,8 +136,8 @@ typedef struct torc_action {
   bool is_after; /* `time` counts from the end of the action before */
   torc_time time;
   torc_who who;
-  uint64_t rate;        /* of lookups, ...: per 1,000 s */
-  uint32_t has;         /* bit per torc_key */
+  uint64_t rate; /* of lookups, ...: per 1,000 s */
+  uint32_t has;  /* bit per torc_key */
   uint64_t keys[TORC_NUM_KEYS];
   torc_expect expects[TORC_SCENARIO_EXPECTS_MAX];
   size_t num_expects;
@@ -148,9 +148,9 @@ typedef struct torc_scenario {
   char about[TORC_SCENARIO_LINE_MAX];
   char algorithm[TORC_SCENARIO_TEXT_MAX];
   char matrix_file[TORC_SCENARIO_LINE_MAX];
-  uint64_t peers;          /* what "join peers" means */
-  torc_time interval;      /* between two lines of measures */
-  torc_sim_config config;  /* hooks, trace and threads are the caller's */
+  uint64_t peers;         /* what "join peers" means */
+  torc_time interval;     /* between two lines of measures */
+  torc_sim_config config; /* hooks, trace and threads are the caller's */
   torc_action *actions;
   size_t num_actions;
 } torc_scenario;

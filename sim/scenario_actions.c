@@ -42,7 +42,15 @@ static const verb verbs[TORC_NUM_VERBS] = {
     [TORC_VERB_END] = {"end", WHO_NO, 0, 0},
 };
 
-typedef enum key_kind { V_DURATION, V_NUMBER, V_RATE, V_SHARE, V_DECIMAL, V_WORD, V_WORDS } key_kind;
+typedef enum key_kind {
+  V_DURATION,
+  V_NUMBER,
+  V_RATE,
+  V_SHARE,
+  V_DECIMAL,
+  V_WORD,
+  V_WORDS
+} key_kind;
 typedef struct key {
   const char *name;
   key_kind kind;
@@ -340,7 +348,8 @@ static int read_expected(torc_expect *e, const char *word, const char *value, to
     return rc == 0 ? 0 : torc_complain(c, word, "expected a duration, as 60s");
   }
   e->value = strtod(value, &end);
-  if (value[0] == '\0' || *end != '\0' || !((value[0] >= '0' && value[0] <= '9') || value[0] == '-')) {
+  if (value[0] == '\0' || *end != '\0' ||
+      !((value[0] >= '0' && value[0] <= '9') || value[0] == '-')) {
     return torc_complain(c, word, "expected a number");
   }
   return 0;
@@ -351,8 +360,7 @@ static int read_expect(torc_action *a, const char *word, torc_complaint *c) {
   size_t len = strcspn(word, "<>=");
   int m = 0;
   torc_expect *e = &a->expects[a->num_expects];
-  (void)snprintf(name, sizeof name, "%.*s",
-                 (int)(len < sizeof name ? len : sizeof name - 1), word);
+  (void)snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name - 1), word);
   if (strcmp(name, "within") == 0) {
     return read_key(a, word, c);
   }

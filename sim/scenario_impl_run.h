@@ -52,7 +52,7 @@ typedef struct run {
   uint64_t *base_load;
   size_t num_base_load;
   torc_time measured_from, counted_to;
-  double node_us; /* live nodes times time since measured_from */
+  double node_us;      /* live nodes times time since measured_from */
   torc_measure before; /* at the last interval */
   torc_sim_traffic before_traffic;
   double before_node_us;

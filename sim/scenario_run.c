@@ -280,8 +280,7 @@ static void take_sample(run *r) {
   r->before_node_us = r->node_us;
   say_sample(r, &p);
   if (r->r->num_samples < SAMPLES_MAX) {
-    torc_sample *grown =
-        realloc(r->r->samples, (r->r->num_samples + 1) * sizeof *r->r->samples);
+    torc_sample *grown = realloc(r->r->samples, (r->r->num_samples + 1) * sizeof *r->r->samples);
     if (grown == NULL) {
       r->rc = TORC_ERR_NOMEM;
       return;
@@ -304,8 +303,7 @@ static void show_progress(run *r) {
   (void)fprintf(r->o->progress,
                 "\r%s  %.1f s  %zu peers, %zu joined  %zu calls under way  %.0f events/s \x1b[K",
                 r->r->name, seconds(torc_sim_now(r->s)), peers, torc_workload_joined(r->w),
-                torc_workload_pending(r->w),
-                (double)t.events / (wall - r->wall_started + 1e-9));
+                torc_workload_pending(r->w), (double)t.events / (wall - r->wall_started + 1e-9));
   (void)fflush(r->o->progress);
 }
 
@@ -346,9 +344,10 @@ static void say_expect(const run *r, const act *x, const torc_expect *e, bool kn
   double t = seconds(torc_sim_now(r->s));
   bool ring = e->metric == TORC_METRIC_RING;
   if (r->o->json != NULL) {
-    (void)fprintf(r->o->json,
-                  "{\"kind\":\"expect\",\"t\":%.3f,\"line\":%u,\"what\":\"%s%s%.10g\",\"value\":", t,
-                  x->a->line, torc_metric_name(e->metric), torc_compare_text(e->compare), e->value);
+    (void)fprintf(
+        r->o->json,
+        "{\"kind\":\"expect\",\"t\":%.3f,\"line\":%u,\"what\":\"%s%s%.10g\",\"value\":", t,
+        x->a->line, torc_metric_name(e->metric), torc_compare_text(e->compare), e->value);
     (void)fprintf(r->o->json, known ? "%.10g" : "null", value);
     (void)fprintf(r->o->json, ",\"after_s\":%.3f,\"ok\":%s,\"fault\":\"%s\"}\n",
                   seconds(torc_sim_now(r->s) - x->started), ok ? "true" : "false",
@@ -487,7 +486,9 @@ static torc_time next_stop(const run *r) {
   next = r->next_sample < next ? r->next_sample : next;
   for (size_t k = 0; k < r->num_acts; k++) {
     const act *x = &r->acts[k];
-    torc_time at = x->state == ACT_WAITS ? due_at(r, k) : x->state == ACT_RUNS ? x->wake : TORC_NEVER;
+    torc_time at = x->state == ACT_WAITS  ? due_at(r, k)
+                   : x->state == ACT_RUNS ? x->wake
+                                          : TORC_NEVER;
     next = at < next ? at : next;
   }
   return next;
@@ -591,8 +592,9 @@ int torc_scenario_run(const torc_scenario *scenario, const torc_run_options *o,
       torc_run_figures(r);
       look_at_ring(r);
     } else {
-      (void)snprintf(err, err_cap, "%s", rc == TORC_ERR_STATE ? "no event is left in the simulation"
-                                                              : torc_strerror(rc));
+      const char *why = torc_sim_why(r->s);
+      why = why == NULL && rc == TORC_ERR_STATE ? "no event is left" : why;
+      (void)snprintf(err, err_cap, "%s", why != NULL ? why : torc_strerror(rc));
     }
   }
   if (o->progress != NULL) {

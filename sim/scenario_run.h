@@ -20,11 +20,11 @@ typedef struct torc_sample {
 /* What has become of the values at the last check. */
 typedef struct torc_value_result {
   bool is_checked;
-  uint64_t stored;     /* whose STORE was ever answered with 200 */
-  uint64_t owed;       /* of these, not removed, their life not over */
+  uint64_t stored; /* whose STORE was ever answered with 200 */
+  uint64_t owed;   /* of these, not removed, their life not over */
   uint64_t found, lost, lost_held, lost_gone, stale, unanswered;
-  double model_share;  /* what the Markov model loses of those owed */
-  torc_markov model;   /* with these means; session_s 0: no churn */
+  double model_share; /* what the Markov model loses of those owed */
+  torc_markov model;  /* with these means; session_s 0: no churn */
 } torc_value_result;
 
 typedef struct torc_run_result {
@@ -42,12 +42,12 @@ typedef struct torc_run_result {
   torc_hist load; /* messages sent by each live peer */
   torc_sim_memory memory;
   uint64_t bytes_per_node;
-  uint64_t events;      /* since the beginning */
+  uint64_t events; /* since the beginning */
   double wall_s;
   torc_value_result values;
   uint64_t resurrected, unended;
-  bool is_whole; /* the ring, when it was last looked at */
-  double whole_s; /* the last wait for ring=consistent; below 0: none */
+  bool is_whole;   /* the ring, when it was last looked at */
+  double whole_s;  /* the last wait for ring=consistent; below 0: none */
   char fault[160]; /* of the ring, when it was last looked at */
   torc_sample *samples;
   size_t num_samples;

@@ -1,7 +1,7 @@
 /* The settings of a scenario: one table. SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
-#include <stdio.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "scenario_impl.h"
@@ -101,8 +101,9 @@ static int set_latency(torc_scenario *s, char **words, size_t num_words, torc_co
     return torc_complain(c, words[0], "expected fixed, plane or matrix");
   }
   if (num_words < 2) {
-    return torc_complain(c, words[0], kind == 2 ? "expected a file behind it"
-                                                : "expected a duration behind it, as 20ms");
+    return torc_complain(
+        c, words[0],
+        kind == 2 ? "expected a file behind it" : "expected a duration behind it, as 20ms");
   }
   torc_time d = 0;
   torc_time least = 0;
@@ -169,11 +170,10 @@ static int read_value(const setting *e, const char *word, uint64_t *v, torc_comp
   }
   if (rc == 0 && (*v < e->least || *v > e->most)) {
     bool is_time = e->kind == S_DURATION;
-    return torc_complain(c, word, "expected %llu%s to %llu%s",
-                         (unsigned long long)(is_time ? e->least / 1000 : e->least),
-                         is_time ? "ms" : "",
-                         (unsigned long long)(is_time ? e->most / 1000000 : e->most),
-                         is_time ? "s" : "");
+    return torc_complain(
+        c, word, "expected %llu%s to %llu%s",
+        (unsigned long long)(is_time ? e->least / 1000 : e->least), is_time ? "ms" : "",
+        (unsigned long long)(is_time ? e->most / 1000000 : e->most), is_time ? "s" : "");
   }
   return rc == 0 ? 0 : torc_complain(c, word, "expected %s", expected);
 }
@@ -188,7 +188,8 @@ int torc_setting_set(torc_scenario *s, const char *name, char **words, size_t nu
     return TORC_ERR_NOTFOUND;
   }
   if (num_words == 0) {
-    return torc_complain(c, name, "expected %s behind it", torc_setting_kind((size_t)(e - settings)));
+    return torc_complain(c, name, "expected %s behind it",
+                         torc_setting_kind((size_t)(e - settings)));
   }
   if (e->kind == S_ABOUT) {
     return set_about(s, words, num_words);

@@ -143,8 +143,8 @@ static void say(const run *r) {
 
 void torc_verify_step(run *r, act *x) {
   torc_time now = torc_sim_now(r->s);
-  torc_time over = (x->a->has & (1u << TORC_KEY_OVER)) != 0 ? x->a->keys[TORC_KEY_OVER]
-                                                            : TORC_SEC(5);
+  torc_time over =
+      (x->a->has & (1u << TORC_KEY_OVER)) != 0 ? x->a->keys[TORC_KEY_OVER] : TORC_SEC(5);
   if (x->round == 0) {
     for (size_t place = 0; place < torc_workload_num_values(r->w); place++) {
       torc_workload_value(r->w, place)->verdict = TORC_VERDICT_NONE;

@@ -52,7 +52,8 @@ static int with_unit(const char *word, const unit *units, size_t num_units, uint
   }
   for (size_t i = 0; i < num_units; i++) {
     if (strcmp(rest, units[i].name) == 0) {
-      if (millionths > UINT64_MAX / units[i].factor || millionths * units[i].factor % divisor != 0) {
+      if (millionths > UINT64_MAX / units[i].factor ||
+          millionths * units[i].factor % divisor != 0) {
         return TORC_ERR_FORMAT;
       }
       *out = millionths * units[i].factor / divisor;
@@ -71,9 +72,9 @@ int torc_word_number(const char *word, uint64_t *out) {
 }
 
 int torc_word_duration(const char *word, torc_time *out) {
-  static const unit units[] = {{"", 1000000},         {"us", 1},           {"ms", 1000},
-                               {"s", 1000000},        {"m", 60000000},     {"min", 60000000},
-                               {"h", 3600000000},     {"d", 86400000000ull}};
+  static const unit units[] = {
+      {"", 1000000},   {"us", 1},         {"ms", 1000},      {"s", 1000000},
+      {"m", 60000000}, {"min", 60000000}, {"h", 3600000000}, {"d", 86400000000ull}};
   return WITH_UNIT(word, units, 1000000, out);
 }
 

@@ -418,8 +418,7 @@ static void link_lost(torc_workload *w, unsigned me, torc_sim_index i, const tor
   }
 }
 
-static void on_event(void *ctx, unsigned me, torc_sim_index i, const torc_event *e,
-                     torc_time now) {
+static void on_event(void *ctx, unsigned me, torc_sim_index i, const torc_event *e, torc_time now) {
   torc_workload *w = ctx;
   torc_work_node *n = &w->nodes[i];
   torc_measure *m = &w->workers[me].measure;
@@ -571,8 +570,7 @@ void torc_workload_down(torc_workload *w, torc_sim_index i, bool has_vanished) {
   n->ended = torc_sim_now(w->sim) == 0 ? 1 : torc_sim_now(w->sim);
   n->is_joined = false;
   n->is_vanished = has_vanished;
-  if (has_vanished &&
-      torc_map_put(&w->vanished, id.b, (void *)(uintptr_t)(n->ended + 1)) != 0) {
+  if (has_vanished && torc_map_put(&w->vanished, id.b, (void *)(uintptr_t)(n->ended + 1)) != 0) {
     n->is_vanished = false; /* only a figure less */
   }
   for (const call *c = n->calls; c != NULL; c = c->next) {

@@ -1,6 +1,6 @@
-/* What the nodes of a run are asked to do, and what became of it: lookups, stores, fetches, removes.
- * The thread between the windows plans calls; they run in the hooks, on the threads of their nodes,
- * and touch what belongs to the node, to the worker, or to a value by its owner alone.
+/* What the nodes of a run are asked to do, and what became of it: lookups, stores, fetches,
+ * removes. The thread between the windows plans calls; they run in the hooks, on the threads of
+ * their nodes, and touch what belongs to the node, to the worker, or to a value by its owner alone.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_SIM_WORKLOAD_H
 #define TORC_SIM_WORKLOAD_H
@@ -24,17 +24,17 @@ typedef enum torc_verdict {
 typedef struct torc_work_value {
   torc_id resource;
   torc_sim_index owner;
-  uint32_t number;            /* its key among those of the owner */
-  uint32_t issued, answered;  /* serials of STOREs */
-  torc_time first_at;         /* when the first STORE was answered, 0: none was */
-  torc_time answered_at;      /* the last one */
+  uint32_t number;             /* its key among those of the owner */
+  uint32_t issued, answered;   /* serials of STOREs */
+  torc_time first_at;          /* when the first STORE was answered, 0: none was */
+  torc_time answered_at;       /* the last one */
   torc_time lifetime, refresh; /* refresh 0: never */
   uint32_t size;
-  bool is_busy;               /* a call of its owner is under way */
-  bool is_removing;           /* a REMOVE was sent; whether it was done is not known */
-  bool is_removed;            /* a REMOVE was answered with 200 */
-  bool is_to_go;              /* its removal is planned: a FETCH need not find it any more */
-  bool is_gone;               /* no live peer held it when it was last looked for */
+  bool is_busy;     /* a call of its owner is under way */
+  bool is_removing; /* a REMOVE was sent; whether it was done is not known */
+  bool is_removed;  /* a REMOVE was answered with 200 */
+  bool is_to_go;    /* its removal is planned: a FETCH need not find it any more */
+  bool is_gone;     /* no live peer held it when it was last looked for */
   uint8_t verdict;
 } torc_work_value;
 
@@ -43,7 +43,7 @@ typedef struct torc_work_node {
   struct torc_work_call *calls; /* under way */
   torc_time started, ended;     /* ended: 0 while it is up */
   uint32_t num_values;
-  uint32_t place;               /* in the list of the live ones of its role */
+  uint32_t place; /* in the list of the live ones of its role */
   uint8_t role, group;
   bool is_joined, has_left, is_vanished, is_hostile;
 } torc_work_node;

@@ -18,6 +18,7 @@ int command_store(client *c, const args *a);
 int command_fetch(client *c, const args *a);
 int command_remove(client *c, const args *a);
 int command_demo(int argc, char **argv);
+int command_sim(int argc, char **argv);
 
 /* Prints `object` (taken) as JSON; the exit code. */
 int print_json(json_t *object);

@@ -50,6 +50,8 @@ static void print_usage(FILE *to) {
       "  torc demo [--peers N] [--algorithm chord-128-2-8|full-mesh] [--signature ecdsa|rsa]\n"
       "             [--keep] [--dir D]\n"
       "             a whole overlay on this machine: store, fetch, kill, fetch\n"
+      "  torc sim list | SCENARIO [--SETTING VALUE]... [--json] [--report FILE.html] | search\n"
+      "             a ring of up to a million peers in virtual time: see torc sim --help\n"
       "  torc version\n\n"
       "ID is 32 hex digits. NAME is a user name or any text, id:HEX a resource itself, peer:HEX\n"
       "the resource of a peer-id. The socket is --socket, else $TORC_SOCKET, else\n"
@@ -107,6 +109,9 @@ static int run(int argc, char **argv) {
   }
   if (strcmp(name, "demo") == 0) {
     return command_demo(argc - 1, argv + 1);
+  }
+  if (strcmp(name, "sim") == 0) {
+    return command_sim(argc - 1, argv + 1);
   }
   for (size_t i = 0; i < NUM_COMMANDS; i++) {
     if (strcmp(commands[i].name, name) == 0) {

@@ -34,10 +34,10 @@ void torc_control_event(torc_control *c, const torc_event *ev);
 /* Drops every client and removes the socket; runs the loop until its handles are closed. */
 void torc_control_close(torc_control *c);
 
-#define TORC_CONTROL_STATS(X)                                                          \
-  X(clients)                                                                           \
-  X(requests) X(bad_requests) X(clients_refused) X(lines_too_long) X(clients_too_slow) \
-      X(calls_refused)
+#define TORC_CONTROL_STATS(X) \
+  X(clients)                  \
+  X(requests)                 \
+  X(bad_requests) X(clients_refused) X(lines_too_long) X(clients_too_slow) X(calls_refused)
 typedef struct torc_control_stats {
 #define X(name) uint64_t name;
   TORC_CONTROL_STATS(X)
