@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workload.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,11 @@ typedef struct torc_work_call {
   torc_id target;
 } call;
 
+typedef struct vanished_peer {
+  torc_id id;
+  torc_time at;
+} vanished_peer;
+
 typedef struct worker {
   torc_measure measure;
   uint64_t calls_begun, calls_ended;
@@ -58,7 +64,7 @@ struct torc_workload {
   size_t num_values, cap_values;
   torc_sim_index *live[2];
   size_t num_live[2], cap_live[2];
-  torc_map vanished; /* id -> time + 1 */
+  torc_map vanished; /* of vanished_peer */
   torc_ring ring;    /* all live peers */
   torc_ring joined;  /* those that have joined: who answers for what */
   bool is_ring_old;
@@ -401,9 +407,9 @@ static call *take_call(torc_work_node *n, torc_token token) {
 static void link_lost(torc_workload *w, unsigned me, torc_sim_index i, const torc_id *peer,
                       torc_time now) {
   torc_measure *m = &w->workers[me].measure;
-  uintptr_t at = (uintptr_t)torc_map_get(&w->vanished, peer->b);
+  const vanished_peer *gone = torc_map_get(&w->vanished, peer->b);
   m->counts[TORC_COUNT_LINKS_LOST]++;
-  if (at == 0 || w->ring.num == 0 || w->nodes[i].role == TORC_ROLE_CLIENT) {
+  if (gone == NULL || w->ring.num == 0 || w->nodes[i].role == TORC_ROLE_CLIENT) {
     return;
   }
   torc_id self = torc_sim_id(w->sim, i);
@@ -414,7 +420,7 @@ static void link_lost(torc_workload *w, unsigned me, torc_sim_index i, const tor
   }
   size_t away = (own + w->ring.num - next) % w->ring.num; /* 0: its successor */
   if (away < NEAR || away + NEAR >= w->ring.num) {
-    torc_hist_add(&m->detect_us, now - (torc_time)(at - 1));
+    torc_hist_add(&m->detect_us, now - gone->at);
   }
 }
 
@@ -463,7 +469,7 @@ int torc_workload_new(torc_workload **out) {
   if (w == NULL) {
     return TORC_ERR_NOMEM;
   }
-  torc_map_init(&w->vanished, torc_mem_libc(), TORC_ID_LEN, 1);
+  torc_map_init(&w->vanished, torc_mem_libc(), offsetof(vanished_peer, id), TORC_ID_LEN, 1);
   *out = w;
   return 0;
 }
@@ -482,6 +488,11 @@ void torc_workload_free(torc_workload *w) {
   }
   for (size_t i = 0; i < w->num_nodes; i++) {
     free_calls(&w->nodes[i]);
+  }
+  size_t it = 0;
+  for (void *gone = torc_map_next(&w->vanished, &it); gone != NULL;
+       gone = torc_map_next(&w->vanished, &it)) {
+    free(gone);
   }
   torc_map_clear(&w->vanished);
   torc_ring_clear(&w->ring);
@@ -539,7 +550,7 @@ int torc_workload_up(torc_workload *w, torc_sim_index i, torc_role role) {
     w->num_nodes++;
   } else {
     torc_id id = torc_sim_id(w->sim, i);
-    (void)torc_map_del(&w->vanished, id.b);
+    free(torc_map_del(&w->vanished, id.b));
   }
   n->role = (uint8_t)(role == TORC_ROLE_CLIENT ? TORC_ROLE_CLIENT : TORC_ROLE_PEER);
   n->started = torc_sim_now(w->sim);
@@ -557,6 +568,19 @@ int torc_workload_up(torc_workload *w, torc_sim_index i, torc_role role) {
   return 0;
 }
 
+/* Without memory there is only a figure less. */
+static void note_vanished(torc_workload *w, const torc_id *id, torc_time at) {
+  vanished_peer *gone = calloc(1, sizeof *gone);
+  if (gone == NULL) {
+    return;
+  }
+  *gone = (vanished_peer){.id = *id, .at = at};
+  free(torc_map_del(&w->vanished, id->b));
+  if (torc_map_put(&w->vanished, gone) != 0) {
+    free(gone);
+  }
+}
+
 void torc_workload_down(torc_workload *w, torc_sim_index i, bool has_vanished) {
   torc_work_node *n = &w->nodes[i];
   size_t r = role_place((torc_role)n->role);
@@ -570,8 +594,8 @@ void torc_workload_down(torc_workload *w, torc_sim_index i, bool has_vanished) {
   n->ended = torc_sim_now(w->sim) == 0 ? 1 : torc_sim_now(w->sim);
   n->is_joined = false;
   n->is_vanished = has_vanished;
-  if (has_vanished && torc_map_put(&w->vanished, id.b, (void *)(uintptr_t)(n->ended + 1)) != 0) {
-    n->is_vanished = false; /* only a figure less */
+  if (has_vanished) {
+    note_vanished(w, &id, n->ended);
   }
   for (const call *c = n->calls; c != NULL; c = c->next) {
     w->abandoned++;
