@@ -648,11 +648,14 @@ static void test_links_limit(void **state) {
   topofake_init(&f, "chord-128-2-1", 0x8000);
   assert_int_equal(f.ops->start(f.t, NULL), 0);
   for (unsigned n = 1; n <= 550; n++) {
-    torc_id id = topofake_id(n);
-    f.ops->on_link_up(f.t, &id);
+    f.linked[f.num_linked++] = topofake_id(n);
+    f.ops->on_link_up(f.t, &f.linked[f.num_linked - 1]);
   }
-  assert_int_equal(topofake_view(&f).stats.links_ignored, 550 - 512);
   assert_int_equal(topofake_view(&f).num_routing, 0);
+  f.refuse_calls = true;
+  f.ops->leave(f.t);
+  assert_int_equal(topofake_view(&f).stats.links_ignored, 550 - 512);
+  assert_int_equal(f.state, TORC_TOPO_LEFT);
   topofake_clear(&f);
 }
 
@@ -684,7 +687,7 @@ int main(void) {
       TORC_TEST("LEA-04 CHD-47 GAP-118 GAP-54 a neighbour leaves", test_leave_received),
       TORC_TEST("R-47 LEA-02 a client leaves", test_leave_client),
       TORC_TEST("LEA-04 GAP-109 the last one leaves", test_leave_last),
-      TORC_TEST("LEA-01 limit of remembered links", test_links_limit),
+      TORC_TEST("LEA-01 limit of links told of a LEAVE", test_links_limit),
   };
   return TORC_RUN(tests);
 }

@@ -143,28 +143,39 @@ static bool fake_has_data(void *ctx) {
   return ((topofake *)ctx)->has_data;
 }
 
+static size_t fake_links(void *ctx, torc_id *out, size_t max) {
+  const topofake *f = ctx;
+  for (size_t i = 0; i < f->num_linked && i < max; i++) {
+    out[i] = f->linked[i];
+  }
+  return f->num_linked;
+}
+
+static const torc_topology_host_ops fake_ops = {.now = fake_now,
+                                                .is_linked = fake_is_linked,
+                                                .links = fake_links,
+                                                .connect = fake_connect,
+                                                .ping = fake_ping,
+                                                .request = fake_request,
+                                                .transfer = fake_transfer,
+                                                .drop_range = fake_drop,
+                                                .took_over = fake_took_over,
+                                                .close_link = fake_close,
+                                                .state_changed = fake_state_changed,
+                                                .ping_bootstrap = fake_ping_bootstrap,
+                                                .has_data = fake_has_data};
+
 int topofake_create(topofake *f, const char *algorithm, unsigned self, const torc_mem *mem) {
   memset(f, 0, sizeof *f);
   f->now = TORC_SEC(100);
   torc_timers_init(&f->timers);
   torc_rng_seed(&f->rng, 42);
-  f->host = (torc_topology_host){.ctx = f,
+  f->host = (torc_topology_host){.ops = &fake_ops,
+                                 .ctx = f,
                                  .mem = mem != NULL ? mem : torc_mem_libc(),
                                  .timers = &f->timers,
-                                 .self = topofake_id(self),
-                                 .now = fake_now,
                                  .rng = &f->rng,
-                                 .is_linked = fake_is_linked,
-                                 .connect = fake_connect,
-                                 .ping = fake_ping,
-                                 .request = fake_request,
-                                 .transfer = fake_transfer,
-                                 .drop_range = fake_drop,
-                                 .took_over = fake_took_over,
-                                 .close_link = fake_close,
-                                 .state_changed = fake_state_changed,
-                                 .ping_bootstrap = fake_ping_bootstrap,
-                                 .has_data = fake_has_data};
+                                 .self = topofake_id(self)};
   assert_int_equal(torc_topology_find(algorithm, &f->ops, &f->params), 0);
   return f->ops->create(&f->t, &f->host, &f->params);
 }

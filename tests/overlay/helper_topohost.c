@@ -206,6 +206,20 @@ static bool host_is_linked(void *ctx, const torc_id *id) {
   return other != TOPOSIM_NONE && toposim_is_linked(p->sim, p->index, other);
 }
 
+static size_t host_links(void *ctx, torc_id *out, size_t max) {
+  const peer *p = ctx;
+  size_t num = 0;
+  for (size_t i = 0; i < p->sim->num_peers; i++) {
+    if (toposim_is_linked(p->sim, p->index, i)) {
+      if (num < max) {
+        out[num] = p->sim->peers[i].id;
+      }
+      num++;
+    }
+  }
+  return num;
+}
+
 static void start_route(peer *p, route_kind kind, const torc_id *target, bool is_exact,
                         const torc_id *via, torc_token cookie, event_kind failure) {
   toposim *sim = p->sim;
@@ -788,14 +802,10 @@ size_t toposim_add(toposim *sim, const torc_id *id, bool is_bootstrap) {
 int toposim_try_start(toposim *sim, size_t which, size_t bootstrap) {
   peer *p = &sim->peers[which];
   int rc;
-  p->host = (torc_topology_host){
-      .ctx = p,
-      .mem = sim->cfg.mem != NULL ? sim->cfg.mem : torc_mem_libc(),
-      .timers = &p->timers,
-      .self = p->id,
+  static const torc_topology_host_ops host_ops = {
       .now = host_now,
-      .rng = &p->rng,
       .is_linked = host_is_linked,
+      .links = host_links,
       .connect = host_connect,
       .ping = host_ping,
       .request = host_request,
@@ -806,6 +816,14 @@ int toposim_try_start(toposim *sim, size_t which, size_t bootstrap) {
       .state_changed = host_state_changed,
       .ping_bootstrap = host_ping_bootstrap,
       .has_data = host_has_data,
+  };
+  p->host = (torc_topology_host){
+      .ops = &host_ops,
+      .ctx = p,
+      .mem = sim->cfg.mem != NULL ? sim->cfg.mem : torc_mem_libc(),
+      .timers = &p->timers,
+      .rng = &p->rng,
+      .self = p->id,
   };
   torc_timers_init(&p->timers);
   torc_rng_seed(&p->rng, torc_rng_u64(&sim->rng));

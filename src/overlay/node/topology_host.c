@@ -12,6 +12,20 @@ static bool host_is_linked(void *ctx, const torc_id *peer) {
   return torc_link_of_peer(ctx, peer) != NULL;
 }
 
+static size_t host_links(void *ctx, torc_id *out, size_t max) {
+  const torc_node *n = ctx;
+  size_t it = 0;
+  size_t num = 0;
+  const torc_link *l = NULL;
+  while ((l = torc_map_next(&n->links_by_peer, &it)) != NULL) {
+    if (num < max) {
+      out[num] = l->peer;
+    }
+    num++;
+  }
+  return num;
+}
+
 static void connect_done(torc_node *n, void *ctx, torc_token cookie, int rc, const torc_id *peer) {
   (void)ctx;
   if (n->topo != NULL) {
@@ -162,6 +176,20 @@ static bool host_has_data(void *ctx) {
   return n->store != NULL && torc_store_num_resources(n->store) > 0;
 }
 
+static const torc_topology_host_ops host_ops = {.now = host_now,
+                                                .is_linked = host_is_linked,
+                                                .links = host_links,
+                                                .connect = host_connect,
+                                                .ping = host_ping,
+                                                .request = host_request,
+                                                .transfer = host_transfer,
+                                                .drop_range = host_drop_range,
+                                                .took_over = host_took_over,
+                                                .close_link = host_close_link,
+                                                .state_changed = host_state_changed,
+                                                .ping_bootstrap = host_ping_bootstrap,
+                                                .has_data = host_has_data};
+
 int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **why) {
   torc_topology_params *p = &n->topo_params;
   int rc = torc_topology_find(cfg->algorithm, &n->topo_ops, p);
@@ -172,24 +200,13 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
   p->update_period = cfg->update_period == 0 ? p->update_period : cfg->update_period;
   p->ping_period = cfg->ping_period == 0 ? p->ping_period : cfg->ping_period;
   p->deletion_delay = cfg->deletion_delay == 0 ? p->deletion_delay : cfg->deletion_delay;
-  n->topo_host = (torc_topology_host){.ctx = n,
+  n->topo_host = (torc_topology_host){.ops = &host_ops,
+                                      .ctx = n,
                                       .mem = n->mem,
                                       .timers = &n->timers,
-                                      .log = n->log,
-                                      .self = n->self,
-                                      .now = host_now,
                                       .rng = &n->rng,
-                                      .is_linked = host_is_linked,
-                                      .connect = host_connect,
-                                      .ping = host_ping,
-                                      .request = host_request,
-                                      .transfer = host_transfer,
-                                      .drop_range = host_drop_range,
-                                      .took_over = host_took_over,
-                                      .close_link = host_close_link,
-                                      .state_changed = host_state_changed,
-                                      .ping_bootstrap = host_ping_bootstrap,
-                                      .has_data = host_has_data};
+                                      .log = n->log,
+                                      .self = n->self};
   if (n->role == TORC_ROLE_CLIENT) { /* [CLI-01] never JOINs: no plug-in */
     return 0;
   }

@@ -51,7 +51,6 @@ static int chord_parse(const char *name, torc_topology_params *params) {
   if (torc_chord_name_parse(name, &parsed) != NULL) {
     return TORC_ERR_CONFIG;
   }
-  memcpy(params->name, name, strlen(name) + 1);
   params->num_replicas = parsed.num_replicas;
   params->num_fingers = parsed.num_fingers;
   return 0;

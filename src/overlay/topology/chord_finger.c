@@ -15,7 +15,7 @@ torc_id torc_ring_finger_target(const torc_topology *t, size_t index) {
 void torc_ring_fingers_restart(torc_topology *t) {
   torc_time at = torc_time_add(torc_ring_now(t), TORC_RING_FINGER_DELAY);
   t->num_fingers_running = 0;
-  for (size_t i = 0; i < t->params.num_fingers; i++) {
+  for (size_t i = 0; i < t->params->num_fingers; i++) {
     t->fingers[i] = (torc_ring_finger){.state = TORC_FINGER_NEEDED, .retry_at = at};
   }
 }
@@ -27,7 +27,6 @@ static void finger_set(torc_topology *t, size_t i, const torc_id *id) {
 }
 
 static void finger_later(torc_topology *t, size_t i, torc_time delay) {
-  t->fingers[i].id = torc_id_zero;
   t->fingers[i].state = TORC_FINGER_NEEDED;
   t->fingers[i].retry_at = torc_time_add(torc_ring_now(t), torc_ring_jitter(t, delay));
 }
@@ -35,7 +34,7 @@ static void finger_later(torc_topology *t, size_t i, torc_time delay) {
 /* Another finger's answer that covers this target too: nobody lies between its target and its peer.
  */
 static bool from_fingers(const torc_topology *t, const torc_id *target, torc_id *out) {
-  for (size_t k = 0; k < t->params.num_fingers; k++) {
+  for (size_t k = 0; k < t->params->num_fingers; k++) {
     const torc_ring_finger *f = &t->fingers[k];
     torc_id start = torc_ring_finger_target(t, k);
     if (f->state == TORC_FINGER_SET && torc_id_is_peer(&f->id) && !torc_id_eq(&start, &f->id) &&
@@ -67,7 +66,7 @@ static bool resolve(const torc_topology *t, const torc_id *target, torc_id *out)
 /* Nearest targets first: their answers cover some of the farther ones. */
 void torc_ring_fingers_pump(torc_topology *t, torc_time *next) {
   torc_time now = torc_ring_now(t);
-  for (size_t n = t->params.num_fingers; n > 0; n--) {
+  for (size_t n = t->params->num_fingers; n > 0; n--) {
     size_t i = n - 1;
     torc_ring_finger *f = &t->fingers[i];
     torc_id target = torc_ring_finger_target(t, i);
@@ -92,7 +91,7 @@ void torc_ring_fingers_pump(torc_topology *t, torc_time *next) {
 }
 
 void torc_ring_finger_lost(torc_topology *t, const torc_id *id) {
-  for (size_t i = 0; i < t->params.num_fingers; i++) {
+  for (size_t i = 0; i < t->params->num_fingers; i++) {
     if (t->fingers[i].state == TORC_FINGER_SET && torc_id_eq(&t->fingers[i].id, id)) {
       finger_later(t, i, TORC_RING_RETRY);
     }
@@ -116,7 +115,7 @@ static void finger_take(torc_topology *t, size_t i, const torc_id *peer) {
   if (m != NULL) {
     finger_set(t, i, peer);
   } else {
-    finger_later(t, i, t->params.retry_unreachable);
+    finger_later(t, i, t->params->retry_unreachable);
   }
 }
 
@@ -129,7 +128,7 @@ void torc_ring_finger_connected(torc_topology *t, const torc_ring_op *op, int rc
   t->num_fingers_running--;
   if (rc != 0 || peer == NULL || !torc_ring_is_active(t)) {
     t->stats.fingers_failed++;
-    finger_later(t, i, t->params.retry_unreachable); /* [ARC-19]: not fatal */
+    finger_later(t, i, t->params->retry_unreachable); /* [ARC-19]: not fatal */
   } else {
     finger_take(t, i, peer);
   }
@@ -137,7 +136,7 @@ void torc_ring_finger_connected(torc_topology *t, const torc_ring_op *op, int rc
 
 /* [CHD-43]: a random one. */
 void torc_ring_finger_ping(torc_topology *t) {
-  unsigned i = (unsigned)torc_rng_below(t->host.rng, t->params.num_fingers);
+  unsigned i = (unsigned)torc_rng_below(t->host->rng, t->params->num_fingers);
   torc_id target = torc_ring_finger_target(t, i);
   if (torc_ring_is_active(t) && t->num_members > 0 &&
       torc_ring_ping(t, TORC_OP_FINGER_PING, i, &target, NULL) != 0) {
@@ -148,8 +147,9 @@ void torc_ring_finger_ping(torc_topology *t) {
 void torc_ring_finger_pinged(torc_topology *t, const torc_ring_op *op, int rc,
                              const torc_id *responder) {
   size_t i = op->arg;
-  if (rc != 0 || responder == NULL || t->fingers[i].state == TORC_FINGER_RUNNING ||
-      !torc_ring_is_active(t) || torc_id_eq(responder, &t->fingers[i].id)) {
+  const torc_ring_finger *f = &t->fingers[i];
+  if (rc != 0 || responder == NULL || f->state == TORC_FINGER_RUNNING || !torc_ring_is_active(t) ||
+      (f->state == TORC_FINGER_SET && torc_id_eq(responder, &f->id))) {
     return;
   }
   if (torc_id_eq(responder, &t->self) || torc_ring_member_find(t, responder) != NULL) {

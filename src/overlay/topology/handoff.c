@@ -38,8 +38,8 @@ static void begin(torc_topology *t, const torc_id *jp) {
   t->handoff.from = t->range_from;
   t->handoff.serial++;
   t->handoff.deadline = torc_time_add(torc_ring_now(t), TORC_RING_HANDOFF_MAX);
-  torc_timer_arm(t->host.timers, &t->step, t->handoff.deadline);
-  TORC_LOG(t->host.log, TORC_LOG_DEBUG, "topology:admits", TORC_F_ID("peer", jp));
+  torc_ring_arm(t, TORC_ALARM_STEP, t->handoff.deadline);
+  TORC_LOG(t->host->log, TORC_LOG_DEBUG, "topology:admits", TORC_F_ID("peer", jp));
   /* [CHD-15] [JOI-03] */
   if (torc_ring_transfer(t, TORC_OP_HANDOFF_TRANSFER, t->handoff.serial, jp, &t->handoff.from,
                          jp) != 0) {
@@ -56,7 +56,7 @@ void torc_ring_on_join(torc_topology *t, const torc_id *from, torc_slice payload
     return;
   }
   if (!torc_id_eq(&notice.peer, from) || !torc_id_is_peer(from) || torc_id_eq(from, &t->self) ||
-      !t->host.is_linked(t->host.ctx, from)) { /* [GAP-54] [GAP-116] */
+      !t->host->ops->is_linked(t->host->ctx, from)) { /* [GAP-54] [GAP-116] */
     reply->code = TORC_CODE_FORBIDDEN;
     t->stats.joins_refused++;
     return;
@@ -116,7 +116,7 @@ void torc_ring_handoff_finish(torc_topology *t) {
   torc_id from = t->handoff.from;
   torc_ring_member *m;
   t->handoff.stage = TORC_HANDOFF_NONE;
-  torc_timer_stop(t->host.timers, &t->step);
+  torc_ring_disarm(t, TORC_ALARM_STEP);
   m = torc_ring_member_add(t, &jp, true);
   if (m == NULL) {
     t->stats.handoffs_aborted++; /* the table is full: its UPDATEs bring it in by the other way */
@@ -125,7 +125,7 @@ void torc_ring_handoff_finish(torc_topology *t) {
   m->first_pred = from;
   m->is_restored = true; /* it has just been given everything */
   t->stats.joins_ok++;
-  TORC_LOG(t->host.log, TORC_LOG_INFO, "topology:admitted", TORC_F_ID("peer", &jp));
+  TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:admitted", TORC_F_ID("peer", &jp));
 }
 
 /* The range stays here. A joining peer that is still linked gets an UPDATE that does not name it,
@@ -138,12 +138,12 @@ void torc_ring_handoff_abort(torc_topology *t, const char *why) {
   t->handoff.stage = TORC_HANDOFF_NONE;
   t->handoff.serial++;
   t->stats.handoffs_aborted++;
-  torc_timer_stop(t->host.timers, &t->step);
-  TORC_LOG(t->host.log, TORC_LOG_INFO, "topology:admission_failed", TORC_F_ID("peer", &jp),
+  torc_ring_disarm(t, TORC_ALARM_STEP);
+  TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:admission_failed", TORC_F_ID("peer", &jp),
            TORC_F_STR("why", why));
-  if (t->host.is_linked(t->host.ctx, &jp) &&
+  if (t->host->ops->is_linked(t->host->ctx, &jp) &&
       torc_ring_update_send(t, TORC_OP_HANDOFF_NOTICE, 0, &jp, NULL) != 0) {
-    TORC_LOG(t->host.log, TORC_LOG_DEBUG, "topology:notice_unsent", TORC_F_ID("peer", &jp));
+    TORC_LOG(t->host->log, TORC_LOG_DEBUG, "topology:notice_unsent", TORC_F_ID("peer", &jp));
   }
 }
 

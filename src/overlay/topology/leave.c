@@ -6,9 +6,9 @@
 #define PUSH_MAX (TORC_RING_LEAVE_MAX - TORC_SEC(1))
 
 static void finish(torc_topology *t) {
-  torc_timer_stop(t->host.timers, &t->step);
-  torc_timer_stop(t->host.timers, &t->work);
-  torc_timer_stop(t->host.timers, &t->gather);
+  torc_ring_disarm(t, TORC_ALARM_STEP);
+  torc_ring_disarm(t, TORC_ALARM_WORK);
+  torc_ring_disarm(t, TORC_ALARM_GATHER);
   torc_ring_ops_clear(t);
   t->num_members = 0;
   t->num_cands = 0;
@@ -20,11 +20,16 @@ static void finish(torc_topology *t) {
 
 /* [LEA-01]: to every directly connected peer. */
 static void send_leaves(torc_topology *t) {
+  torc_id peers[TORC_RING_LINKS_MAX];
+  size_t num = t->host->ops->links(t->host->ctx, peers, TORC_RING_LINKS_MAX);
+  if (num > TORC_RING_LINKS_MAX) {
+    t->stats.links_ignored += num - TORC_RING_LINKS_MAX;
+    num = TORC_RING_LINKS_MAX;
+  }
   t->has_sent_leaves = true;
   t->leaves_pending = 0;
-  for (size_t i = 0; i < t->num_links; i++) {
-    torc_id peer = t->links[i];
-    if (torc_ring_notice(t, TORC_OP_LEAVE, 0, &peer, TORC_METHOD_LEAVE) == 0) {
+  for (size_t i = 0; i < num; i++) {
+    if (torc_ring_notice(t, TORC_OP_LEAVE, 0, &peers[i], TORC_METHOD_LEAVE) == 0) {
       t->leaves_pending++;
     }
   }
@@ -32,7 +37,7 @@ static void send_leaves(torc_topology *t) {
     finish(t);
     return;
   }
-  torc_timer_arm(t->host.timers, &t->step, t->leave_deadline);
+  torc_ring_arm(t, TORC_ALARM_STEP, t->leave_deadline);
 }
 
 /* What is not yet replicated goes first [GAP-118]. */
@@ -58,7 +63,7 @@ void torc_ring_leave(torc_topology *t) {
     finish(t); /* never in the ring: nobody to tell */
     return;
   }
-  torc_timer_arm(t->host.timers, &t->step, torc_time_add(now, PUSH_MAX));
+  torc_ring_arm(t, TORC_ALARM_STEP, torc_time_add(now, PUSH_MAX));
   torc_ring_settle(t);
 }
 

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "base/mem.h"
 #include "overlay/topology/ring.h"
 
 static void owed_remove(torc_topology *t, size_t i) {
@@ -14,6 +15,13 @@ void torc_ring_owe(torc_topology *t, const torc_id *from, const torc_id *to) {
   for (size_t i = 0; i < t->num_owed; i++) {
     if (torc_id_eq(&t->owed[i].to, from)) {
       t->owed[i].to = *to;
+      return;
+    }
+  }
+  if (t->owed == NULL) {
+    t->owed = torc_calloc(t->host->mem, TORC_RING_OWED_MAX, sizeof t->owed[0]);
+    if (t->owed == NULL) {
+      t->stats.owed_dropped++;
       return;
     }
   }
@@ -71,6 +79,10 @@ void torc_ring_owed_pump(torc_topology *t, torc_time *next) {
   torc_id first, end;
   while (t->num_owed > 0 && !t->is_owed_running && clip_own(t, r)) {
     owed_remove(t, 0);
+  }
+  if (t->num_owed == 0 && t->owed != NULL) {
+    torc_free(t->host->mem, t->owed);
+    t->owed = NULL;
   }
   if (t->num_owed == 0 || t->is_owed_running || t->num_members == 0) {
     return;
@@ -164,7 +176,13 @@ static torc_id lower_of(const torc_topology *t, size_t i) {
 /* Before the table changes: what fitted goes on fitting for a minute [GAP-101]. */
 void torc_ring_remember_former(torc_topology *t) {
   torc_time until = torc_time_add(torc_ring_now(t), TORC_RING_GRACE);
-  for (size_t i = 0; i < t->params.num_replicas; i++) {
+  if (t->former == NULL && t->num_members > 0) {
+    t->former = torc_calloc(t->host->mem, TORC_RING_FORMER_MAX, sizeof t->former[0]);
+  }
+  if (t->former == NULL) {
+    return; /* nothing to remember, or no memory: a sender it fitted tries again */
+  }
+  for (size_t i = 0; i < t->params->num_replicas; i++) {
     const torc_ring_member *pred = torc_ring_pred(t, i);
     torc_id lower = lower_of(t, i);
     size_t at = t->next_former;
@@ -183,9 +201,20 @@ void torc_ring_remember_former(torc_topology *t) {
   }
 }
 
+void torc_ring_forget_former(torc_topology *t) {
+  torc_time now = torc_ring_now(t);
+  for (size_t k = 0; t->former != NULL && k < TORC_RING_FORMER_MAX; k++) {
+    if (t->former[k].until > now) {
+      return;
+    }
+  }
+  torc_free(t->host->mem, t->former);
+  t->former = NULL;
+}
+
 static bool fits_former(const torc_topology *t, const torc_id *sender, const torc_id *resource) {
   torc_time now = torc_ring_now(t);
-  for (size_t k = 0; k < TORC_RING_FORMER_MAX; k++) {
+  for (size_t k = 0; t->former != NULL && k < TORC_RING_FORMER_MAX; k++) {
     const torc_ring_former *f = &t->former[k];
     if (f->until > now && torc_id_eq(&f->sender, sender) &&
         torc_id_in_open_closed(resource, &f->lower, &f->sender)) {
@@ -197,7 +226,7 @@ static bool fits_former(const torc_topology *t, const torc_id *sender, const tor
 
 /* One of the predecessors whose replica this peer is, and data of its range [CHD-08]. */
 static bool fits_replica(const torc_topology *t, const torc_id *sender, const torc_id *resource) {
-  for (size_t i = 0; i < t->params.num_replicas; i++) {
+  for (size_t i = 0; i < t->params->num_replicas; i++) {
     const torc_ring_member *pred = torc_ring_pred(t, i);
     torc_id lower = lower_of(t, i);
     if (pred != NULL && torc_id_eq(&pred->id, sender)) {
@@ -209,7 +238,7 @@ static bool fits_replica(const torc_topology *t, const torc_id *sender, const to
 
 /* The same with the range that the sender's last UPDATE gives: it may know of a death earlier. */
 static bool fits_announced(const torc_topology *t, const torc_id *sender, const torc_id *resource) {
-  for (size_t i = 0; i < t->params.num_replicas; i++) {
+  for (size_t i = 0; i < t->params->num_replicas; i++) {
     const torc_ring_member *pred = torc_ring_pred(t, i);
     if (pred != NULL && torc_id_eq(&pred->id, sender)) {
       return torc_id_is_peer(&pred->first_pred) &&
@@ -226,7 +255,7 @@ static bool fits_copy(torc_topology *t, const torc_id *sender, const torc_id *re
     return true;
   }
   if (fits_announced(t, sender, resource) || fits_former(t, sender, resource)) {
-    t->hold_until = torc_time_add(torc_ring_now(t), 2 * t->params.update_period);
+    t->hold_until = torc_time_add(torc_ring_now(t), 2 * t->params->update_period);
     return true;
   }
   return false;
@@ -253,7 +282,7 @@ bool torc_ring_accepts_copy(torc_topology *t, const torc_id *sender, const torc_
   if (is_joining_with(t, sender)) { /* hand-over during the own join [GAP-101] */
     if (t->join.stage == TORC_JOIN_ADMITTED) {
       t->join.deadline = torc_time_add(torc_ring_now(t), TORC_RING_JOIN_IDLE);
-      torc_timer_arm(t->host.timers, &t->step, t->join.deadline);
+      torc_ring_arm(t, TORC_ALARM_STEP, t->join.deadline);
     }
     return true;
   }
@@ -261,10 +290,9 @@ bool torc_ring_accepts_copy(torc_topology *t, const torc_id *sender, const torc_
     if (torc_ring_is_responsible(t, resource) &&
         (fits_merge(t, sender) || fits_former(t, sender, resource))) {
       t->merged_at = torc_ring_now(t) == 0 ? 1 : torc_ring_now(t);
-      if (!torc_timer_armed(&t->work) ||
-          t->work.at > torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET)) {
-        torc_timer_arm(t->host.timers, &t->work,
-                       torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET));
+      torc_time at = torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET);
+      if (t->alarms[TORC_ALARM_WORK] > at) {
+        torc_ring_arm(t, TORC_ALARM_WORK, at);
       }
       return true;
     }

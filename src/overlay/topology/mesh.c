@@ -61,7 +61,6 @@ static int mesh_parse(const char *name, torc_topology_params *params) {
   if (strcmp(name, mesh_policy.family) != 0) {
     return TORC_ERR_CONFIG;
   }
-  memcpy(params->name, name, strlen(name) + 1);
   params->num_replicas = 2;
   params->num_fingers = 0;
   return 0;

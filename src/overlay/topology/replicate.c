@@ -16,7 +16,7 @@ static torc_ring_replica *replica_find(torc_topology *t, const torc_id *id) {
 static void rebuild(torc_topology *t) {
   torc_ring_replica now[TORC_REPLICAS_MAX];
   size_t num = 0;
-  for (size_t i = 0; i < t->params.num_replicas; i++) {
+  for (size_t i = 0; i < t->params->num_replicas; i++) {
     const torc_ring_member *succ = torc_ring_succ(t, i);
     const torc_ring_replica *old;
     if (succ == NULL) {
@@ -169,11 +169,11 @@ size_t torc_ring_replicas(const torc_topology *t, const torc_id *resource,
   size_t num = 0;
   if (t->handoff.stage != TORC_HANDOFF_NONE &&
       torc_id_in_open_closed(resource, &t->handoff.from, &t->handoff.jp) &&
-      t->host.is_linked(t->host.ctx, &t->handoff.jp)) {
+      t->host->ops->is_linked(t->host->ctx, &t->handoff.jp)) {
     out[num] = t->handoff.jp;
     num++;
   }
-  for (size_t i = 0; i < t->params.num_replicas && num < TORC_REPLICAS_MAX; i++) {
+  for (size_t i = 0; i < t->params->num_replicas && num < TORC_REPLICAS_MAX; i++) {
     const torc_ring_member *succ = torc_ring_succ(t, i);
     if (succ == NULL) {
       break;
@@ -196,7 +196,7 @@ void torc_ring_restore_pump(torc_topology *t) {
     t->restores_left = 0;
     return;
   }
-  for (size_t i = 0; i < t->params.num_replicas && t->restores_left > 0; i++) {
+  for (size_t i = 0; i < t->params->num_replicas && t->restores_left > 0; i++) {
     torc_ring_member *m = torc_ring_member_find(t, &at);
     if (m == NULL || !torc_id_is_peer(&m->first_pred)) {
       return;
@@ -215,25 +215,25 @@ void torc_ring_restore_pump(torc_topology *t) {
 
 /* [CHD-37]: replicas + 1 predecessors lie in [R, self). [GAP-119]: only after a view that has been
  * stable for a while, and with nothing under way. */
-void torc_ring_on_drop(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, drop);
-  const torc_ring_member *last = torc_ring_pred(t, t->params.num_replicas);
-  torc_time stable = torc_time_add(t->changed_at, t->params.deletion_delay);
+void torc_ring_on_drop(torc_topology *t, torc_time now) {
+  const torc_ring_member *last = torc_ring_pred(t, t->params->num_replicas);
+  torc_time stable = torc_time_add(t->changed_at, t->params->deletion_delay);
   torc_time from = stable > t->hold_until ? stable : t->hold_until;
-  torc_time period = t->params.update_period > t->params.deletion_delay ? t->params.update_period
-                                                                        : t->params.deletion_delay;
+  torc_time period = t->params->update_period > t->params->deletion_delay
+                         ? t->params->update_period
+                         : t->params->deletion_delay;
   if (t->state != TORC_TOPO_JOINED) {
     return;
   }
   if (now < from) {
-    torc_timer_arm(t->host.timers, &t->drop, from);
+    torc_ring_arm(t, TORC_ALARM_DROP, from);
     return;
   }
   if (t->handoff.stage == TORC_HANDOFF_NONE && t->num_owed == 0 && torc_ring_replicas_idle(t) &&
       last != NULL) {
-    t->host.drop_range(t->host.ctx, &t->self, &last->id);
-    torc_timer_arm(t->host.timers, &t->drop, torc_time_add(now, period));
+    t->host->ops->drop_range(t->host->ctx, &t->self, &last->id);
+    torc_ring_arm(t, TORC_ALARM_DROP, torc_time_add(now, period));
   } else {
-    torc_timer_arm(t->host.timers, &t->drop, torc_time_add(now, t->params.deletion_delay));
+    torc_ring_arm(t, TORC_ALARM_DROP, torc_time_add(now, t->params->deletion_delay));
   }
 }

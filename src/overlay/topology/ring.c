@@ -5,11 +5,11 @@
 #include "base/mem.h"
 
 torc_time torc_ring_now(const torc_topology *t) {
-  return t->host.now(t->host.ctx);
+  return t->host->ops->now(t->host->ctx);
 }
 
 torc_time torc_ring_jitter(torc_topology *t, torc_time base) {
-  return base + torc_rng_below(t->host.rng, base);
+  return base + torc_rng_below(t->host->rng, base);
 }
 
 bool torc_ring_is_active(const torc_topology *t) {
@@ -25,27 +25,33 @@ void torc_ring_set_state(torc_topology *t, torc_topology_state state) {
   if (state == TORC_TOPO_JOINED) {
     t->rejoin_delay = 0;
   }
-  TORC_LOG(t->host.log, TORC_LOG_INFO, "topology:state", TORC_F_U64("state", (uint64_t)state));
-  t->host.state_changed(t->host.ctx, state);
+  TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:state", TORC_F_U64("state", (uint64_t)state));
+  t->host->ops->state_changed(t->host->ctx, state);
 }
 
-/* ---- timers ---- */
+/* ---- alarms ---- */
 
-static void on_work(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, work);
-  (void)now;
-  torc_ring_settle(t);
+static torc_ring_alarm earliest(const torc_time alarms[TORC_ALARMS]) {
+  size_t first = 0;
+  for (size_t i = 1; i < TORC_ALARMS; i++) {
+    first = alarms[i] < alarms[first] ? i : first;
+  }
+  return (torc_ring_alarm)first;
 }
 
-static void on_gather(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, gather);
-  (void)now;
-  torc_ring_update_flush(t);
-  torc_ring_settle(t);
+void torc_ring_arm(torc_topology *t, torc_ring_alarm alarm, torc_time at) {
+  t->alarms[alarm] = at;
+  at = t->alarms[earliest(t->alarms)];
+  if (at != t->timer.at) {
+    torc_timer_arm(t->host->timers, &t->timer, at);
+  }
 }
 
-static void on_step(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, step);
+void torc_ring_disarm(torc_topology *t, torc_ring_alarm alarm) {
+  torc_ring_arm(t, alarm, TORC_NEVER);
+}
+
+static void on_step(torc_topology *t, torc_time now) {
   if (t->state == TORC_TOPO_LEAVING) {
     torc_ring_leave_timeout(t);
   } else if (t->state == TORC_TOPO_JOINING) {
@@ -54,6 +60,54 @@ static void on_step(torc_timer *timer, torc_time now) {
     torc_ring_handoff_abort(t, "it took too long");
   }
   torc_ring_settle(t);
+}
+
+static void ring_alarm(torc_topology *t, torc_ring_alarm alarm, torc_time now) {
+  switch (alarm) {
+    case TORC_ALARM_WORK:
+      torc_ring_settle(t);
+      break;
+    case TORC_ALARM_GATHER:
+      torc_ring_update_flush(t);
+      torc_ring_settle(t);
+      break;
+    case TORC_ALARM_PERIODIC:
+      torc_ring_on_periodic(t, now);
+      break;
+    case TORC_ALARM_FINGER_PING:
+      torc_ring_on_finger_ping(t, now);
+      break;
+    case TORC_ALARM_BOOT:
+      torc_ring_on_boot(t);
+      break;
+    case TORC_ALARM_DROP:
+      torc_ring_on_drop(t, now);
+      break;
+    case TORC_ALARM_STEP:
+      on_step(t, now);
+      break;
+    case TORC_ALARMS:
+      break;
+  }
+}
+
+/* Those that are due now, in the order of their times; what they arm comes later. */
+static void on_timer(torc_timer *timer, torc_time now) {
+  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, timer);
+  torc_time due[TORC_ALARMS];
+  torc_ring_alarm next;
+  for (size_t i = 0; i < TORC_ALARMS; i++) {
+    due[i] = t->alarms[i] <= now ? t->alarms[i] : TORC_NEVER;
+  }
+  while (next = earliest(due), due[next] != TORC_NEVER) {
+    bool is_still_due = t->alarms[next] == due[next];
+    due[next] = TORC_NEVER;
+    if (is_still_due) {
+      torc_ring_disarm(t, next);
+      ring_alarm(t, next, now);
+    }
+  }
+  torc_timer_arm(t->host->timers, &t->timer, t->alarms[earliest(t->alarms)]);
 }
 
 /* ---- life ---- */
@@ -78,28 +132,28 @@ int torc_ring_create(torc_topology **out, const torc_ring_policy *policy,
   if (t == NULL) {
     return TORC_ERR_NOMEM;
   }
-  t->host = *host;
-  t->params = *params;
+  t->host = host;
+  t->params = params;
   t->policy = policy;
   t->self = host->self;
+  t->replicas = torc_calloc(host->mem, params->num_replicas, sizeof t->replicas[0]);
   if (params->num_fingers > 0) {
     t->fingers = torc_calloc(host->mem, params->num_fingers, sizeof t->fingers[0]);
-    if (t->fingers == NULL) {
-      torc_free(host->mem, t);
-      return TORC_ERR_NOMEM;
-    }
+  }
+  if (t->replicas == NULL || (t->fingers == NULL && params->num_fingers > 0)) {
+    torc_free(host->mem, t->replicas);
+    torc_free(host->mem, t->fingers);
+    torc_free(host->mem, t);
+    return TORC_ERR_NOMEM;
   }
   t->keep = policy->keeps_all ? policy->members_max : params->num_replicas + 1;
   if (t->keep < TORC_RING_NEIGHBOURS_MIN) {
     t->keep = TORC_RING_NEIGHBOURS_MIN; /* [CHD-02] [CHD-22]; GAP-119 needs replicas + 1 */
   }
-  torc_timer_init(&t->work, on_work);
-  torc_timer_init(&t->gather, on_gather);
-  torc_timer_init(&t->periodic, torc_ring_on_periodic);
-  torc_timer_init(&t->finger_ping, torc_ring_on_finger_ping);
-  torc_timer_init(&t->boot, torc_ring_on_boot);
-  torc_timer_init(&t->drop, torc_ring_on_drop);
-  torc_timer_init(&t->step, on_step);
+  torc_timer_init(&t->timer, on_timer);
+  for (size_t i = 0; i < TORC_ALARMS; i++) {
+    t->alarms[i] = TORC_NEVER;
+  }
   *out = t;
   return 0;
 }
@@ -109,13 +163,16 @@ void torc_ring_destroy(torc_topology *t) {
   if (t == NULL) {
     return;
   }
-  mem = t->host.mem;
-  torc_ring_stabilise_stop(t);
-  torc_timer_stop(t->host.timers, &t->step);
+  mem = t->host->mem;
+  torc_timer_stop(t->host->timers, &t->timer);
   torc_free(mem, t->members);
+  torc_free(mem, t->paces);
   torc_free(mem, t->cands);
-  torc_free(mem, t->links);
   torc_free(mem, t->ops);
+  torc_free(mem, t->join.found);
+  torc_free(mem, t->replicas);
+  torc_free(mem, t->owed);
+  torc_free(mem, t->former);
   torc_free(mem, t->fingers);
   torc_free(mem, t);
 }
@@ -175,7 +232,7 @@ void torc_ring_settle(torc_topology *t) {
   torc_ring_check_range(t);
   torc_ring_replicas_pump(t, &next);
   if (t->state == TORC_TOPO_LEAVING) {
-    torc_timer_arm(t->host.timers, &t->work, next);
+    torc_ring_arm(t, TORC_ALARM_WORK, next);
     torc_ring_leave_pump(t);
     return;
   }
@@ -185,43 +242,15 @@ void torc_ring_settle(torc_topology *t) {
   torc_ring_restore_pump(t);
   torc_ring_fingers_pump(t, &next);
   range_deadline(t, &next);
-  torc_timer_arm(t->host.timers, &t->work, next);
+  torc_ring_arm(t, TORC_ALARM_WORK, next);
   check_cut(t);
 }
 
 /* ---- events ---- */
 
-static void link_note(torc_topology *t, const torc_id *peer, bool is_up) {
-  void *array;
-  int rc;
-  for (size_t i = 0; i < t->num_links; i++) {
-    if (torc_id_eq(&t->links[i], peer)) {
-      if (!is_up) {
-        t->num_links--;
-        t->links[i] = t->links[t->num_links];
-      }
-      return;
-    }
-  }
-  if (!is_up) {
-    return;
-  }
-  array = t->links;
-  rc = torc_ring_reserve(t, &array, &t->cap_links, t->num_links, sizeof t->links[0],
-                         TORC_RING_LINKS_MAX);
-  t->links = array;
-  if (rc != 0) {
-    t->stats.links_ignored++;
-    return;
-  }
-  t->links[t->num_links] = *peer;
-  t->num_links++;
-}
-
 void torc_ring_on_link_up(torc_topology *t, const torc_id *peer) {
   torc_ring_member *m = torc_ring_member_find(t, peer);
   torc_ring_cand *c = torc_ring_cand_find(t, peer);
-  link_note(t, peer, true);
   if (m != NULL) {
     /* A new link of a known peer: it may have started anew, with an empty store. If so it is
      * joining, and says so. */
@@ -241,7 +270,6 @@ void torc_ring_on_link_up(torc_topology *t, const torc_id *peer) {
 /* [CHD-24] [ARC-07] */
 void torc_ring_on_link_down(torc_topology *t, const torc_id *peer) {
   torc_id id = *peer;
-  link_note(t, &id, false);
   torc_ring_join_link_down(t, &id);
   if (t->handoff.stage != TORC_HANDOFF_NONE && torc_id_eq(&t->handoff.jp, &id)) {
     torc_ring_handoff_abort(t, "the link to the joining peer went down");

@@ -10,7 +10,7 @@
 
 /* Limits that a peer can reach; each has a counter in torc_topology_stats. */
 #define TORC_RING_MEMBERS_MAX 256u    /* linked peers in the routing table */
-#define TORC_RING_LINKS_MAX 512u      /* linked peers remembered for LEAVE [LEA-01] */
+#define TORC_RING_LINKS_MAX 512u      /* linked peers told of a LEAVE [LEA-01] */
 #define TORC_RING_CANDIDATES_MAX 128u /* peers heard of and not yet linked [GAP-117] */
 #define TORC_RING_OPS_MAX 512u        /* operations under way at the host */
 #define TORC_RING_OWED_MAX 8u         /* ranges still to be handed over after a merge */
@@ -57,23 +57,29 @@
 #define TORC_RING_FINGER_DELAY TORC_MS(100)
 #define TORC_RING_FINGERS_AT_ONCE 2u
 
-/* A linked peer known to be in the ring. The table is sorted by `dist`, so successors are its front
- * and predecessors its back [CHD-02]. */
+/* A linked peer known to be in the ring. The table is sorted clockwise from this peer, so
+ * successors are its front and predecessors its back [CHD-02]. */
 typedef struct torc_ring_member {
   torc_id id;
-  torc_id dist;        /* clockwise from this peer */
-  torc_id first_pred;  /* what its last UPDATE said; zero: none heard */
-  torc_time since;     /* when it became a member */
-  torc_time heard;     /* last UPDATE from it; 0: never */
-  torc_time window;    /* since when it may hand over merged data; 0: not [GAP-124] */
-  torc_time retry_at;  /* next UPDATE not before */
-  torc_time suspected; /* last suspicion PING */
-  torc_time told_at;   /* last UPDATE sent because it did not list this peer */
-  torc_time tokens_at; /* when `tokens` was last refilled */
-  unsigned tokens;     /* candidates it can still make this peer try */
+  torc_id first_pred; /* what its last UPDATE said; zero: none heard */
+  torc_time since;    /* when it became a member */
+  torc_time heard;    /* last UPDATE from it; 0: never */
+  torc_time window;   /* since when it may hand over merged data; 0: not [GAP-124] */
+  bool is_behind;     /* its id is the smaller one: it comes after all whose id is larger */
   bool is_update_due, is_update_out;
   bool is_restored; /* was given back what this peer holds of its range, once after the join */
 } torc_ring_member;
+
+/* What slows the talk with a member down. There is one only as long as it says something: without
+ * one nothing is to be waited for and the tokens are all there. */
+typedef struct torc_ring_pace {
+  torc_id id;
+  torc_time retry_at;  /* next UPDATE not before */
+  torc_time suspected; /* last suspicion PING; 0: none */
+  torc_time told_at;   /* last UPDATE sent because it did not list this peer; 0: none */
+  torc_time tokens_at; /* when `tokens` was last refilled */
+  unsigned tokens;     /* candidates it can still make this peer try */
+} torc_ring_pace;
 
 typedef enum torc_ring_cand_state {
   TORC_CAND_IDLE = 0,
@@ -143,7 +149,7 @@ typedef enum torc_ring_join_stage {
 typedef struct torc_ring_join {
   torc_ring_join_stage stage;
   torc_id bootstrap, ap;
-  torc_id found[TORC_CHORD_LIST_MAX]; /* successors, nearest first */
+  torc_id *found; /* successors, nearest first; room for TORC_CHORD_LIST_MAX during a join */
   size_t num_found;
   unsigned attempt; /* tells answers of an earlier attempt apart */
   unsigned pending; /* CONNECTs under way */
@@ -196,10 +202,24 @@ typedef enum torc_ring_finger_state {
 } torc_ring_finger_state;
 
 typedef struct torc_ring_finger {
-  torc_id id;
-  torc_ring_finger_state state;
-  torc_time retry_at;
+  union {
+    torc_id id;         /* SET */
+    torc_time retry_at; /* NEEDED */
+  };
+  uint8_t state; /* torc_ring_finger_state */
 } torc_ring_finger;
+
+/* What is due at a time; all of them share one timer. */
+typedef enum torc_ring_alarm {
+  TORC_ALARM_WORK = 0,    /* whatever is due next */
+  TORC_ALARM_GATHER,      /* sends UPDATEs that are due */
+  TORC_ALARM_PERIODIC,    /* [CHD-38] */
+  TORC_ALARM_FINGER_PING, /* [CHD-43] */
+  TORC_ALARM_BOOT,        /* [GAP-122] [GAP-124] */
+  TORC_ALARM_DROP,        /* [CHD-37] */
+  TORC_ALARM_STEP,        /* deadlines of join, hand-over, leave */
+  TORC_ALARMS
+} torc_ring_alarm;
 
 /* What an UPDATE says, whatever its format. */
 typedef struct torc_ring_heard {
@@ -231,8 +251,8 @@ typedef struct torc_ring_policy {
 } torc_ring_policy;
 
 struct torc_topology {
-  torc_topology_host host;
-  torc_topology_params params;
+  const torc_topology_host *host;
+  const torc_topology_params *params;
   const torc_ring_policy *policy;
   torc_topology_state state;
   size_t keep; /* neighbours wanted on each side */
@@ -248,23 +268,23 @@ struct torc_topology {
   size_t num_members, cap_members;
   torc_ring_cand *cands;
   size_t num_cands, cap_cands;
-  torc_id *links;
-  size_t num_links, cap_links;
+  torc_ring_pace *paces;
+  size_t num_paces, cap_paces;
   torc_ring_op *ops;
   size_t num_ops, cap_ops;
   torc_token last_cookie;
 
   torc_ring_join join;
   torc_ring_handoff handoff;
-  torc_ring_replica replicas[TORC_REPLICAS_MAX];
+  torc_ring_replica *replicas; /* room for params->num_replicas */
   size_t num_replicas;
-  torc_ring_range owed[TORC_RING_OWED_MAX];
+  torc_ring_range *owed; /* room for TORC_RING_OWED_MAX; NULL: none */
   size_t num_owed;
   bool is_owed_running;
   unsigned owed_fails;
   torc_time owed_retry_at;
-  torc_id owed_peer; /* being connected for, or given, owed data; zero: none */
-  torc_ring_former former[TORC_RING_FORMER_MAX];
+  torc_id owed_peer;        /* being connected for, or given, owed data; zero: none */
+  torc_ring_former *former; /* TORC_RING_FORMER_MAX; NULL: none */
   size_t next_former;
   torc_time merged_at; /* last copy for the own range that came from outside; 0: none since the last
                           replication */
@@ -287,13 +307,8 @@ struct torc_topology {
   bool has_sent_leaves;
   torc_time leave_deadline;
 
-  torc_timer work;        /* whatever is due next */
-  torc_timer gather;      /* sends UPDATEs that are due */
-  torc_timer periodic;    /* [CHD-38] */
-  torc_timer finger_ping; /* [CHD-43] */
-  torc_timer boot;        /* [GAP-122] [GAP-124] */
-  torc_timer drop;        /* [CHD-37] */
-  torc_timer step;        /* deadlines of join, hand-over, leave */
+  torc_timer timer; /* the earliest alarm */
+  torc_time alarms[TORC_ALARMS];
   torc_topology_stats stats;
 };
 
@@ -309,6 +324,9 @@ void torc_ring_settle(torc_topology *t);
 torc_time torc_ring_now(const torc_topology *t);
 /* True if this peer speaks for a part of the ring. */
 bool torc_ring_is_active(const torc_topology *t);
+/* (Re)arms; TORC_NEVER disarms. */
+void torc_ring_arm(torc_topology *t, torc_ring_alarm alarm, torc_time at);
+void torc_ring_disarm(torc_topology *t, torc_ring_alarm alarm);
 /* Uniform in [base, 2 * base). */
 torc_time torc_ring_jitter(torc_topology *t, torc_time base);
 
@@ -331,6 +349,19 @@ void torc_ring_ops_clear(torc_topology *t);
 /* Room for one more element of `size` bytes in a growing array bounded by `max`. */
 int torc_ring_reserve(torc_topology *t, void **array, size_t *cap, size_t num, size_t size,
                       size_t max) TORC_MUST_CHECK;
+/* Gives back what an array holds beyond its `num` elements. */
+void torc_ring_release(torc_topology *t, void **array, size_t *cap, size_t num, size_t size);
+
+/* ring_pace.c */
+torc_ring_pace *torc_ring_pace_find(const torc_topology *t, const torc_id *id); /* NULL: none */
+/* Finds or makes it; NULL: no memory. Valid until the next call. */
+torc_ring_pace *torc_ring_pace_of(torc_topology *t, const torc_id *id);
+void torc_ring_pace_del(torc_topology *t, const torc_id *id);
+/* Drops those that say nothing any more. */
+void torc_ring_paces_prune(torc_topology *t);
+/* Can the peer make this one try one more candidate? Taking: it has. */
+bool torc_ring_has_token(const torc_topology *t, const torc_id *id);
+void torc_ring_take_token(torc_topology *t, const torc_id *id);
 
 /* ring_table.c: members, neighbours, range, next hop. */
 torc_ring_member *torc_ring_member_find(const torc_topology *t, const torc_id *id);
@@ -428,7 +459,7 @@ bool torc_ring_replicas_idle(const torc_topology *t);
 size_t torc_ring_replicas(const torc_topology *t, const torc_id *resource,
                           torc_id out[TORC_REPLICAS_MAX]);
 void torc_ring_restore_pump(torc_topology *t);
-void torc_ring_on_drop(torc_timer *timer, torc_time now);
+void torc_ring_on_drop(torc_topology *t, torc_time now);
 
 /* merge.c: data owed to others, and which copies are taken [GAP-101] [GAP-124]. */
 void torc_ring_owe(torc_topology *t, const torc_id *from, const torc_id *to);
@@ -438,6 +469,7 @@ void torc_ring_owed_connected(torc_topology *t, const torc_ring_op *op, int rc,
                               const torc_id *peer);
 void torc_ring_owed_transferred(torc_topology *t, const torc_ring_op *op, int rc);
 void torc_ring_remember_former(torc_topology *t);
+void torc_ring_forget_former(torc_topology *t); /* when all of it is too old */
 bool torc_ring_accepts_copy(torc_topology *t, const torc_id *sender, const torc_id *resource);
 
 /* chord_finger.c. */
@@ -454,9 +486,9 @@ torc_id torc_ring_finger_target(const torc_topology *t, size_t index);
 /* stabilise.c: periods, bootstrap peers, lost successors. */
 void torc_ring_stabilise_start(torc_topology *t);
 void torc_ring_stabilise_stop(torc_topology *t);
-void torc_ring_on_periodic(torc_timer *timer, torc_time now);
-void torc_ring_on_finger_ping(torc_timer *timer, torc_time now);
-void torc_ring_on_boot(torc_timer *timer, torc_time now);
+void torc_ring_on_periodic(torc_topology *t, torc_time now);
+void torc_ring_on_finger_ping(torc_topology *t, torc_time now);
+void torc_ring_on_boot(torc_topology *t);
 void torc_ring_boot_arm(torc_topology *t);
 void torc_ring_boot_pinged(torc_topology *t, int rc, const torc_id *responder);
 void torc_ring_boot_connected(torc_topology *t, const torc_ring_op *op, int rc);

@@ -132,21 +132,6 @@ static void add_report(torc_topology *t, torc_ring_cand *c, const torc_id *repor
   }
 }
 
-static void refill_tokens(torc_topology *t, torc_ring_member *m) {
-  torc_time now = torc_ring_now(t);
-  uint64_t whole = (now - m->tokens_at) / TORC_SEC(1);
-  uint64_t more = whole * t->policy->tokens_per_s;
-  if (whole == 0) {
-    return;
-  }
-  m->tokens_at += whole * TORC_SEC(1);
-  if (whole > t->policy->tokens_max || more > t->policy->tokens_max - m->tokens) {
-    m->tokens = t->policy->tokens_max;
-  } else {
-    m->tokens += (unsigned)more;
-  }
-}
-
 /* One sender's share of the table. */
 static bool has_share(const torc_topology *t, const torc_id *reporter) {
   size_t num = 0;
@@ -168,7 +153,7 @@ static void hear_one(torc_topology *t, torc_ring_member *reporter, const torc_id
     if (!t->policy->keeps_all && !torc_ring_would_be_near(t, id, 2 * t->keep)) {
       return;
     }
-    if (reporter->tokens == 0 || !has_share(t, &reporter->id)) {
+    if (!torc_ring_has_token(t, &reporter->id) || !has_share(t, &reporter->id)) {
       t->stats.ids_ignored++;
       return;
     }
@@ -176,7 +161,7 @@ static void hear_one(torc_topology *t, torc_ring_member *reporter, const torc_id
     if (c == NULL) {
       return;
     }
-    reporter->tokens--;
+    torc_ring_take_token(t, &reporter->id);
   }
   add_report(t, c, &reporter->id);
 }
@@ -185,7 +170,6 @@ void torc_ring_cands_heard(torc_topology *t, torc_ring_member *reporter,
                            const torc_ring_heard *heard) {
   torc_id id = reporter->id;
   forget_reports(t, &id); /* [GAP-163]: the latest received counts */
-  refill_tokens(t, reporter);
   t->stats.ids_ignored += heard->num_cut;
   for (size_t i = 0; i < heard->num; i++) {
     if (!torc_id_eq(&heard->ids[i], &id)) {
@@ -207,7 +191,7 @@ static void cand_failed(torc_topology *t, torc_ring_cand *c) {
     c->retry_at = torc_time_add(now, torc_ring_jitter(t, c->fails * TORC_RING_RETRY));
   } else {
     c->state = TORC_CAND_UNREACHABLE;
-    c->retry_at = torc_time_add(now, t->params.retry_unreachable);
+    c->retry_at = torc_time_add(now, t->params->retry_unreachable);
   }
 }
 
@@ -294,7 +278,7 @@ static bool expire(torc_topology *t, torc_ring_cand *c, torc_time now) {
   if (is_busy || c->was_member || num_reporters(t, c) > 0) {
     return false;
   }
-  if (now < torc_time_add(c->since, t->params.retry_unreachable) || now < c->retry_at) {
+  if (now < torc_time_add(c->since, t->params->retry_unreachable) || now < c->retry_at) {
     return false;
   }
   cand_remove(t, c);
@@ -324,12 +308,15 @@ void torc_ring_cands_pump(torc_topology *t, torc_time *next) {
       *next = c->retry_at < *next ? c->retry_at : *next;
       continue;
     }
-    if (t->host.is_linked(t->host.ctx, &c->id)) {
+    if (t->host->ops->is_linked(t->host->ctx, &c->id)) {
       send_confirm(t, c);
     } else if (may_connect(t, c)) {
       start_connect(t, c);
     }
   }
+  void *array = t->cands;
+  torc_ring_release(t, &array, &t->cap_cands, t->num_cands, sizeof t->cands[0]);
+  t->cands = array;
 }
 
 void torc_ring_cand_connected(torc_topology *t, const torc_ring_op *op, int rc) {

@@ -1,10 +1,11 @@
 /* The joining peer: find the successors, link to them, JOIN, take over [JOI-01..04] [CHD-10..18].
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
 #include "overlay/topology/ring.h"
 
 static void arm_step(torc_topology *t, torc_time delay) {
   t->join.deadline = torc_time_add(torc_ring_now(t), delay);
-  torc_timer_arm(t->host.timers, &t->step, t->join.deadline);
+  torc_ring_arm(t, TORC_ALARM_STEP, t->join.deadline);
 }
 
 /* [R-51] [GAP-109]: a ring of one is responsible for everything. */
@@ -22,7 +23,10 @@ void torc_ring_join_stop(torc_topology *t) {
   t->join.stage = TORC_JOIN_NONE;
   t->join.attempt++; /* answers under way belong to nothing now */
   t->join.pending = 0;
-  torc_timer_stop(t->host.timers, &t->step);
+  t->join.num_found = 0;
+  torc_free(t->host->mem, t->join.found);
+  t->join.found = NULL;
+  torc_ring_disarm(t, TORC_ALARM_STEP);
 }
 
 /* The attempts are over: the node has to find another bootstrap peer [CHD-26] [GAP-122]. */
@@ -54,7 +58,7 @@ static void again_failed(torc_topology *t, const char *why) {
   torc_time delay = TORC_RING_AGAIN_MIN;
   t->stats.joins_failed++;
   t->join.num_failed++;
-  TORC_LOG(t->host.log, TORC_LOG_INFO, "topology:join_failed", TORC_F_STR("why", why),
+  TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:join_failed", TORC_F_STR("why", why),
            TORC_F_U64("tries", t->join.num_failed));
   if (t->join.num_failed >= TORC_RING_JOIN_TRIES) {
     give_up(t);
@@ -82,7 +86,7 @@ static void ping_next(torc_topology *t) {
 
 /* Three, or as many as a writer needs at once and one more [CHD-11] [CHD-22]. */
 static size_t wanted_successors(const torc_topology *t) {
-  size_t num = t->params.num_replicas + 1;
+  size_t num = t->params->num_replicas + 1;
   return num > TORC_RING_NEIGHBOURS_MIN ? num : TORC_RING_NEIGHBOURS_MIN;
 }
 
@@ -94,6 +98,13 @@ static void attempt(torc_topology *t) {
   t->join.is_chain_done = false;
   t->num_members = 0;
   t->num_cands = 0;
+  if (t->join.found == NULL) {
+    t->join.found = torc_calloc(t->host->mem, TORC_CHORD_LIST_MAX, sizeof t->join.found[0]);
+  }
+  if (t->join.found == NULL) {
+    again_failed(t, "no memory");
+    return;
+  }
   arm_step(t, TORC_RING_JOIN_STEP);
   ping_next(t);
 }
@@ -102,7 +113,7 @@ void torc_ring_join_begin(torc_topology *t, const torc_id *bootstrap) {
   torc_ring_handoff_abort(t, "this peer joins another ring");
   torc_ring_stabilise_stop(t);
   t->join.bootstrap = *bootstrap;
-  t->join.has_data = t->host.has_data == NULL || t->host.has_data(t->host.ctx);
+  t->join.has_data = t->host->ops->has_data == NULL || t->host->ops->has_data(t->host->ctx);
   t->join.num_busy = 0;
   t->join.num_failed = 0;
   t->founded_at = 0;
@@ -135,11 +146,11 @@ static void send_join(torc_topology *t) {
  * responsible can replicate at once [D-13]. Neither the further ones nor fingers are waited for
  * [GAP-115]. */
 static void advance(torc_topology *t) {
-  bool is_enough = t->join.is_chain_done || t->join.num_found >= t->params.num_replicas;
+  bool is_enough = t->join.is_chain_done || t->join.num_found >= t->params->num_replicas;
   if (t->join.stage != TORC_JOIN_FIND || !is_enough || t->join.pending > 0) {
     return;
   }
-  if (t->join.num_found == 0 || !t->host.is_linked(t->host.ctx, &t->join.found[0])) {
+  if (t->join.num_found == 0 || !t->host->ops->is_linked(t->host->ctx, &t->join.found[0])) {
     again_failed(t, "no link to the admitting peer");
     return;
   }
@@ -153,7 +164,7 @@ static bool is_current(const torc_topology *t, const torc_ring_op *op) {
 }
 
 static bool is_waited_for(const torc_topology *t, const torc_id *id) {
-  for (size_t i = 0; i < t->join.num_found && i < t->params.num_replicas; i++) {
+  for (size_t i = 0; i < t->join.num_found && i < t->params->num_replicas; i++) {
     if (torc_id_eq(&t->join.found[i], id)) {
       return true;
     }
@@ -261,7 +272,7 @@ static void take_over(torc_topology *t, const torc_id *ap, const torc_ring_heard
                   &t->range_from); /* what was written while this peer was apart [GAP-124] */
   }
   t->joined_at = torc_ring_now(t);
-  t->restores_left = t->join.has_data ? t->params.num_replicas : 0;
+  t->restores_left = t->join.has_data ? t->params->num_replicas : 0;
   torc_ring_stabilise_start(t);
   torc_ring_update_near(t);
   torc_ring_update_flush(t);
@@ -311,7 +322,7 @@ void torc_ring_join_timeout(torc_topology *t) {
   if (t->join.stage == TORC_JOIN_BACKOFF) {
     attempt(t);
   } else if (t->join.stage == TORC_JOIN_FIND && t->join.num_found > 0 &&
-             t->host.is_linked(t->host.ctx, &t->join.found[0])) {
+             t->host->ops->is_linked(t->host->ctx, &t->join.found[0])) {
     send_join(t); /* the further successors are late: they come by UPDATE */
   } else {
     again_failed(t, "no answer in time");

@@ -5,7 +5,7 @@
 
 int torc_ring_reserve(torc_topology *t, void **array, size_t *cap, size_t num, size_t size,
                       size_t max) {
-  size_t want = *cap == 0 ? 8 : *cap * 2;
+  size_t want = *cap + *cap / 4 + 4;
   void *grown;
   if (num < *cap) {
     return 0;
@@ -16,13 +16,34 @@ int torc_ring_reserve(torc_topology *t, void **array, size_t *cap, size_t num, s
   if (want > max) {
     want = max;
   }
-  grown = torc_realloc(t->host.mem, *array, want * size);
+  grown = torc_realloc(t->host->mem, *array, want * size);
   if (grown == NULL) {
     return TORC_ERR_NOMEM;
   }
   *array = grown;
   *cap = want;
   return 0;
+}
+
+void torc_ring_release(torc_topology *t, void **array, size_t *cap, size_t num, size_t size) {
+  void *less;
+  if (num == 0) {
+    torc_free(t->host->mem, *array);
+    *array = NULL;
+    *cap = 0;
+  } else if (num < *cap / 2) {
+    less = torc_realloc(t->host->mem, *array, num * size);
+    if (less != NULL) {
+      *array = less;
+      *cap = num;
+    }
+  }
+}
+
+static void ops_release(torc_topology *t) {
+  void *array = t->ops;
+  torc_ring_release(t, &array, &t->cap_ops, t->num_ops, sizeof(torc_ring_op));
+  t->ops = array;
 }
 
 static int op_new(torc_topology *t, torc_ring_op_kind kind, unsigned arg, const torc_id *peer,
@@ -49,6 +70,7 @@ bool torc_ring_op_take(torc_topology *t, torc_token cookie, torc_ring_op *out) {
       *out = t->ops[i];
       t->num_ops--;
       t->ops[i] = t->ops[t->num_ops];
+      ops_release(t);
       return true;
     }
   }
@@ -57,6 +79,7 @@ bool torc_ring_op_take(torc_topology *t, torc_token cookie, torc_ring_op *out) {
 
 void torc_ring_ops_clear(torc_topology *t) {
   t->num_ops = 0;
+  ops_release(t);
 }
 
 /* The host refused the call at once: nothing will be answered. */
@@ -77,7 +100,7 @@ int torc_ring_ping(torc_topology *t, torc_ring_op_kind kind, unsigned arg, const
     return rc;
   }
   cookie = op->cookie;
-  rc = t->host.ping(t->host.ctx, target, via, cookie);
+  rc = t->host->ops->ping(t->host->ctx, target, via, cookie);
   return op_started(t, cookie, rc);
 }
 
@@ -90,7 +113,7 @@ int torc_ring_connect(torc_topology *t, torc_ring_op_kind kind, unsigned arg, co
     return rc;
   }
   cookie = op->cookie;
-  rc = t->host.connect(t->host.ctx, target, is_exact, via, cookie);
+  rc = t->host->ops->connect(t->host->ctx, target, is_exact, via, cookie);
   return op_started(t, cookie, rc);
 }
 
@@ -103,7 +126,7 @@ int torc_ring_request(torc_topology *t, torc_ring_op_kind kind, unsigned arg, co
     return rc;
   }
   cookie = op->cookie;
-  rc = t->host.request(t->host.ctx, peer, method, payload, cookie);
+  rc = t->host->ops->request(t->host->ctx, peer, method, payload, cookie);
   return op_started(t, cookie, rc);
 }
 
@@ -118,7 +141,7 @@ int torc_ring_transfer(torc_topology *t, torc_ring_op_kind kind, unsigned arg, c
   cookie = op->cookie;
   op->from = *from;
   op->to = *to;
-  rc = t->host.transfer(t->host.ctx, peer, from, to, cookie);
+  rc = t->host->ops->transfer(t->host->ctx, peer, from, to, cookie);
   return op_started(t, cookie, rc);
 }
 
@@ -131,7 +154,7 @@ int torc_ring_ping_bootstrap(torc_topology *t) {
     return rc;
   }
   cookie = op->cookie;
-  rc = t->host.ping_bootstrap(t->host.ctx, &target, cookie);
+  rc = t->host->ops->ping_bootstrap(t->host->ctx, &target, cookie);
   return op_started(t, cookie, rc);
 }
 

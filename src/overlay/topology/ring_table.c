@@ -5,13 +5,20 @@
 
 #include "overlay/topology/ring.h"
 
-/* Index of the first member whose distance is at least `dist`. */
-static size_t lower_bound(const torc_topology *t, const torc_id *dist) {
+/* Clockwise from this peer the larger ids come first, then, beyond 0, the smaller ones. */
+static bool is_behind(const torc_topology *t, const torc_id *id) {
+  return torc_id_cmp(id, &t->self) < 0;
+}
+
+/* Index of the first member at or clockwise after `id`. */
+static size_t lower_bound(const torc_topology *t, const torc_id *id) {
+  bool behind = is_behind(t, id);
   size_t lo = 0;
   size_t hi = t->num_members;
   while (lo < hi) {
     size_t mid = lo + (hi - lo) / 2;
-    if (torc_id_cmp(&t->members[mid].dist, dist) < 0) {
+    const torc_ring_member *m = &t->members[mid];
+    if (m->is_behind != behind ? behind : torc_id_cmp(&m->id, id) < 0) {
       lo = mid + 1;
     } else {
       hi = mid;
@@ -21,8 +28,7 @@ static size_t lower_bound(const torc_topology *t, const torc_id *dist) {
 }
 
 torc_ring_member *torc_ring_member_find(const torc_topology *t, const torc_id *id) {
-  torc_id dist = torc_id_distance(&t->self, id);
-  size_t at = lower_bound(t, &dist);
+  size_t at = lower_bound(t, id);
   if (at < t->num_members && torc_id_eq(&t->members[at].id, id)) {
     return &t->members[at];
   }
@@ -47,7 +53,7 @@ bool torc_ring_is_near(const torc_topology *t, const torc_ring_member *m) {
 }
 
 bool torc_ring_is_finger(const torc_topology *t, const torc_id *id) {
-  for (size_t i = 0; i < t->params.num_fingers; i++) {
+  for (size_t i = 0; i < t->params->num_fingers; i++) {
     if (t->fingers[i].state == TORC_FINGER_SET && torc_id_eq(&t->fingers[i].id, id)) {
       return true;
     }
@@ -56,14 +62,12 @@ bool torc_ring_is_finger(const torc_topology *t, const torc_id *id) {
 }
 
 const torc_ring_member *torc_ring_member_from(const torc_topology *t, const torc_id *id) {
-  torc_id dist = torc_id_distance(&t->self, id);
-  size_t at = lower_bound(t, &dist);
+  size_t at = lower_bound(t, id);
   return at < t->num_members ? &t->members[at] : NULL;
 }
 
 bool torc_ring_would_be_near(const torc_topology *t, const torc_id *id, size_t num) {
-  torc_id dist = torc_id_distance(&t->self, id);
-  size_t at = lower_bound(t, &dist);
+  size_t at = lower_bound(t, id);
   size_t behind = t->num_members - at;
   if (behind > 0 && torc_id_eq(&t->members[at].id, id)) {
     behind--;
@@ -100,14 +104,14 @@ static void table_changed(torc_topology *t) {
   t->changed_at = now;
   torc_ring_update_near(t); /* [CHD-33] the new table; the old one was marked before the change */
   /* [GAP-119]: deletion waits for a stable view. */
-  torc_timer_arm(t->host.timers, &t->drop, torc_time_add(now, t->params.deletion_delay));
+  torc_ring_arm(t, TORC_ALARM_DROP, torc_time_add(now, t->params->deletion_delay));
 }
 
 /* [CHD-25]: the farthest successor of a list without holes; beyond it nothing is known to be
  * adjacent. */
 static void note_succ_edge(torc_topology *t) {
   size_t near = torc_ring_num_near(t);
-  t->succ_edge = near == 0 ? torc_id_zero : t->members[near - 1].dist;
+  t->succ_edge = near == 0 ? torc_id_zero : torc_id_distance(&t->self, &t->members[near - 1].id);
 }
 
 /* A predecessor nearer than the present one without a JOIN: two views meet, so what it owns now is
@@ -127,16 +131,11 @@ static void range_shrink(torc_topology *t, const torc_id *id, bool by_handoff) {
 
 static torc_ring_member *insert(torc_topology *t, const torc_id *id) {
   torc_time now = torc_ring_now(t);
-  torc_id dist = torc_id_distance(&t->self, id);
-  size_t at = lower_bound(t, &dist);
+  size_t at = lower_bound(t, id);
   memmove(&t->members[at + 1], &t->members[at], (t->num_members - at) * sizeof t->members[0]);
   t->num_members++;
-  t->members[at] = (torc_ring_member){.id = *id,
-                                      .dist = dist,
-                                      .since = now,
-                                      .window = now,
-                                      .tokens_at = now,
-                                      .tokens = t->policy->tokens_max};
+  t->members[at] =
+      (torc_ring_member){.id = *id, .since = now, .window = now, .is_behind = is_behind(t, id)};
   return &t->members[at];
 }
 
@@ -176,7 +175,7 @@ torc_ring_member *torc_ring_member_add(torc_topology *t, const torc_id *id, bool
     note_succ_edge(t);
     table_changed(t);
   }
-  TORC_LOG(t->host.log, TORC_LOG_DEBUG, "topology:member", TORC_F_ID("peer", id),
+  TORC_LOG(t->host->log, TORC_LOG_DEBUG, "topology:member", TORC_F_ID("peer", id),
            TORC_F_U64("num", t->num_members));
   return torc_ring_member_find(t, id);
 }
@@ -194,13 +193,14 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   torc_ring_remember_former(t);
   t->num_members--;
   memmove(&t->members[at], &t->members[at + 1], (t->num_members - at) * sizeof t->members[0]);
+  torc_ring_pace_del(t, &gone);
   torc_ring_finger_lost(t, &gone);
   torc_ring_cands_via_lost(t, &gone);
   t->gap_peer = torc_id_eq(&t->gap_peer, &gone) ? torc_id_zero : t->gap_peer;
   if (why == TORC_GONE_DOWN) {
     torc_ring_cand_lost(t, &gone);
   }
-  TORC_LOG(t->host.log, TORC_LOG_DEBUG, "topology:member_gone", TORC_F_ID("peer", &gone),
+  TORC_LOG(t->host->log, TORC_LOG_DEBUG, "topology:member_gone", TORC_F_ID("peer", &gone),
            TORC_F_U64("why", (uint64_t)why), TORC_F_U64("num", t->num_members));
   t->is_cut = t->num_members == 0 && why != TORC_GONE_LEFT;
   if (!was_near) {
@@ -208,8 +208,11 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   }
   t->stats.neighbours_lost++;
   table_changed(t); /* [CHD-24] [CHD-47]: the remaining neighbours are told */
-  if (t->num_members > 0 && torc_id_cmp(&t->members[0].dist, &t->succ_edge) > 0) {
-    t->has_gap = true; /* [CHD-25] */
+  if (t->num_members > 0) {
+    torc_id nearest = torc_id_distance(&t->self, &t->members[0].id);
+    if (torc_id_cmp(&nearest, &t->succ_edge) > 0) {
+      t->has_gap = true; /* [CHD-25] */
+    }
   }
 }
 
@@ -272,10 +275,10 @@ void torc_ring_check_range(torc_topology *t) {
   t->range_from = nearest_before(t, &old);
   t->changed_at = torc_ring_now(t);
   t->stats.takeovers++;
-  TORC_LOG(t->host.log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
+  TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
            TORC_F_ID("to", &old));
   torc_ring_handoff_check(t);
-  t->host.took_over(t->host.ctx, &t->range_from, &old); /* [GAP-95] */
+  t->host->ops->took_over(t->host->ctx, &t->range_from, &old); /* [GAP-95] */
 }
 
 bool torc_ring_is_responsible(const torc_topology *t, const torc_id *id) {
@@ -301,12 +304,11 @@ static bool claims(const torc_topology *t, const torc_ring_member *m, const torc
  * its old and its new predecessor [GAP-36]. With [R-04] it is the one redirect that may name a peer
  * beyond the target. */
 bool torc_ring_next_hop(const torc_topology *t, const torc_id *id, torc_id *out) {
-  torc_id dist = torc_id_distance(&t->self, id);
   size_t at;
   if (t->num_members == 0) {
     return false;
   }
-  at = lower_bound(t, &dist);
+  at = lower_bound(t, id);
   if (at < t->num_members &&
       (torc_id_eq(&t->members[at].id, id) || claims(t, &t->members[at], id))) {
     *out = t->members[at].id;
@@ -339,7 +341,7 @@ bool torc_ring_wants_link(const torc_topology *t, const torc_id *peer) {
   if (m != NULL) {
     /* A member that still sends UPDATEs uses this peer as its finger. */
     torc_time until =
-        torc_time_add(m->heard, 2 * t->params.update_period + t->params.update_period / 2);
+        torc_time_add(m->heard, 2 * t->params->update_period + t->params->update_period / 2);
     return torc_ring_is_near(t, m) || torc_ring_is_finger(t, peer) ||
            torc_id_eq(peer, &t->owed_peer) || (m->heard != 0 && torc_ring_now(t) < until);
   }
@@ -419,9 +421,9 @@ void torc_ring_view(const torc_topology *t, torc_topology_view *out) {
   }
   out->num_successors = near;
   out->num_predecessors = near;
-  out->num_fingers = t->params.num_fingers;
-  for (size_t i = 0; i < t->params.num_fingers; i++) {
-    out->fingers[i] = t->fingers[i].id;
+  out->num_fingers = t->params->num_fingers;
+  for (size_t i = 0; i < t->params->num_fingers; i++) {
+    out->fingers[i] = t->fingers[i].state == TORC_FINGER_SET ? t->fingers[i].id : torc_id_zero;
   }
   out->num_routing = t->num_members;
   out->num_candidates = t->num_cands;

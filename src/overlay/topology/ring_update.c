@@ -19,8 +19,8 @@ int torc_ring_update_send(torc_topology *t, torc_ring_op_kind kind, unsigned arg
 
 static void arm_gather(torc_topology *t) {
   torc_time at = torc_time_add(torc_ring_now(t), t->policy->gather);
-  if (!torc_timer_armed(&t->gather) || t->gather.at > at) {
-    torc_timer_arm(t->host.timers, &t->gather, at);
+  if (t->alarms[TORC_ALARM_GATHER] > at) {
+    torc_ring_arm(t, TORC_ALARM_GATHER, at);
   }
 }
 
@@ -47,26 +47,43 @@ void torc_ring_update_all(torc_topology *t) {
   }
 }
 
+static torc_time retry_time(const torc_topology *t, const torc_ring_member *m) {
+  const torc_ring_pace *p = torc_ring_pace_find(t, &m->id);
+  return p != NULL ? p->retry_at : 0;
+}
+
+/* Without memory to note it, the next event that sends UPDATEs may be earlier. */
+static torc_time retry_later(torc_topology *t, const torc_ring_member *m) {
+  torc_time at = torc_time_add(torc_ring_now(t), TORC_RING_RETRY);
+  torc_ring_pace *p = torc_ring_pace_of(t, &m->id);
+  if (p != NULL) {
+    p->retry_at = at;
+  }
+  return at;
+}
+
 /* One UPDATE at a time per peer, so that they cannot overtake each other [GAP-163]. */
 void torc_ring_update_flush(torc_topology *t) {
   torc_time now = torc_ring_now(t);
   torc_time next = TORC_NEVER;
   for (size_t i = 0; torc_ring_is_active(t) && i < t->num_members; i++) {
     torc_ring_member *m = &t->members[i];
+    torc_time retry_at;
     if (!m->is_update_due || m->is_update_out) {
       continue;
     }
-    if (m->retry_at <= now) {
+    retry_at = retry_time(t, m);
+    if (retry_at <= now) {
       if (torc_ring_update_send(t, TORC_OP_UPDATE, 0, &m->id, NULL) == 0) {
         m->is_update_due = false;
         m->is_update_out = true;
         continue;
       }
-      m->retry_at = torc_time_add(now, TORC_RING_RETRY);
+      retry_at = retry_later(t, m);
     }
-    next = m->retry_at < next ? m->retry_at : next;
+    next = retry_at < next ? retry_at : next;
   }
-  torc_timer_arm(t->host.timers, &t->gather, next);
+  torc_ring_arm(t, TORC_ALARM_GATHER, next);
 }
 
 /* [CHD-41]: silence makes the entry invalid and the connection is tried again. 404 and 405: it is
@@ -86,11 +103,11 @@ void torc_ring_update_answered(torc_topology *t, const torc_ring_op *op, int rc,
     torc_ring_update_member(t, m); /* its link was replaced; if it is gone, the event follows */
   } else if (code == 0) {
     torc_ring_member_del(t, &id, TORC_GONE_DOWN);
-    t->host.close_link(t->host.ctx, &id);
+    t->host->ops->close_link(t->host->ctx, &id);
   } else if (code == TORC_CODE_NOT_FOUND || code == TORC_CODE_METHOD) {
     torc_ring_member_del(t, &id, TORC_GONE_OUTSIDE);
   } else {
-    m->retry_at = torc_time_add(torc_ring_now(t), TORC_RING_RETRY);
+    (void)retry_later(t, m);
     torc_ring_update_member(t, m);
   }
 }
@@ -110,18 +127,22 @@ static bool is_listed(const torc_ring_heard *heard, const torc_id *id) {
  * this UPDATE. */
 static bool suspect(torc_topology *t, torc_ring_member *m, unsigned *num) {
   torc_time now = torc_ring_now(t);
-  if (m->suspected != 0 && now < torc_time_add(m->suspected, TORC_RING_SUSPECT_PAUSE)) {
+  torc_ring_pace *p = torc_ring_pace_find(t, &m->id);
+  if (p != NULL && p->suspected != 0 &&
+      now < torc_time_add(p->suspected, TORC_RING_SUSPECT_PAUSE)) {
     return true;
   }
   if (*num >= TORC_RING_PINGS_PER_UPDATE) {
     t->stats.pings_ignored++;
     return false;
   }
-  (*num)++;
-  m->suspected = now;
-  if (torc_ring_ping(t, TORC_OP_SUSPECT_PING, 0, &m->id, NULL) != 0) {
-    m->suspected = 0; /* the next UPDATE asks again */
+  p = torc_ring_pace_of(t, &m->id);
+  if (p == NULL) { /* no memory to limit it: the next UPDATE asks again */
+    t->stats.pings_ignored++;
+    return true;
   }
+  (*num)++;
+  p->suspected = torc_ring_ping(t, TORC_OP_SUSPECT_PING, 0, &m->id, NULL) == 0 ? now : 0;
   return true;
 }
 
@@ -154,9 +175,13 @@ static void check_brackets(torc_topology *t, const torc_ring_heard *heard) {
 /* A neighbour that does not know this peer, though it should, is told. */
 static void tell_if_unknown(torc_topology *t, torc_ring_member *m, const torc_ring_heard *heard) {
   torc_time now = torc_ring_now(t);
-  if (torc_ring_is_near(t, m) && !is_listed(heard, &t->self) &&
-      now >= torc_time_add(m->told_at, TORC_RING_RETRY)) {
-    m->told_at = now;
+  torc_ring_pace *p = NULL;
+  if (!torc_ring_is_near(t, m) || is_listed(heard, &t->self)) {
+    return;
+  }
+  p = torc_ring_pace_of(t, &m->id);
+  if (p != NULL && (p->told_at == 0 || now >= torc_time_add(p->told_at, TORC_RING_RETRY))) {
+    p->told_at = now;
     torc_ring_update_member(t, m);
   }
 }
@@ -166,7 +191,7 @@ static void note_sender(torc_topology *t, torc_ring_member *m, const torc_ring_h
   m->heard = now == 0 ? 1 : now;
   m->first_pred = heard->first_pred;
   /* A member may hand over merged data for a minute, once per UPDATE period [GAP-124]. */
-  if (now >= torc_time_add(m->window, t->params.update_period)) {
+  if (now >= torc_time_add(m->window, t->params->update_period)) {
     m->window = now;
   }
 }
@@ -213,6 +238,6 @@ void torc_ring_suspect_answered(torc_topology *t, const torc_ring_op *op, int rc
   }
   if (torc_ring_member_find(t, &id) != NULL) {
     torc_ring_member_del(t, &id, TORC_GONE_DOWN); /* [CHD-31] */
-    t->host.close_link(t->host.ctx, &id);
+    t->host->ops->close_link(t->host->ctx, &id);
   }
 }

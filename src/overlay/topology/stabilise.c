@@ -5,38 +5,36 @@
 
 /* P +- 10 % [CHD-40]. */
 static torc_time around(torc_topology *t, torc_time period) {
-  return period - period / 10 + torc_rng_below(t->host.rng, period / 5 + 1);
+  return period - period / 10 + torc_rng_below(t->host->rng, period / 5 + 1);
 }
 
 void torc_ring_stabilise_start(torc_topology *t) {
   torc_time now = torc_ring_now(t);
-  torc_timers *ts = t->host.timers;
   /* [GAP-120]: the first after a random part of the period. */
-  torc_timer_arm(ts, &t->periodic,
-                 torc_time_add(now, torc_rng_below(t->host.rng, t->params.update_period)));
-  if (t->params.num_fingers > 0) {
-    torc_timer_arm(ts, &t->finger_ping,
-                   torc_time_add(now, torc_rng_below(t->host.rng, t->params.ping_period)));
+  torc_ring_arm(t, TORC_ALARM_PERIODIC,
+                torc_time_add(now, torc_rng_below(t->host->rng, t->params->update_period)));
+  if (t->params->num_fingers > 0) {
+    torc_ring_arm(t, TORC_ALARM_FINGER_PING,
+                  torc_time_add(now, torc_rng_below(t->host->rng, t->params->ping_period)));
   }
-  torc_timer_arm(ts, &t->drop, torc_time_add(now, t->params.deletion_delay));
+  torc_ring_arm(t, TORC_ALARM_DROP, torc_time_add(now, t->params->deletion_delay));
   t->changed_at = now;
   torc_ring_boot_arm(t);
   torc_ring_fingers_restart(t);
 }
 
 void torc_ring_stabilise_stop(torc_topology *t) {
-  torc_timers *ts = t->host.timers;
-  torc_timer_stop(ts, &t->periodic);
-  torc_timer_stop(ts, &t->finger_ping);
-  torc_timer_stop(ts, &t->drop);
-  torc_timer_stop(ts, &t->boot);
-  torc_timer_stop(ts, &t->gather);
-  torc_timer_stop(ts, &t->work);
+  torc_ring_disarm(t, TORC_ALARM_PERIODIC);
+  torc_ring_disarm(t, TORC_ALARM_FINGER_PING);
+  torc_ring_disarm(t, TORC_ALARM_DROP);
+  torc_ring_disarm(t, TORC_ALARM_BOOT);
+  torc_ring_disarm(t, TORC_ALARM_GATHER);
+  torc_ring_disarm(t, TORC_ALARM_WORK);
 }
 
 /* Members that this peer does not use, and that have stopped using it. */
 static void prune(torc_topology *t, torc_time now) {
-  torc_time age = 2 * t->params.update_period + t->params.update_period / 2;
+  torc_time age = 2 * t->params->update_period + t->params->update_period / 2;
   size_t i = 0;
   while (i < t->num_members) {
     const torc_ring_member *m = &t->members[i];
@@ -49,12 +47,16 @@ static void prune(torc_topology *t, torc_time now) {
       i++;
     }
   }
+  void *array = t->members;
+  torc_ring_release(t, &array, &t->cap_members, t->num_members, sizeof t->members[0]);
+  t->members = array;
 }
 
-void torc_ring_on_periodic(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, periodic);
-  torc_timer_arm(t->host.timers, timer, torc_time_add(now, around(t, t->params.update_period)));
+void torc_ring_on_periodic(torc_topology *t, torc_time now) {
+  torc_ring_arm(t, TORC_ALARM_PERIODIC, torc_time_add(now, around(t, t->params->update_period)));
   prune(t, now);
+  torc_ring_paces_prune(t);
+  torc_ring_forget_former(t);
   if (!t->has_gap) {
     t->gap_peer = torc_id_zero;
   }
@@ -62,9 +64,8 @@ void torc_ring_on_periodic(torc_timer *timer, torc_time now) {
   torc_ring_settle(t);
 }
 
-void torc_ring_on_finger_ping(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, finger_ping);
-  torc_timer_arm(t->host.timers, timer, torc_time_add(now, around(t, t->params.ping_period)));
+void torc_ring_on_finger_ping(torc_topology *t, torc_time now) {
+  torc_ring_arm(t, TORC_ALARM_FINGER_PING, torc_time_add(now, around(t, t->params->ping_period)));
   torc_ring_finger_ping(t);
   torc_ring_settle(t);
 }
@@ -72,7 +73,7 @@ void torc_ring_on_finger_ping(torc_timer *timer, torc_time now) {
 /* ---- bootstrap peers ---- */
 
 static torc_time founder_period(const torc_topology *t) {
-  torc_time period = t->params.update_period / 6;
+  torc_time period = t->params->update_period / 6;
   return period < TORC_RING_FOUNDER_MAX ? period : TORC_RING_FOUNDER_MAX;
 }
 
@@ -83,24 +84,22 @@ void torc_ring_boot_arm(torc_topology *t) {
   torc_time delay;
   if (t->state == TORC_TOPO_DISCONNECTED) {
     if (t->rejoin_delay == 0) {
-      t->rejoin_delay = t->params.rejoin_min;
+      t->rejoin_delay = t->params->rejoin_min;
     }
     delay = torc_ring_jitter(t, t->rejoin_delay / 2);
     t->rejoin_delay *= 2;
-    if (t->rejoin_delay > t->params.rejoin_max) {
-      t->rejoin_delay = t->params.rejoin_max;
+    if (t->rejoin_delay > t->params->rejoin_max) {
+      t->rejoin_delay = t->params->rejoin_max;
     }
-  } else if (t->founded_at != 0 && now < torc_time_add(t->founded_at, t->params.update_period)) {
+  } else if (t->founded_at != 0 && now < torc_time_add(t->founded_at, t->params->update_period)) {
     delay = around(t, founder_period(t));
   } else {
-    delay = around(t, t->params.ping_period);
+    delay = around(t, t->params->ping_period);
   }
-  torc_timer_arm(t->host.timers, &t->boot, torc_time_add(now, delay));
+  torc_ring_arm(t, TORC_ALARM_BOOT, torc_time_add(now, delay));
 }
 
-void torc_ring_on_boot(torc_timer *timer, torc_time now) {
-  torc_topology *t = TORC_CONTAINER_OF(timer, torc_topology, boot);
-  (void)now;
+void torc_ring_on_boot(torc_topology *t) {
   torc_ring_boot_arm(t);
   if (!t->is_boot_running && t->state != TORC_TOPO_JOINING) {
     t->is_boot_running = torc_ring_ping_bootstrap(t) == 0;

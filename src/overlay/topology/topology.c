@@ -7,6 +7,7 @@
 #include "overlay/topology/chord_name.h"
 
 #define CHORD_PREFIX "chord-"
+#define NAME_MAX_LEN 63u
 #define FULL_MESH "full-mesh"
 
 /* Decimal digits without leading zero, up to `end`; false: not a number below 1000. */
@@ -34,8 +35,7 @@ static bool number(const char **p, char end, unsigned *out) {
 const char *torc_chord_name_parse(const char *name, torc_chord_name *out) {
   unsigned bits, replicas, fingers;
   const char *p = name + strlen(CHORD_PREFIX);
-  if (strlen(name) >= TORC_TOPOLOGY_NAME_MAX ||
-      strncmp(name, CHORD_PREFIX, strlen(CHORD_PREFIX)) != 0) {
+  if (strlen(name) > NAME_MAX_LEN || strncmp(name, CHORD_PREFIX, strlen(CHORD_PREFIX)) != 0) {
     return "The name does not begin with chord-.";
   }
   if (!number(&p, '-', &bits) || !number(&p, '-', &replicas) || !number(&p, '\0', &fingers)) {

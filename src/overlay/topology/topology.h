@@ -14,14 +14,12 @@
 
 #define TORC_REPLICAS_MAX 8 /* of one resource, the responsible peer not counted */
 #define TORC_FINGERS_MAX 64
-#define TORC_TOPOLOGY_NAME_MAX 64
 
 typedef struct torc_topology torc_topology;
 
 /* From the overlay configuration. Periods in microseconds. */
 typedef struct torc_topology_params {
-  char name[TORC_TOPOLOGY_NAME_MAX]; /* "chord-128-2-8", "full-mesh" [CHD-01] [D-12] */
-  unsigned num_replicas;             /* copies beside the responsible peer's */
+  unsigned num_replicas; /* copies beside the responsible peer's */
   unsigned num_fingers;
   torc_time update_period;          /* [CHD-39] default 600 s */
   torc_time ping_period;            /* [CHD-44] default 3600 s */
@@ -43,16 +41,12 @@ typedef enum torc_topology_state {
 /* What the node does for a plug-in. No call blocks; each `cookie` comes back in the matching
  * on_*_done, exactly once unless the call returned non-zero, never before the call has returned.
  * Callbacks never nest in these calls. */
-typedef struct torc_topology_host {
-  void *ctx;
-  const torc_mem *mem;
-  torc_timers *timers;
-  const torc_log *log; /* may be NULL */
-  torc_id self;
+typedef struct torc_topology_host_ops {
   torc_time (*now)(void *ctx);
-  torc_rng *rng;
   /* Is there an authenticated link to this peer [ARC-14]? */
   bool (*is_linked)(void *ctx, const torc_id *peer);
+  /* Up to `max` of the peers that there are such links to; returns how many there are in all. */
+  size_t (*links)(void *ctx, torc_id *out, size_t max);
   /* CONNECT to the peer `target`, or to whoever is responsible for `target` if !is_exact. `via`:
    * first route entry of the CONNECT, NULL for ordinary routing, torc_id_wildcard: the bootstrap
    * peer that the last answered ping_bootstrap went through [GAP-124]. A link that exists already
@@ -81,6 +75,16 @@ typedef struct torc_topology_host {
   /* Does the store hold anything? Asked when a join begins: data of an earlier run may be newer
    * than what the ring serves and is then given back to its owners. NULL: assume so. */
   bool (*has_data)(void *ctx);
+} torc_topology_host_ops;
+
+typedef struct torc_topology_host {
+  const torc_topology_host_ops *ops;
+  void *ctx;
+  const torc_mem *mem;
+  torc_timers *timers;
+  torc_rng *rng;
+  const torc_log *log; /* may be NULL */
+  torc_id self;
 } torc_topology_host;
 
 /* Answer to a JOIN, LEAVE or UPDATE. */
@@ -131,9 +135,10 @@ typedef struct torc_topology_view {
 
 typedef struct torc_topology_ops {
   const char *family; /* "chord", "full-mesh" */
-  /* Reads the family's parameters out of params->name into *params. TORC_ERR_CONFIG: not of this
-   * family or unsupported. */
+  /* Reads the family's parameters out of a name, "chord-128-2-8" or "full-mesh" [CHD-01] [D-12],
+   * into *params. TORC_ERR_CONFIG: not of this family or unsupported. */
   int (*parse)(const char *name, torc_topology_params *params);
+  /* `host` and `params` are borrowed for the plug-in's life. */
   int (*create)(torc_topology **out, const torc_topology_host *host,
                 const torc_topology_params *params);
   void (*destroy)(torc_topology *t);
@@ -184,7 +189,7 @@ typedef struct torc_topology_ops {
 extern const torc_topology_ops torc_topology_chord;
 extern const torc_topology_ops torc_topology_full_mesh;
 
-/* Finds the plug-in for an algorithm name and fills *params (name, numbers; periods are set to the
+/* Finds the plug-in for an algorithm name and fills *params (numbers; periods are set to the
  * defaults). TORC_ERR_CONFIG: unknown name. */
 int torc_topology_find(const char *name, const torc_topology_ops **ops,
                        torc_topology_params *params) TORC_MUST_CHECK;
