@@ -1,5 +1,7 @@
 /* The connection table [ARC-14]: authenticated links by number and by peer-id, their life and their
  * limits. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
 #include "overlay/node/impl.h"
 
 torc_link *torc_link_find(const torc_node *n, torc_link_id id) {
@@ -444,7 +446,7 @@ size_t torc_node_links(const torc_node *n, torc_node_link_view *out, size_t max)
       v->bytes_out = l->traffic[0].bytes_out;
     }
     if (l->cert->num_users > 0) {
-      strncpy(v->users, l->cert->users[0], sizeof v->users - 1);
+      (void)snprintf(v->users, sizeof v->users, "%s", l->cert->users[0]);
     }
   }
   return num;
