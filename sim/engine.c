@@ -235,8 +235,22 @@ static void cert_release(void *ctx, torc_cert *cert) {
   __atomic_sub_fetch(&cert->refs, 1, __ATOMIC_RELAXED);
 }
 
-/* The first four bootstrap peers know each other; everybody else is told of some of all. */
-static size_t bootstrap_of(const torc_sim *s, sim_node *n, torc_endpoint out[SIM_NEAR_BOOTSTRAP]) {
+/* A live peer that has been there for a while; SIM_TRIES in vain: any of the first ones. */
+static uint32_t some_live(torc_sim *s, sim_node *n) {
+  uint32_t older = n->index - n->index / 4;
+  for (unsigned tries = 0; tries < SIM_TRIES; tries++) {
+    uint32_t peer = (uint32_t)sim_below(&n->rng, older);
+    const sim_node *p = sim_node_at(s, peer);
+    if (p->node != NULL && p->role == TORC_ROLE_PEER) {
+      return peer;
+    }
+  }
+  return (uint32_t)sim_below(&n->rng, s->cfg.num_bootstrap);
+}
+
+/* The first four bootstrap peers know each other; everybody else is told of some of all, or of some
+ * that live. */
+static size_t bootstrap_of(torc_sim *s, sim_node *n, torc_endpoint out[SIM_NEAR_BOOTSTRAP]) {
   unsigned all = s->cfg.num_bootstrap;
   unsigned num = all < SIM_NEAR_BOOTSTRAP ? all : SIM_NEAR_BOOTSTRAP;
   bool is_founder = n->index < num;
@@ -244,13 +258,16 @@ static size_t bootstrap_of(const torc_sim *s, sim_node *n, torc_endpoint out[SIM
   memset(out, 0, num * sizeof *out);
   for (unsigned i = 0; i < num; i++) {
     uint32_t peer = (uint32_t)((first + (uint64_t)i * all / num) % all);
+    if (s->cfg.tells_live && n->index >= all) {
+      peer = some_live(s, n);
+    }
     (void)sim_connect_host(is_founder ? i : peer, out[i].host, sizeof out[i].host);
     out[i].port = SIM_PORT;
   }
   return num;
 }
 
-static void fill_config(const torc_sim *s, sim_node *n, torc_node_config *c,
+static void fill_config(torc_sim *s, sim_node *n, torc_node_config *c,
                         torc_endpoint endpoints[SIM_NEAR_BOOTSTRAP]) {
   static const torc_type_def types[] = {{.id = TORC_SIM_TYPE_NOTE,
                                          .name = "note",

@@ -61,6 +61,7 @@ typedef struct torc_sim_config {
       idle_close; /* the node's own defaults */
   uint32_t max_links, max_client_links;
   unsigned num_bootstrap; /* nodes 0..n-1 are bootstrap peers of everybody: 4 */
+  bool tells_live; /* the others are told of live peers at random instead, as by a peer cache */
   torc_sim_latency_kind latency_kind;
   torc_time latency;        /* one way: 20 ms */
   torc_time latency_min;    /* PLANE: 1 ms; MATRIX: shorter entries are raised to it */

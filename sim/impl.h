@@ -17,6 +17,7 @@
 #define SIM_RING_MAX 1024u          /* windows */
 #define SIM_DIAL_LIMIT TORC_SEC(10) /* as the platform's own */
 #define SIM_NEAR_BOOTSTRAP 4u       /* bootstrap peers that a node is told of */
+#define SIM_TRIES 16u               /* to find a live one */
 #define SIM_PORT 6084u
 #define SIM_RECENT 8u /* a power of two */
 #define SIM_END_NONE UINT16_MAX

@@ -536,7 +536,8 @@ static int set_up(run *r, char *err, size_t err_cap) {
   cfg.algorithm = sc->algorithm;
   cfg.matrix_file = sc->matrix_file[0] == '\0' ? NULL : sc->matrix_file;
   cfg.threads = r->o->threads;
-  cfg.num_bootstrap = cfg.num_bootstrap == 0 ? 4 : cfg.num_bootstrap;
+  cfg.tells_live = cfg.num_bootstrap == 0; /* nobody in a large ring dials the same four */
+  cfg.num_bootstrap = cfg.tells_live ? 4 : cfg.num_bootstrap;
   if (r->o->trace != NULL) {
     cfg.trace = on_trace;
     cfg.trace_ctx = r->o->trace;
