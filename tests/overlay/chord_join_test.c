@@ -135,6 +135,48 @@ static void test_wrong_updates(void **state) {
   topofake_clear(&f);
 }
 
+/* Who is lost while this peer joins is none of its neighbours afterwards. */
+static void test_successor_lost(void **state) {
+  static const unsigned preds[] = {0x5000, 0x3000, 0};
+  static const unsigned succs[] = {0xc000, 0xe000, 0};
+  topofake f;
+  topofake_call c;
+  (void)state;
+  begin(&f);
+  c = find_successors(&f);
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  topofake_link_down(&f, 0x9000);
+  assert_int_equal(topofake_update(&f, 0x7000, preds, succs), TORC_CODE_OK);
+  assert_int_equal(topofake_view(&f).num_successors, 1);
+  assert_peer(topofake_view(&f).successors[0], 0x7000);
+  topofake_clear(&f);
+}
+
+/* The bootstrap peer is lost, and was a successor: another one takes its part. */
+static void test_bootstrap_successor_lost(void **state) {
+  topofake f;
+  topofake_call c;
+  torc_id boot = topofake_id(0x7000);
+  (void)state;
+  topofake_init(&f, "chord-128-2-8", 0x5000);
+  topofake_link_up(&f, 0x7000);
+  assert_int_equal(f.ops->start(f.t, &boot), 0);
+  c = topofake_take(&f, FAKE_PING, 0);
+  topofake_pong(&f, &c, 0x7000);
+  c = topofake_take(&f, FAKE_CONNECT, 0);
+  topofake_connected(&f, &c, 0x7000);
+  c = topofake_take(&f, FAKE_PING, 0);
+  topofake_pong(&f, &c, 0x9000);
+  c = topofake_take(&f, FAKE_CONNECT, 0);
+  topofake_connected(&f, &c, 0x9000);
+  topofake_forget(&f);
+  topofake_link_down(&f, 0x7000); /* it was asked to admit this peer, too */
+  topofake_run(&f, TORC_SEC(1));
+  c = topofake_take(&f, FAKE_PING, 0);
+  assert_peer(c.via, 0x9000);
+  topofake_clear(&f);
+}
+
 /* The UPDATE may overtake the answer to the JOIN. */
 static void test_reordered(void **state) {
   static const unsigned label[] = {0x5000, 0x3000, 0};
@@ -562,6 +604,9 @@ int main(void) {
           test_steps),
       TORC_TEST("GAP-101 CHD-15 copies during the own join", test_copies_of_join),
       TORC_TEST("GAP-114 GAP-115 CHD-16 UPDATEs that are not the hand-over", test_wrong_updates),
+      TORC_TEST("CHD-13 CHD-24 a successor is lost during the join", test_successor_lost),
+      TORC_TEST("JOI-01 CHD-24 the bootstrap peer is lost and was the successor",
+                test_bootstrap_successor_lost),
       TORC_TEST("GAP-163 GAP-114 the UPDATE overtakes the answer", test_reordered),
       TORC_CASE("GAP-114 admitting peer is busy", test_refused, &busy),
       TORC_CASE("GAP-116 not the admitting peer any more", test_refused, &not_ap),

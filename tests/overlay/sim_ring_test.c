@@ -154,6 +154,31 @@ static void test_bootstrap_links(void **state) {
   sim_free(s);
 }
 
+static bool anybody_joining(sim *s, void *ctx) {
+  torc_node_view v;
+  torc_node_get_view(sim_node(s, *(size_t *)ctx), &v);
+  return strcmp(v.state, "joining") == 0;
+}
+
+/* One peer joins and another dies, at every moment of the join. Found by the model (docs/model.md):
+ * a successor that died meanwhile stayed in the joined peer's table for ever. */
+static void test_death_during_join(void **state) {
+  for (size_t victim = 1; victim < 4; victim++) {
+    for (torc_time at = 0; at < TORC_MS(60); at += TORC_MS(2)) {
+      sim *s = ring(victim, *state, 4, 1);
+      size_t joiner = sim_add(s, TORC_ROLE_PEER);
+      assert_true(sim_run_until(s, anybody_joining, &joiner, TORC_SEC(30)));
+      sim_run(s, at);
+      sim_kill(s, victim);
+      if (!sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(30))) {
+        sim_print_ring(s);
+        fail_msg("n%zu died %.3f s into the join", victim, (double)at / 1e6);
+      }
+      sim_free(s);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_CASE("CHD-10 CHD-14 CHD-16 JOI-01 rings of 1 to 32 form (chord)", test_grow,
@@ -165,6 +190,10 @@ int main(void) {
       TORC_CASE("D-13 CHD-35 two neighbours die, no value is lost (chord)", test_two_neighbours,
                 "chord-128-2-8"),
       TORC_CASE("D-13 two neighbours die, no value is lost (full-mesh)", test_two_neighbours,
+                "full-mesh"),
+      TORC_CASE("CHD-13 CHD-24 JOI-02 a peer dies while another joins (chord)",
+                test_death_during_join, "chord-128-2-8"),
+      TORC_CASE("CHD-24 JOI-02 a peer dies while another joins (full-mesh)", test_death_during_join,
                 "full-mesh"),
       TORC_TEST("GAP-162 GAP-141 members leave their bootstrap peer's links", test_bootstrap_links),
   };

@@ -99,6 +99,9 @@ void torc_ring_on_leave(torc_topology *t, const torc_id *from, torc_slice payloa
     return;
   }
   reply->code = TORC_CODE_OK;
+  if (t->state == TORC_TOPO_JOINING) {
+    torc_ring_member_del(t, from, TORC_GONE_LEFT); /* before the join looks for another way */
+  }
   torc_ring_join_link_down(t, from);
   if (t->handoff.stage != TORC_HANDOFF_NONE && torc_id_eq(&t->handoff.jp, from)) {
     torc_ring_handoff_abort(t, "the joining peer leaves");

@@ -270,6 +270,9 @@ void torc_ring_on_link_up(torc_topology *t, const torc_id *peer) {
 /* [CHD-24] [ARC-07] */
 void torc_ring_on_link_down(torc_topology *t, const torc_id *peer) {
   torc_id id = *peer;
+  if (t->state == TORC_TOPO_JOINING) {
+    torc_ring_member_del(t, &id, TORC_GONE_DOWN); /* before the join looks for another way */
+  }
   torc_ring_join_link_down(t, &id);
   if (t->handoff.stage != TORC_HANDOFF_NONE && torc_id_eq(&t->handoff.jp, &id)) {
     torc_ring_handoff_abort(t, "the link to the joining peer went down");
