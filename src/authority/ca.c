@@ -13,6 +13,7 @@
 
 #include "base/id.h"
 #include "base/slice.h"
+#include "io/x509.h"
 
 #define OVERLAY_NAME_MAX 200
 
@@ -250,20 +251,6 @@ int torc_ca_issue(X509 *root, EVP_PKEY *root_key, const torc_ca_profile *profile
   return rc;
 }
 
-/* [D-10] [GAP-51]: P-256, or RSA of 2048 bits and more. */
-static bool key_is_usable(EVP_PKEY *key) {
-  char group[64];
-  size_t len = 0;
-  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) {
-    return EVP_PKEY_get_bits(key) >= TORC_CA_RSA_BITS && EVP_PKEY_get_bits(key) <= 8192;
-  }
-  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
-      EVP_PKEY_get_group_name(key, group, sizeof group, &len) == 1) {
-    return strcmp(group, "prime256v1") == 0 || strcmp(group, "P-256") == 0;
-  }
-  return false;
-}
-
 static BIO *reading(torc_slice bytes) {
   return bytes.len > INT32_MAX ? NULL : BIO_new_mem_buf(bytes.p, (int)bytes.len);
 }
@@ -272,13 +259,14 @@ int torc_ca_request_key(torc_slice pem, EVP_PKEY **out, char *err, size_t err_ca
   BIO *bio = reading(pem);
   X509_REQ *req = bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
   EVP_PKEY *key = req == NULL ? NULL : X509_REQ_get_pubkey(req);
+  const char *fault = key == NULL ? NULL : torc_pki_key_fault(key); /* [D-10] [GAP-51] */
   int rc = TORC_ERR_CRYPTO;
   if (req == NULL || key == NULL) {
     (void)snprintf(err, err_cap, "it is no PKCS#10 request in PEM (BEGIN CERTIFICATE REQUEST)");
+  } else if (fault != NULL) {
+    (void)snprintf(err, err_cap, "%s; peers take P-256, or RSA with 2048 to 4096 bits", fault);
   } else if (X509_REQ_verify(req, key) != 1) {
     (void)snprintf(err, err_cap, "its own signature does not hold");
-  } else if (!key_is_usable(key)) {
-    (void)snprintf(err, err_cap, "its key is neither P-256 nor RSA with 2048 to 8192 bits");
   } else {
     rc = 0;
     *out = key;

@@ -42,8 +42,8 @@ int torc_ca_root_new(EVP_PKEY *key, torc_wall not_before, torc_wall not_after,
 int torc_ca_issue(X509 *root, EVP_PKEY *root_key, const torc_ca_profile *profile,
                   X509 **out) TORC_MUST_CHECK;
 
-/* Takes the public key out of a PKCS#10 request (PEM) whose own signature holds and whose key is
- * one of the two kinds. Names in the request are not looked at: who asks does not decide them. */
+/* Takes the public key out of a PKCS#10 request (PEM) whose own signature holds and whose key
+ * peers accept. Names in the request are not looked at: who asks does not decide them. */
 int torc_ca_request_key(torc_slice pem, EVP_PKEY **out, char *err, size_t err_cap) TORC_MUST_CHECK;
 
 /* PEM and DER out and in. *out is freed with torc_file_free. */

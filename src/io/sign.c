@@ -93,22 +93,27 @@ static const char *ec_fault(const EVP_PKEY *pkey) {
   return NULL;
 }
 
-int torc_pki_key_new(torc_pki_key **out, EVP_PKEY *pkey, torc_pki_shared *shared, bool is_private,
-                     const char **why) {
-  uint8_t algorithm = 0;
-  *why = "key is neither RSA nor ECDSA P-256";
+const char *torc_pki_key_fault(const void *key) {
+  const EVP_PKEY *pkey = key;
+  const char *fault = "key is neither RSA nor ECDSA P-256";
   /* [D-10] RSA with SHA-256 and ECDSA P-256 with SHA-256; nothing else is signed or believed. */
   if (EVP_PKEY_is_a(pkey, "RSA")) {
-    algorithm = TORC_SIGALG_RSA_SHA256;
-    *why = rsa_fault(pkey);
+    fault = rsa_fault(pkey);
   } else if (EVP_PKEY_is_a(pkey, "EC")) {
-    algorithm = TORC_SIGALG_ECDSA_P256_SHA256;
-    *why = ec_fault(pkey);
+    fault = ec_fault(pkey);
   }
+  ERR_clear_error();
+  return fault;
+}
+
+int torc_pki_key_new(torc_pki_key **out, EVP_PKEY *pkey, torc_pki_shared *shared, bool is_private,
+                     const char **why) {
+  *why = torc_pki_key_fault(pkey);
   if (*why != NULL) {
-    ERR_clear_error();
     return TORC_ERR_CRYPTO;
   }
+  uint8_t algorithm =
+      EVP_PKEY_is_a(pkey, "RSA") ? TORC_SIGALG_RSA_SHA256 : TORC_SIGALG_ECDSA_P256_SHA256;
   torc_pki_key *k = calloc(1, sizeof *k);
   if (k == NULL) {
     *why = "out of memory";

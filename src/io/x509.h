@@ -30,6 +30,9 @@ int torc_pki_accept(const torc_pki *p, torc_slice der, torc_cert **out, char *er
  * of a handshake. The key is shared with it. */
 int torc_pki_accept_parsed(const torc_pki *p, void *x509, torc_cert **out, char *err,
                            size_t err_cap) TORC_MUST_CHECK;
+/* Why a key (EVP_PKEY *, borrowed) is not one that peers accept, in a certificate or of their own;
+ * NULL: it is. */
+const char *torc_pki_key_fault(const void *pkey);
 torc_cert *torc_cert_retain(torc_cert *c);
 void torc_cert_free(torc_cert *c); /* releases one reference; atomic */
 

@@ -290,12 +290,17 @@ static void requests_prove_their_key(void **state) {
   EVP_PKEY *other = EVP_EC_gen("P-256");
   EVP_PKEY *rsa = EVP_RSA_gen(2048);
   EVP_PKEY *weak = EVP_RSA_gen(1024);
+  EVP_PKEY *large = EVP_RSA_gen(4104);
   EVP_PKEY *p384 = EVP_EC_gen("P-384");
+  EVP_PKEY *edwards = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
   assert_int_equal(request_rc(good, good, ""), 0);
   assert_int_equal(request_rc(rsa, rsa, ""), 0);
   assert_int_equal(request_rc(good, other, "signature does not hold"), TORC_ERR_CRYPTO);
-  assert_int_equal(request_rc(weak, weak, "neither P-256 nor RSA"), TORC_ERR_CRYPTO);
-  assert_int_equal(request_rc(p384, p384, "neither P-256 nor RSA"), TORC_ERR_CRYPTO);
+  assert_int_equal(request_rc(weak, weak, "RSA key below 2048 bits"), TORC_ERR_CRYPTO);
+  assert_int_equal(request_rc(large, large, "RSA key above 4096 bits; peers take P-256, or RSA"),
+                   TORC_ERR_CRYPTO);
+  assert_int_equal(request_rc(p384, p384, "not on the named curve P-256"), TORC_ERR_CRYPTO);
+  assert_int_equal(request_rc(edwards, good, "neither RSA nor ECDSA P-256"), TORC_ERR_CRYPTO);
   assert_int_equal(torc_ca_request_key(torc_slice_str("junk"), &got, err, sizeof err),
                    TORC_ERR_CRYPTO);
   assert_non_null(strstr(err, "no PKCS#10 request"));
@@ -303,7 +308,9 @@ static void requests_prove_their_key(void **state) {
   EVP_PKEY_free(other);
   EVP_PKEY_free(rsa);
   EVP_PKEY_free(weak);
+  EVP_PKEY_free(large);
   EVP_PKEY_free(p384);
+  EVP_PKEY_free(edwards);
 }
 
 static void keys_and_certificates_survive_pem(void **state) {
