@@ -146,8 +146,24 @@ static int add_candidate(torc_net_params *out, const torc_sock *a, bool is_activ
   return rc;
 }
 
+/* Told once, until there are addresses again: every CONNECT fails meanwhile. */
+static int no_own_address(torc_net *net) {
+  net->stats.no_own_address++;
+  if (!net->has_no_address) {
+    net->has_no_address = true;
+    TORC_LOG(net->log, TORC_LOG_ERROR, "io:no_own_address",
+             TORC_F_STR("fix", net->num_listeners > 0
+                                   ? "no address to offer in CONNECT: listen on an address of this "
+                                     "machine instead of a wildcard, or advertise one; in a "
+                                     "sandbox allow AF_NETLINK, so that interfaces can be listed"
+                                   : "no address to offer in CONNECT: no interface is up, or a "
+                                     "sandbox does not allow AF_NETLINK to list them"));
+  }
+  return TORC_ERR_CONFIG;
+}
+
 /* [CON-10] at least one candidate, also where this side only dials. */
-static int fill_candidates(const torc_net *net, torc_net_params *out) {
+static int fill_candidates(torc_net *net, torc_net_params *out) {
   torc_sock own[TORC_NET_ADVERTISE_MAX];
   size_t num = own_addresses(net, own, TORC_ARRAY_LEN(own));
   bool is_active = net->num_listeners == 0 || num == 0;
@@ -158,6 +174,10 @@ static int fill_candidates(const torc_net *net, torc_net_params *out) {
       num = torc_sock_interfaces(AF_INET6, ACTIVE_PORT, own, 1);
     }
   }
+  if (num == 0) {
+    return no_own_address(net);
+  }
+  net->has_no_address = false;
   for (size_t i = 0; rc == 0 && i < num; i++) {
     rc = add_candidate(out, &own[i], is_active);
   }

@@ -107,7 +107,8 @@ typedef struct torc_net_params {
   torc_connect_params p;
   char text[TORC_NET_ADVERTISE_MAX][160];
 } torc_net_params;
-/* Own parameters for an offer. TORC_ERR_CRYPTO: no randomness. */
+/* Own parameters for an offer. TORC_ERR_CRYPTO: no randomness. TORC_ERR_CONFIG: no address of this
+ * machine can be offered, which is logged with what to do (io:no_own_address). */
 int torc_net_offer(torc_net *net, torc_net_params *out) TORC_MUST_CHECK;
 /* Own parameters for the answer to `remote`; 0, or the code to refuse with. The remote side is
  * remembered under `token`. */

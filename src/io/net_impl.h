@@ -30,7 +30,7 @@
   X(bad_fingerprint) X(bad_frame) X(later_version) X(bad_length) X(message_timeouts) \
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
-  X(pending_refused) X(no_memory) X(pauses)
+  X(pending_refused) X(no_memory) X(pauses) X(no_own_address)
 /* clang-format on */
 
 typedef struct torc_net_stats {
@@ -142,6 +142,7 @@ struct torc_net {
   size_t num_handles; /* libuv still knows so many */
   torc_link_id last_id;
   bool is_paused, is_shutting;
+  bool has_no_address; /* the last CONNECT found none to offer, and it has been told */
   uint8_t *read_buf, *plain_buf, *record_buf; /* shared by all links */
   torc_net_stats stats;
 };
