@@ -255,8 +255,7 @@ static void on_cache_timer(uv_timer_t *t) {
 }
 
 static void cache_soon(torc_peer *p) {
-  if (p->state_dir != NULL &&
-      (!uv_is_active((uv_handle_t *)&p->cache_timer) ||
+  if ((!uv_is_active((uv_handle_t *)&p->cache_timer) ||
        uv_timer_get_due_in(&p->cache_timer) > TORC_PEER_CACHE_DEBOUNCE / 1000)) {
     (void)uv_timer_start(&p->cache_timer, on_cache_timer, TORC_PEER_CACHE_DEBOUNCE / 1000, 0);
   }

@@ -152,10 +152,39 @@ static void ask_addresses(torc_peer *p, const look *l) {
   torc_peer_flush(p);
 }
 
+static int save_cache(torc_peer *p) {
+  char path[TORC_PEER_PATH_MAX];
+  int rc = path_in(p, CACHE_FILE, path);
+  if (rc == 0) {
+    rc = torc_cache_save(&p->cache, path);
+  }
+  if (rc == 0) {
+    p->stats.cache_saved++;
+  }
+  return rc;
+}
+
+/* The node looks there first when it has lost every link; the file is for the next start. */
+static void use_cache(torc_peer *p) {
+  torc_endpoint known[TORC_PEER_CACHE_MAX];
+  size_t num = torc_peer_cache_endpoints(&p->cache, known, TORC_PEER_CACHE_MAX);
+  int rc = torc_node_set_cached(p->node, known, num);
+  if (rc == 0 && p->state_dir != NULL) {
+    rc = save_cache(p);
+  }
+  if (rc == 0) {
+    p->cache.is_changed = false;
+    return;
+  }
+  p->stats.cache_failures++;
+  TORC_LOG(p->log, TORC_LOG_WARN, "io:peer_cache_not_saved",
+           TORC_F_STR("dir", p->state_dir == NULL ? "" : p->state_dir), TORC_F_ERR("why", rc));
+}
+
 /* [BST-09] [BST-10] [BST-11] [GAP-139] */
 void torc_peer_cache_note(torc_peer *p, bool may_ask) {
   p->cache_looked = uv_hrtime() / 1000;
-  if (p->state_dir == NULL || p->net == NULL) {
+  if (p->net == NULL) {
     return;
   }
   look *l = calloc(1, sizeof *l);
@@ -168,26 +197,8 @@ void torc_peer_cache_note(torc_peer *p, bool may_ask) {
     ask_addresses(p, l);
   }
   free(l);
-  if (!p->cache.is_changed) {
-    return;
-  }
-  char path[TORC_PEER_PATH_MAX];
-  torc_endpoint known[TORC_PEER_CACHE_MAX];
-  size_t num = torc_peer_cache_endpoints(&p->cache, known, TORC_PEER_CACHE_MAX);
-  int rc = torc_node_set_cached(p->node, known, num);
-  if (rc == 0) {
-    rc = path_in(p, CACHE_FILE, path);
-  }
-  if (rc == 0) {
-    rc = torc_cache_save(&p->cache, path);
-  }
-  if (rc == 0) {
-    p->cache.is_changed = false;
-    p->stats.cache_saved++;
-  } else {
-    p->stats.cache_failures++;
-    TORC_LOG(p->log, TORC_LOG_WARN, "io:peer_cache_not_saved", TORC_F_STR("dir", p->state_dir),
-             TORC_F_ERR("why", rc));
+  if (p->cache.is_changed) {
+    use_cache(p);
   }
 }
 

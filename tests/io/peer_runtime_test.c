@@ -538,6 +538,56 @@ static void test_cache(void **state) {
   assert_true(hr_join(&r, 30000));
 }
 
+/* The fourth one, a client, has the third in its cache. */
+static bool knows_third(hr_ring *ring, void *ctx) {
+  const torc_peer_cache *c = &ring->peers[3]->cache;
+  (void)ctx;
+  for (size_t i = 0; i < c->len; i++) {
+    if (torc_id_eq(&c->list[i].at.peer, &torc_peer_cert(ring->peers[2])->peers[0])) {
+      return !c->is_changed;
+    }
+  }
+  return false;
+}
+
+/* The client has looked for the ring once more and found it. */
+static bool is_back(hr_ring *ring, void *ctx) {
+  torc_node_view v;
+  const uint64_t *tries = ctx;
+  const torc_peer *client = ring->peers[ring->num - 1];
+  torc_node_get_view(client->node, &v);
+  return v.is_joined && hr_counter(client, "bootstrap_tries") > *tries;
+}
+
+/* A client that keeps nothing on disk and has lost every link asks a peer it was linked with, the
+ * bootstrap peer being gone. */
+static void test_cache_in_memory(void **state) {
+  (void)state;
+  torc_node_link_view links[8];
+  torc_done done;
+  torc_token token = 0;
+  for (int i = 0; i < 3; i++) {
+    (void)hr_add(&r, TORC_ROLE_PEER);
+  }
+  torc_peer *client = hr_add(&r, TORC_ROLE_CLIENT);
+  assert_true(hr_join(&r, 20000));
+  const torc_id *third = &torc_peer_cert(r.peers[2])->peers[0];
+  assert_int_equal(torc_node_connect(client->node, third, 1, torc_peer_now(client), &token), 0);
+  assert_int_equal(hr_wait(&r, 3, token, 10000, &done), 0);
+  assert_null(client->state_dir);
+  assert_true(hr_until(&r, knows_third, NULL, 10000)); /* debounced by a second */
+  assert_int_equal(hr_counter(client, "io_cache_saved"), 0);
+  hr_remove(&r, 0); /* the bootstrap peer */
+  uint64_t tries = hr_counter(client, "bootstrap_tries");
+  size_t num = torc_node_links(client->node, links, TORC_ARRAY_LEN(links));
+  for (size_t i = 0; i < num; i++) {
+    torc_net_close(client->net, links[i].link);
+  }
+  torc_peer_flush(client);
+  assert_true(hr_until(&r, is_back, &tries, 20000));
+  assert_int_equal(hr_counter(client, "io_cache_failures"), 0);
+}
+
 static void test_cache_ignored(void **state) {
   (void)state;
   char dir[300];
@@ -622,6 +672,8 @@ int main(void) {
         test_foreign_certificate),
       T("BST-03 BST-09 BST-10 BST-11 GAP-139 linked peers are remembered and found again",
         test_cache),
+      T("BST-03 BST-09 GAP-139 a client without a state directory remembers, too",
+        test_cache_in_memory),
       T("GAP-139 a broken cache is ignored", test_cache_ignored),
       T("GAP-139 BST-12 cached peers that never answer are dropped", test_cache_failures),
       T("D-40 an application's own handle in the loop", test_loop),
