@@ -62,12 +62,17 @@ static int run_init(options *o) {
                                 .signature = o->signature,
                                 .now = (torc_wall)time(NULL),
                                 .replace = o->force};
-  if (torc_authority_init(&setup, err, sizeof err) != 0) {
+  torc_authority_made made;
+  if (torc_authority_init(&setup, &made, err, sizeof err) != 0) {
     return failed("make the overlay", err);
   }
   if (o->json) {
-    return print_json(json_pack("{s:s, s:s, s:s}", "overlay", o->overlay, "directory", o->dir,
-                                "algorithm", o->algorithm));
+    return print_json(json_pack("{s:s, s:s, s:s, s:s*}", "overlay", o->overlay, "directory", o->dir,
+                                "algorithm", o->algorithm, "kept",
+                                made.kept[0] == '\0' ? NULL : made.kept));
+  }
+  if (made.kept[0] != '\0') {
+    (void)printf("the old root and document are kept as %s/*%s\n", o->dir, made.kept);
   }
   (void)printf("overlay %s (%s) made in %s\n", o->overlay, o->algorithm, o->dir);
   (void)printf("  %s/%s        keep it secret and backed up\n", o->dir, TORC_AUTHORITY_KEY);

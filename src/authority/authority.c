@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "authority/document.h"
@@ -12,6 +13,7 @@
 #include "base/slice.h"
 
 #define DAY_S 86400u
+#define KEPT_PER_SECOND_MAX 99
 #define DRAWS_MAX 8 /* of serial number and peer-id; the second is already not to be expected */
 
 /* Adds days to `from`; the last second that fits instead of running over. */
@@ -64,27 +66,6 @@ static int write_cert(const char *path, X509 *cert, bool replace, char *err, siz
   return rc;
 }
 
-static int write_overlay(const char *path, const torc_overlay *overlay, bool replace, char *err,
-                         size_t err_cap) {
-  uint8_t *xml = NULL;
-  size_t len = 0;
-  int rc = torc_document_write(overlay, &xml, &len);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "cannot write the overlay configuration: %s", torc_strerror(rc));
-    return rc;
-  }
-  /* What peers would refuse is refused here: a wrong algorithm, types that contradict each other.
-   */
-  torc_overlay back = {.name = ""};
-  rc = torc_overlay_parse(&back, (const char *)xml, len, NULL, err, err_cap);
-  torc_overlay_clear(&back);
-  if (rc == 0) {
-    rc = torc_file_write(path, torc_slice_of(xml, len), 0644, replace, err, err_cap);
-  }
-  torc_file_free(xml, len);
-  return rc;
-}
-
 typedef struct paths {
   char key[TORC_PATH_MAX], cert[TORC_PATH_MAX], overlay[TORC_PATH_MAX], ledger[TORC_PATH_MAX];
 } paths;
@@ -100,7 +81,9 @@ static int paths_of(const char *dir, paths *p, char *err, size_t err_cap) {
 }
 
 static int refuse_second_init(const paths *p, char *err, size_t err_cap) {
-  static const char advice[] = "--force replaces the root, and every certificate it issued is void";
+  static const char advice[] =
+      "--force makes a new root, keeps the old one beside it, and voids every certificate it "
+      "issued";
   int rc = refuse_existing(p->key, advice, err, err_cap);
   if (rc == 0) {
     rc = refuse_existing(p->cert, advice, err, err_cap);
@@ -131,45 +114,131 @@ static int make_root(const torc_authority_setup *s, EVP_PKEY **key, X509 **root,
   return 0;
 }
 
-static int make_ledger(const char *path, char *err, size_t err_cap) {
+/* What a new authority's files hold. */
+typedef struct contents {
+  uint8_t *key, *cert, *overlay;
+  size_t key_len, cert_len, overlay_len;
+} contents;
+
+static void contents_clear(contents *c) {
+  torc_file_free(c->key, c->key_len);
+  torc_file_free(c->cert, c->cert_len);
+  torc_file_free(c->overlay, c->overlay_len);
+}
+
+/* What peers would refuse is refused here: bad addresses, types that contradict each other. */
+static int write_document(const torc_overlay *o, contents *c, char *err, size_t err_cap) {
+  int rc = torc_document_write(o, &c->overlay, &c->overlay_len);
+  if (rc != 0) {
+    (void)snprintf(err, err_cap, "cannot write the overlay configuration: %s", torc_strerror(rc));
+    return rc;
+  }
+  torc_overlay back = {.name = ""};
+  char why[400] = "";
+  rc = torc_overlay_parse(&back, (const char *)c->overlay, c->overlay_len, NULL, why, sizeof why);
+  torc_overlay_clear(&back);
+  if (rc != 0) {
+    (void)snprintf(err, err_cap, "peers would refuse the overlay configuration: %s", why);
+  }
+  return rc;
+}
+
+/* Root and document, in memory only. */
+static int make_contents(const torc_authority_setup *s, contents *c, char *err, size_t err_cap) {
+  EVP_PKEY *key = NULL;
+  X509 *root = NULL;
+  int rc = make_root(s, &key, &root, err, err_cap);
+  if (rc == 0) {
+    rc = write_document(s->overlay, c, err, err_cap);
+  }
+  if (rc == 0 && (torc_ca_key_to_pem(key, &c->key, &c->key_len) != 0 ||
+                  torc_ca_cert_to_pem(root, &c->cert, &c->cert_len) != 0)) {
+    (void)snprintf(err, err_cap, "cannot write the root down in PEM");
+    rc = TORC_ERR_CRYPTO;
+  }
+  EVP_PKEY_free(key);
+  X509_free(root);
+  return rc;
+}
+
+static bool is_there(const char *path, const char *suffix) {
+  char name[TORC_PATH_MAX + TORC_AUTHORITY_KEPT_MAX];
+  struct stat st;
+  (void)snprintf(name, sizeof name, "%s%s", path, suffix);
+  return lstat(name, &st) == 0;
+}
+
+static bool is_any_there(const paths *p, const char *suffix) {
+  return is_there(p->key, suffix) || is_there(p->cert, suffix) || is_there(p->overlay, suffix);
+}
+
+/* A name for what is replaced, of the time and new; empty if there is nothing to keep. */
+static int choose_kept(const paths *p, torc_wall now, char out[TORC_AUTHORITY_KEPT_MAX], char *err,
+                       size_t err_cap) {
+  char date[24] = "";
+  time_t t = (time_t)now;
+  struct tm tm;
+  out[0] = '\0';
+  if (!is_any_there(p, "")) {
+    return 0;
+  }
+  if (gmtime_r(&t, &tm) != NULL) {
+    (void)strftime(date, sizeof date, "%Y%m%dT%H%M%SZ", &tm);
+  }
+  (void)snprintf(out, TORC_AUTHORITY_KEPT_MAX, ".old-%s", date);
+  for (int i = 2; i <= KEPT_PER_SECOND_MAX && is_any_there(p, out); i++) {
+    (void)snprintf(out, TORC_AUTHORITY_KEPT_MAX, ".old-%s-%d", date, i);
+  }
+  if (is_any_there(p, out)) {
+    (void)snprintf(err, err_cap, "%s%s exists already: move the old files away", p->key, out);
+    return TORC_ERR_EXISTS;
+  }
+  return 0;
+}
+
+static int write_contents(const torc_authority_setup *s, const paths *p, const contents *c,
+                          torc_authority_made *out, char *err, size_t err_cap) {
   torc_ledger *ledger = NULL;
-  int rc = torc_ledger_open(&ledger, path, err, err_cap);
+  const torc_file_part parts[] = {
+      {.path = p->key, .data = torc_slice_of(c->key, c->key_len), .mode = 0600},
+      {.path = p->cert, .data = torc_slice_of(c->cert, c->cert_len), .mode = 0644},
+      {.path = p->overlay, .data = torc_slice_of(c->overlay, c->overlay_len), .mode = 0644},
+  };
+  int rc = torc_ledger_open(&ledger, p->ledger, err, err_cap);
+  if (rc == 0 && s->replace) {
+    rc = choose_kept(p, s->now, out->kept, err, err_cap);
+  }
+  if (rc == 0) {
+    rc =
+        torc_files_write(parts, TORC_ARRAY_LEN(parts), s->replace ? out->kept : NULL, err, err_cap);
+  }
   torc_ledger_close(ledger);
   return rc;
 }
 
-int torc_authority_init(const torc_authority_setup *s, char *err, size_t err_cap) {
+int torc_authority_init(const torc_authority_setup *s, torc_authority_made *out, char *err,
+                        size_t err_cap) {
   paths p;
-  EVP_PKEY *key = NULL;
-  X509 *root = NULL;
+  contents c = {.key = NULL};
+  out->kept[0] = '\0';
   if (!torc_ca_overlay_name_ok(s->overlay->name)) {
     (void)snprintf(err, err_cap, "an overlay name has 1 to 200 letters, digits, '-', '_' and '.'");
     return TORC_ERR_INVALID;
   }
   int rc = paths_of(s->dir, &p, err, err_cap);
-  if (rc == 0) {
-    rc = torc_dir_make(s->dir, err, err_cap);
-  }
   if (rc == 0 && !s->replace) {
     rc = refuse_second_init(&p, err, err_cap);
   }
   if (rc == 0) {
-    rc = make_root(s, &key, &root, err, err_cap);
+    rc = make_contents(s, &c, err, err_cap);
   }
   if (rc == 0) {
-    rc = write_key(p.key, key, s->replace, err, err_cap);
+    rc = torc_dir_make(s->dir, err, err_cap);
   }
   if (rc == 0) {
-    rc = write_cert(p.cert, root, s->replace, err, err_cap);
+    rc = write_contents(s, &p, &c, out, err, err_cap);
   }
-  if (rc == 0) {
-    rc = write_overlay(p.overlay, s->overlay, s->replace, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = make_ledger(p.ledger, err, err_cap);
-  }
-  EVP_PKEY_free(key);
-  X509_free(root);
+  contents_clear(&c);
   return rc;
 }
 

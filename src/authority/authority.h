@@ -23,11 +23,18 @@ typedef struct torc_authority_setup {
                             in by init */
   torc_ca_signature signature;
   torc_wall now;
-  bool replace; /* make a new root although there is one; the ledger is kept */
+  bool replace; /* make a new root although there is one, which is kept, and the ledger with it */
 } torc_authority_setup;
-/* Makes the directory and the four files. TORC_ERR_EXISTS: one of them is there. `err` gets one
- * line. */
-int torc_authority_init(const torc_authority_setup *setup, char *err,
+#define TORC_AUTHORITY_KEPT_MAX 48
+typedef struct torc_authority_made {
+  char kept[TORC_AUTHORITY_KEPT_MAX]; /* ".old-20260102T030405Z": key, certificate and document that
+                                         were there have it behind their names; empty: none were */
+} torc_authority_made;
+/* Makes the directory and the four files. Whatever fails, no file that was there has changed: the
+ * document is read as a peer reads it before anything is written, and what is replaced is kept.
+ * TORC_ERR_EXISTS: one of the files is there and `replace` is not set. TORC_ERR_CONFIG: peers would
+ * refuse the document. `err` gets one line. */
+int torc_authority_init(const torc_authority_setup *setup, torc_authority_made *out, char *err,
                         size_t err_cap) TORC_MUST_CHECK;
 
 typedef struct torc_authority_request {

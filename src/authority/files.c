@@ -70,11 +70,11 @@ static int move_into_place(const char *temporary, const char *path, bool replace
   return errno == EEXIST ? TORC_ERR_EXISTS : TORC_ERR_IO;
 }
 
-int torc_file_write(const char *path, torc_slice data, unsigned mode, bool replace, char *err,
-                    size_t err_cap) {
-  char temporary[TORC_PATH_MAX];
-  int n = snprintf(temporary, sizeof temporary, "%s.new-XXXXXX", path);
-  if (n < 0 || (size_t)n >= sizeof temporary) {
+/* Writes a durable file beside `path`, whose name goes to `temporary`; none is left on failure. */
+static int write_temporary(const char *path, torc_slice data, unsigned mode,
+                           char temporary[TORC_PATH_MAX], char *err, size_t err_cap) {
+  int n = snprintf(temporary, TORC_PATH_MAX, "%s.new-XXXXXX", path);
+  if (n < 0 || n >= TORC_PATH_MAX) {
     (void)snprintf(err, err_cap, "the file name %.40s... is too long", path);
     return TORC_ERR_SPACE;
   }
@@ -87,20 +87,114 @@ int torc_file_write(const char *path, torc_slice data, unsigned mode, bool repla
   if (close(fd) != 0) {
     rc = TORC_ERR_IO;
   }
-  if (rc == 0) {
-    rc = move_into_place(temporary, path, replace);
+  if (rc != 0) {
+    (void)snprintf(err, err_cap, "cannot write %s: %s", path, strerror(errno));
+    (void)unlink(temporary);
   }
+  return rc;
+}
+
+static int place(const char *temporary, const char *path, bool replace, char *err, size_t err_cap) {
+  int rc = move_into_place(temporary, path, replace);
   if (rc == TORC_ERR_EXISTS) {
     (void)snprintf(err, err_cap, "%s exists already and was left as it is", path);
   } else if (rc != 0) {
     (void)snprintf(err, err_cap, "cannot write %s: %s", path, strerror(errno));
   }
+  return rc;
+}
+
+int torc_file_write(const char *path, torc_slice data, unsigned mode, bool replace, char *err,
+                    size_t err_cap) {
+  char temporary[TORC_PATH_MAX];
+  int rc = write_temporary(path, data, mode, temporary, err, err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  rc = place(temporary, path, replace, err, err_cap);
   if (rc != 0) {
     (void)unlink(temporary);
     return rc;
   }
   sync_directory(path);
   return 0;
+}
+
+/* ---- several files as one change ---- */
+
+typedef struct part_state {
+  char temporary[TORC_PATH_MAX], kept[TORC_PATH_MAX];
+  bool has_temporary, has_kept, is_placed;
+} part_state;
+
+/* A second name for the old file: at no time is it without one. */
+static int keep_old(const torc_file_part *part, const char *suffix, part_state *s, char *err,
+                    size_t err_cap) {
+  struct stat st;
+  if (lstat(part->path, &st) != 0 && errno == ENOENT) {
+    return 0;
+  }
+  int n = snprintf(s->kept, sizeof s->kept, "%s%s", part->path, suffix);
+  if (n < 0 || (size_t)n >= sizeof s->kept) {
+    (void)snprintf(err, err_cap, "the file name %.40s... is too long", part->path);
+    return TORC_ERR_SPACE;
+  }
+  if (link(part->path, s->kept) != 0) {
+    (void)snprintf(err, err_cap, "cannot keep %s under the name %s: %s", part->path, s->kept,
+                   strerror(errno));
+    return TORC_ERR_IO;
+  }
+  s->has_kept = true;
+  return 0;
+}
+
+static void undo(const torc_file_part *part, const part_state *s) {
+  if (s->is_placed && s->has_kept) {
+    (void)rename(s->kept, part->path);
+  } else if (s->is_placed) {
+    (void)unlink(part->path);
+  } else if (s->has_kept) {
+    (void)unlink(s->kept);
+  }
+  if (s->has_temporary && !s->is_placed) {
+    (void)unlink(s->temporary);
+  }
+}
+
+static int write_parts(const torc_file_part *parts, part_state *s, size_t num, const char *keep,
+                       char *err, size_t err_cap) {
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < num; i++) {
+    rc = write_temporary(parts[i].path, parts[i].data, parts[i].mode, s[i].temporary, err, err_cap);
+    s[i].has_temporary = rc == 0;
+  }
+  for (size_t i = 0; rc == 0 && keep != NULL && i < num; i++) {
+    rc = keep_old(&parts[i], keep, &s[i], err, err_cap);
+  }
+  if (rc == 0) {
+    sync_directory(parts[0].path); /* the old names last before the new files come */
+  }
+  for (size_t i = 0; rc == 0 && i < num; i++) {
+    rc = place(s[i].temporary, parts[i].path, keep != NULL, err, err_cap);
+    s[i].is_placed = rc == 0;
+  }
+  return rc;
+}
+
+int torc_files_write(const torc_file_part *parts, size_t num, const char *keep, char *err,
+                     size_t err_cap) {
+  part_state *s = calloc(num, sizeof *s);
+  if (s == NULL) {
+    (void)snprintf(err, err_cap, "there is no memory");
+    return TORC_ERR_NOMEM;
+  }
+  int rc = write_parts(parts, s, num, keep, err, err_cap);
+  for (size_t i = num; rc != 0 && i > 0; i--) {
+    undo(&parts[i - 1], &s[i - 1]);
+  }
+  sync_directory(parts[0].path);
+  free(s);
+  return rc;
 }
 
 static int read_all(int fd, size_t max, uint8_t **out, size_t *len) {

@@ -17,6 +17,19 @@ int torc_path_join(char *out, size_t cap, const char *dir, const char *name) TOR
 int torc_file_write(const char *path, torc_slice data, unsigned mode, bool replace, char *err,
                     size_t err_cap) TORC_MUST_CHECK;
 
+/* Writes 1 or more files of one directory as one change: all are made durable beside their places
+ * before the first is moved there. keep: what was there stays under its name followed by this, and
+ * is back if a later step fails; NULL: TORC_ERR_EXISTS if one is there. On failure everything is as
+ * it was. A crash may leave new files beside old ones: then every old one is there under its kept
+ * name. TORC_ERR_IO, TORC_ERR_SPACE, TORC_ERR_NOMEM. `err` gets one line. */
+typedef struct torc_file_part {
+  const char *path;
+  torc_slice data;
+  unsigned mode; /* permission bits whatever the umask is */
+} torc_file_part;
+int torc_files_write(const torc_file_part *parts, size_t num, const char *keep, char *err,
+                     size_t err_cap) TORC_MUST_CHECK;
+
 /* Reads the whole file, at most `max` bytes; *out is NUL-terminated and freed with torc_file_free,
  * which wipes it. TORC_ERR_NOTFOUND, TORC_ERR_LIMIT, TORC_ERR_IO, TORC_ERR_NOMEM. */
 int torc_file_read(const char *path, size_t max, uint8_t **out, size_t *len, char *err,

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "authority/authority.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -18,16 +19,26 @@ static torc_wall now(void) {
   return (torc_wall)time(NULL);
 }
 
-static int init_in(const char *dir, bool replace, torc_ca_signature kind, char *err, size_t cap) {
+static torc_authority_made made; /* by the last init */
+
+static int init_with(const char *dir, const torc_overlay *wanted, bool replace,
+                     torc_ca_signature kind, char *err, size_t cap) {
   static torc_overlay overlay;
-  overlay =
-      (torc_overlay){.name = "ring.example.org", .algorithm = "chord-128-2-8", .num_bootstrap = 1};
-  overlay.bootstrap[0] = (torc_endpoint){.host = "192.0.2.2", .port = 6084};
+  overlay = *wanted;
   torc_authority_setup setup = {
       .dir = dir, .overlay = &overlay, .signature = kind, .now = now(), .replace = replace};
-  int rc = torc_authority_init(&setup, err, cap);
+  int rc = torc_authority_init(&setup, &made, err, cap);
   torc_overlay_clear(&overlay);
   return rc;
+}
+
+static const torc_overlay ring = {.name = "ring.example.org",
+                                  .algorithm = "chord-128-2-8",
+                                  .num_bootstrap = 1,
+                                  .bootstrap = {{.host = "192.0.2.2", .port = 6084}}};
+
+static int init_in(const char *dir, bool replace, torc_ca_signature kind, char *err, size_t cap) {
+  return init_with(dir, &ring, replace, kind, err, cap);
 }
 
 static void must_init(const char *dir, torc_ca_signature kind) {
@@ -115,6 +126,168 @@ static void nothing_is_overwritten(void **state) {
   free(ledger);
   free(other);
   free(ledger_after);
+}
+
+/* Every file of `dir` with its content, in one text. */
+static char *content_of(const char *dir) {
+  struct dirent **names = NULL;
+  char *text = NULL;
+  size_t len = 0;
+  FILE *f = open_memstream(&text, &len);
+  int num = scandir(dir, &names, NULL, alphasort);
+  assert_true(num >= 0);
+  for (int i = 0; i < num; i++) {
+    if (names[i]->d_name[0] != '.') {
+      size_t file_len = 0;
+      char *file = test_read(test_path(dir, names[i]->d_name), &file_len);
+      fprintf(f, "%s %o\n%s\n", names[i]->d_name, mode_of(test_path(dir, names[i]->d_name)), file);
+      free(file);
+    }
+    free(names[i]);
+  }
+  free(names);
+  fclose(f);
+  return text;
+}
+
+static void document_is_checked_before_anything_changes(void **state) {
+  char err[512] = "";
+  char dir[512];
+  snprintf(dir, sizeof dir, "%s", test_path(*state, "au"));
+  torc_overlay bad[3] = {ring, ring, ring};
+  static const char *const why[] = {"neither an IP address nor a host name", "has max-count 1",
+                                    "max-message-size"};
+  snprintf(bad[0].bootstrap[0].host, sizeof bad[0].bootstrap[0].host, "no host");
+  bad[1].num_types = 1;
+  bad[1].types[0] = (torc_type_def){.id = 0xF00001,
+                                    .name = "note",
+                                    .model = TORC_TYPE_SINGLE,
+                                    .rule = TORC_RULE_USER_MATCH,
+                                    .max_values = 5,
+                                    .max_size = 100};
+  bad[2].max_message = 7;
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(init_with(dir, &bad[i], false, TORC_CA_ECDSA, err, sizeof err),
+                     TORC_ERR_CONFIG);
+    assert_non_null(strstr(err, why[i]));
+    assert_int_equal(access(dir, F_OK), -1); /* not even the directory */
+  }
+  must_init(dir, TORC_CA_ECDSA);
+  assert_string_equal(made.kept, "");
+  char *before = content_of(dir);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(init_with(dir, &bad[i], true, TORC_CA_ECDSA, err, sizeof err),
+                     TORC_ERR_CONFIG);
+    char *after = content_of(dir);
+    assert_string_equal(before, after);
+    free(after);
+  }
+  free(before);
+}
+
+/* --force puts the old root aside under one name; thrice within a second, too. */
+static void old_root_is_kept(void **state) {
+  static const char *const names[] = {"ca.key", "ca.crt", "overlay.xml"};
+  char err[512] = "";
+  char kept[3][TORC_AUTHORITY_KEPT_MAX];
+  char *old[3][3];
+  char dir[512];
+  size_t len = 0;
+  snprintf(dir, sizeof dir, "%s", test_path(*state, "au"));
+  must_init(dir, TORC_CA_ECDSA);
+  for (size_t round = 0; round < 3; round++) {
+    for (size_t i = 0; i < 3; i++) {
+      old[round][i] = test_read(test_path(dir, names[i]), &len);
+    }
+    assert_int_equal(init_in(dir, true, TORC_CA_ECDSA, err, sizeof err), 0);
+    assert_true(strncmp(made.kept, ".old-20", 7) == 0);
+    memcpy(kept[round], made.kept, sizeof made.kept);
+  }
+  for (size_t round = 0; round < 3; round++) {
+    for (size_t i = 0; i < 3; i++) {
+      char name[256];
+      snprintf(name, sizeof name, "%s%s", names[i], kept[round]);
+      char *aside = test_read(test_path(dir, name), &len);
+      assert_string_equal(aside, old[round][i]);
+      assert_int_equal(mode_of(test_path(dir, name)), i == 0 ? 0600 : 0644);
+      free(aside);
+      free(old[round][i]);
+    }
+  }
+  torc_authority_issued issued; /* the new three belong together */
+  assert_int_equal(issue_in(dir, "alice@x", test_path(*state, "alice"), &issued, err, sizeof err),
+                   0);
+}
+
+/* Whatever cannot be replaced, nothing is: one of the three is a directory. */
+static void replaced_together_or_not_at_all(void **state) {
+  static const char *const names[] = {"ca.key", "ca.crt", "overlay.xml"};
+  char err[512] = "";
+  for (size_t i = 0; i < 3; i++) {
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s", test_path(*state, names[i]));
+    must_init(dir, TORC_CA_ECDSA);
+    assert_int_equal(unlink(test_path(dir, names[i])), 0);
+    assert_int_equal(mkdir(test_path(dir, names[i]), 0700), 0);
+    test_write(test_path(test_path(dir, names[i]), "file"), "in it");
+    char *old[3] = {NULL};
+    size_t len = 0;
+    for (size_t j = 0; j < 3; j++) {
+      old[j] = j == i ? NULL : test_read(test_path(dir, names[j]), &len);
+    }
+    assert_int_equal(init_in(dir, true, TORC_CA_ECDSA, err, sizeof err), TORC_ERR_IO);
+    assert_non_null(strstr(err, names[i]));
+    size_t num = 0;
+    for (size_t j = 0; j < 3; j++) {
+      char *same = j == i ? NULL : test_read(test_path(dir, names[j]), &len);
+      if (j != i) {
+        assert_string_equal(same, old[j]);
+        num++;
+      }
+      free(same);
+      free(old[j]);
+    }
+    struct dirent **list = NULL;
+    int entries = scandir(dir, &list, NULL, NULL); /* ".", "..", the ledger, the directory */
+    assert_int_equal(entries, num + 4);
+    for (int j = 0; j < entries; j++) {
+      free(list[j]);
+    }
+    free(list);
+    assert_int_equal(unlink(test_path(test_path(dir, names[i]), "file")), 0);
+    assert_int_equal(rmdir(test_path(dir, names[i])), 0);
+  }
+}
+
+/* The last of three is there already: the first two go again. */
+static void first_of_several_go_with_the_last(void **state) {
+  char err[512] = "";
+  char path[3][512];
+  torc_file_part parts[3];
+  size_t len = 0;
+  for (size_t i = 0; i < 3; i++) {
+    char name[2] = {(char)('a' + i), '\0'};
+    snprintf(path[i], sizeof path[i], "%s", test_path(*state, name));
+    parts[i] = (torc_file_part){.path = path[i], .data = torc_slice_str("new"), .mode = 0600};
+  }
+  test_write(path[2], "old");
+  assert_int_equal(torc_files_write(parts, 3, NULL, err, sizeof err), TORC_ERR_EXISTS);
+  assert_int_equal(access(path[0], F_OK), -1);
+  assert_int_equal(access(path[1], F_OK), -1);
+  char *same = test_read(path[2], &len);
+  assert_string_equal(same, "old");
+  free(same);
+  assert_int_equal(torc_files_write(parts, 3, ".was", err, sizeof err), 0);
+  same = test_read(test_path(*state, "c.was"), &len);
+  assert_string_equal(same, "old");
+  free(same);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(mode_of(path[i]), 0600);
+    assert_int_equal(unlink(path[i]), 0);
+  }
+  assert_int_equal(unlink(test_path(*state, "c.was")), 0);
+  assert_int_equal(rmdir(*state), 0); /* no temporary file was left */
+  assert_int_equal(mkdir(*state, 0700), 0);
 }
 
 static void wrong_requests_are_told(void **state) {
@@ -246,6 +419,13 @@ int main(void) {
       TORC_DIR_TEST("ENR-31 ENR-34 GAP-134 R-09 D-10 peers accept what is issued",
                     peers_accept_what_is_issued),
       TORC_DIR_TEST("R-52 nothing is overwritten", nothing_is_overwritten),
+      TORC_DIR_TEST("ENR-11 SEC-04 the document is checked before anything changes",
+                    document_is_checked_before_anything_changes),
+      TORC_DIR_TEST("SEC-04 the old root is kept", old_root_is_kept),
+      TORC_DIR_TEST("SEC-04 root and document are replaced together or not at all",
+                    replaced_together_or_not_at_all),
+      TORC_DIR_TEST("D-42 the first of several files go with the last",
+                    first_of_several_go_with_the_last),
       TORC_DIR_TEST("ENR-31 wrong requests are told", wrong_requests_are_told),
       TORC_DIR_TEST("SEC-04 the key of another root is found out",
                     key_of_another_root_is_found_out),
