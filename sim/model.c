@@ -25,10 +25,11 @@ static uint64_t rotate(uint64_t v, unsigned by) {
 }
 
 static uint64_t word_of(const uint8_t *p) {
-  uint64_t v = 0;
-  for (unsigned i = 8; i > 0; i--) {
-    v = v << 8 | p[i - 1];
-  }
+  uint64_t v;
+  memcpy(&v, p, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  v = __builtin_bswap64(v);
+#endif
   return v;
 }
 

@@ -17,11 +17,16 @@ static uint64_t load64(const uint8_t *p) {
          (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 | (uint64_t)p[6] << 8 | (uint64_t)p[7];
 }
 
+/* In this form, as above, compilers see one instruction. */
 static void store64(uint8_t *p, uint64_t v) {
-  for (int i = 7; i >= 0; i--) {
-    p[i] = (uint8_t)v;
-    v >>= 8;
-  }
+  p[0] = (uint8_t)(v >> 56);
+  p[1] = (uint8_t)(v >> 48);
+  p[2] = (uint8_t)(v >> 40);
+  p[3] = (uint8_t)(v >> 32);
+  p[4] = (uint8_t)(v >> 24);
+  p[5] = (uint8_t)(v >> 16);
+  p[6] = (uint8_t)(v >> 8);
+  p[7] = (uint8_t)v;
 }
 
 static halves load(const torc_id *id) {
@@ -61,11 +66,9 @@ static bool is_zero(halves a) {
 }
 
 int torc_id_cmp(const torc_id *a, const torc_id *b) {
-  return memcmp(a->b, b->b, TORC_ID_LEN);
-}
-
-bool torc_id_eq(const torc_id *a, const torc_id *b) {
-  return memcmp(a->b, b->b, TORC_ID_LEN) == 0;
+  halves x = load(a);
+  halves y = load(b);
+  return less(x, y) ? -1 : less(y, x) ? 1 : 0;
 }
 
 /* [ARC-16] "Terminology". */

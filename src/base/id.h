@@ -3,6 +3,8 @@
 #ifndef TORC_BASE_ID_H
 #define TORC_BASE_ID_H
 
+#include <string.h>
+
 #include "torc/types.h"
 
 #define TORC_ID_HEX_LEN 32 /* characters, without the NUL */
@@ -12,7 +14,9 @@ extern const torc_id torc_id_wildcard; /* all ones: any receiving peer [ARC-16] 
 
 /* Numeric comparison: <0, 0, >0. */
 int torc_id_cmp(const torc_id *a, const torc_id *b);
-bool torc_id_eq(const torc_id *a, const torc_id *b);
+static inline bool torc_id_eq(const torc_id *a, const torc_id *b) { /* of every table's loops */
+  return memcmp(a->b, b->b, TORC_ID_LEN) == 0;
+}
 /* True unless `id` is 0 or all ones [ARC-16]. */
 bool torc_id_is_peer(const torc_id *id);
 torc_id torc_id_from_bytes(const uint8_t bytes[TORC_ID_LEN]);

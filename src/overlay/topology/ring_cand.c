@@ -275,10 +275,8 @@ static bool may_connect(const torc_topology *t, const torc_ring_cand *c) {
 /* True: the candidate was removed. */
 static bool expire(torc_topology *t, torc_ring_cand *c, torc_time now) {
   bool is_busy = c->state == TORC_CAND_CONNECTING || c->state == TORC_CAND_CONFIRMING;
-  if (is_busy || c->was_member || num_reporters(t, c) > 0) {
-    return false;
-  }
-  if (now < torc_time_add(c->since, t->params->retry_unreachable) || now < c->retry_at) {
+  if (is_busy || c->was_member || now < c->retry_at ||
+      now < torc_time_add(c->since, t->params->retry_unreachable) || num_reporters(t, c) > 0) {
     return false;
   }
   cand_remove(t, c);
