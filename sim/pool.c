@@ -3,24 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define SLAB_BYTES ((size_t)64 << 10)
-#define REGION_SLABS 16u
-#define SMALL_MAX 1024u        /* up to here classes are 16 bytes apart, */
-#define MEDIUM_MAX 16384u      /* up to here four to an octave; above: a block of its own */
-#define CLASS_LARGE UINT32_MAX /* of such a block */
-
-struct sim_slab {
-  uint32_t class, size, used, fresh; /* fresh: blocks never given out yet */
-  void *free;                        /* blocks given back */
-  sim_slab *next, *prev;
-  size_t large;
-};
-#define SLAB_HEAD 64u
-
-typedef struct region {
-  struct region *next;
-} region;
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SIM_POOL_PLAIN 1 /* every block from the C library, so that each misuse is seen */
@@ -31,7 +14,7 @@ typedef struct region {
 #endif
 
 void sim_pool_init(sim_pool *p) {
-  *p = (sim_pool){.slab_bytes = 0};
+  *p = (sim_pool){.space = NULL};
 }
 
 #ifdef SIM_POOL_PLAIN
@@ -45,7 +28,7 @@ void sim_pool_clear(sim_pool *p) {
 }
 
 static void *pool_alloc(sim_pool *p, size_t size, size_t *real) {
-  plain_head *h = malloc(sizeof *h + size);
+  plain_head *h = size > SIZE_MAX / 2 ? NULL : malloc(sizeof *h + size);
   (void)p;
   if (h == NULL) {
     return NULL;
@@ -55,7 +38,8 @@ static void *pool_alloc(sim_pool *p, size_t size, size_t *real) {
   return h + 1;
 }
 
-static size_t block_size(const void *block) {
+static size_t block_size(const sim_pool *p, const void *block) {
+  (void)p;
   return ((const plain_head *)block - 1)->size;
 }
 
@@ -66,17 +50,26 @@ static void pool_free(sim_pool *p, void *block) {
 
 #else
 
-void sim_pool_clear(sim_pool *p) {
-  region *r = p->regions;
-  while (r != NULL) {
-    region *next = r->next;
-    free(r);
-    r = next;
-  }
-  sim_pool_init(p);
-}
+#define SLAB_SHIFT 16
+#define SLAB_BYTES ((size_t)1 << SLAB_SHIFT)
+#define SPACE_MOST ((size_t)64 << 30) /* of address, not of memory */
+#define SPACE_LEAST ((size_t)256 << 20)
+#define HUGE_BYTES ((size_t)2 << 20)
+#define HUGE_FROM ((size_t)32 << 20) /* a small simulation takes its pages one by one */
+#define SMALL_MAX 1024u              /* up to here classes are 16 bytes apart, */
+#define MEDIUM_MAX 16384u            /* up to here four to an octave; above: a block of its own */
+#define AT_HAND_BYTES 16384u         /* of one class; half goes back to the slabs then */
+#define REFILL 16u
+#define NO_SLAB UINT32_MAX
 
-static uint32_t class_of(size_t size) {
+/* Blocks never given out yet lie at its end; those given back in a list. */
+struct sim_slab {
+  void *free;
+  uint32_t next, prev;
+  uint16_t out, fresh; /* blocks not in the slab; never given out */
+};
+
+static uint32_t class_for(size_t size) {
   if (size <= SMALL_MAX) {
     return (uint32_t)((size + 15) / 16) - 1;
   }
@@ -95,125 +88,201 @@ static uint32_t class_size(uint32_t class) {
   return (1u << octave) + quarter * (1u << (octave - 2));
 }
 
-/* A region holds slabs aligned to their size; its first bytes, before the first slab's blocks, are
- * that slab's. The list of regions lies in blocks of its own. */
-static bool add_region(sim_pool *p) {
-  region *r = malloc(sizeof *r + SLAB_BYTES * (REGION_SLABS + 1));
-  if (r == NULL) {
+static void *reserve(size_t bytes) {
+  void *p =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+static void release(void *p, size_t bytes) {
+  if (p != NULL) {
+    (void)munmap(p, bytes);
+  }
+}
+
+void sim_pool_clear(sim_pool *p) {
+  release(p->space, p->max_slabs * SLAB_BYTES);
+  release(p->class_of, p->max_slabs);
+  release(p->slabs, p->max_slabs * sizeof *p->slabs);
+  sim_pool_init(p);
+}
+
+/* As much address space as can be had: pages are taken when they are first written. */
+static bool open_space(sim_pool *p) {
+  size_t bytes = SPACE_MOST;
+  while (p->space == NULL && bytes >= SPACE_LEAST) {
+    p->space = reserve(bytes);
+    p->max_slabs = (uint32_t)(bytes >> SLAB_SHIFT);
+    bytes /= 4;
+  }
+  if (p->space == NULL) {
     return false;
   }
-  r->next = p->regions;
-  p->regions = r;
-  p->slab_bytes += SLAB_BYTES * (REGION_SLABS + 1);
-  uintptr_t first = ((uintptr_t)(r + 1) + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1);
-  for (unsigned i = REGION_SLABS; i > 0; i--) {
-    sim_slab *s = (sim_slab *)(first + (i - 1) * SLAB_BYTES);
-    s->next = p->empty;
-    p->empty = s;
+  p->class_of = reserve(p->max_slabs);
+  p->slabs = reserve(p->max_slabs * sizeof *p->slabs);
+  if (p->class_of == NULL || p->slabs == NULL) {
+    sim_pool_clear(p);
+    return false;
+  }
+  p->empty = NO_SLAB;
+  for (uint32_t i = 0; i < SIM_POOL_CLASSES; i++) {
+    p->partial[i] = NO_SLAB;
   }
   return true;
 }
 
-static void list_add(sim_pool *p, sim_slab *s) {
-  s->prev = NULL;
-  s->next = p->partial[s->class];
-  if (s->next != NULL) {
-    s->next->prev = s;
+static void list_add(sim_pool *p, uint32_t class, uint32_t i) {
+  p->slabs[i].prev = NO_SLAB;
+  p->slabs[i].next = p->partial[class];
+  if (p->partial[class] != NO_SLAB) {
+    p->slabs[p->partial[class]].prev = i;
   }
-  p->partial[s->class] = s;
+  p->partial[class] = i;
 }
 
-static void list_remove(sim_pool *p, sim_slab *s) {
-  if (s->prev != NULL) {
-    s->prev->next = s->next;
+static void list_remove(sim_pool *p, uint32_t class, uint32_t i) {
+  const sim_slab *s = &p->slabs[i];
+  if (s->prev != NO_SLAB) {
+    p->slabs[s->prev].next = s->next;
   } else {
-    p->partial[s->class] = s->next;
+    p->partial[class] = s->next;
   }
-  if (s->next != NULL) {
-    s->next->prev = s->prev;
+  if (s->next != NO_SLAB) {
+    p->slabs[s->next].prev = s->prev;
   }
 }
 
-static sim_slab *new_slab(sim_pool *p, uint32_t class) {
-  if (p->empty == NULL && !add_region(p)) {
-    return NULL;
-  }
-  sim_slab *s = p->empty;
-  p->empty = s->next;
-  s->class = class;
-  s->size = class_size(class);
-  s->used = 0;
-  s->fresh = (uint32_t)(SLAB_BYTES - SLAB_HEAD) / s->size;
-  s->free = NULL;
-  list_add(p, s);
-  return s;
-}
-
-static void *large_alloc(size_t size, size_t *real) {
-  size_t whole = (size + SLAB_HEAD + SLAB_BYTES - 1) & ~(SLAB_BYTES - 1);
-  sim_slab *s = size > SIZE_MAX / 2 ? NULL : aligned_alloc(SLAB_BYTES, whole);
-  if (s == NULL) {
-    return NULL;
-  }
-  s->class = CLASS_LARGE;
-  s->large = size;
-  *real = size;
-  return (uint8_t *)s + SLAB_HEAD;
-}
-
-static void *pool_alloc(sim_pool *p, size_t size, size_t *real) {
-  if (size > MEDIUM_MAX) {
-    return large_alloc(size, real);
-  }
-  uint32_t class = class_of(size);
-  sim_slab *s = p->partial[class];
-  if (s == NULL) {
-    s = new_slab(p, class);
-    if (s == NULL) {
-      return NULL;
+static uint32_t new_slab(sim_pool *p, uint32_t class) {
+  uint32_t i = p->empty;
+  if (i != NO_SLAB) {
+    p->empty = p->slabs[i].next;
+  } else {
+    if (p->num_slabs == p->max_slabs) {
+      return NO_SLAB;
+    }
+    i = p->num_slabs++;
+    uint8_t *at = p->space + ((size_t)i << SLAB_SHIFT);
+    if (((size_t)i << SLAB_SHIFT) >= HUGE_FROM && ((uintptr_t)at & (HUGE_BYTES - 1)) == 0 &&
+        p->max_slabs - i >= HUGE_BYTES / SLAB_BYTES) {
+      (void)madvise(at, HUGE_BYTES, MADV_HUGEPAGE); /* nodes lie far apart: fewer TLB misses */
     }
   }
-  void *block = s->free;
-  if (block != NULL) {
-    memcpy(&s->free, block, sizeof s->free);
-  } else {
-    s->fresh--;
-    block = (uint8_t *)s + SLAB_HEAD + (size_t)s->fresh * s->size;
-  }
-  s->used++;
-  if (s->free == NULL && s->fresh == 0) {
-    list_remove(p, s);
-  }
-  *real = s->size;
+  p->class_of[i] = (uint8_t) class;
+  p->slabs[i] = (sim_slab){.fresh = (uint16_t)(SLAB_BYTES / class_size(class))};
+  list_add(p, class, i);
+  return i;
+}
+
+static void put_at_hand(sim_pool *p, uint32_t class, void *block) {
+  memcpy(block, &p->at_hand[class].first, sizeof(void *));
+  p->at_hand[class].first = block;
+  p->at_hand[class].num++;
+}
+
+static void *take_at_hand(sim_pool *p, uint32_t class) {
+  void *block = p->at_hand[class].first;
+  memcpy(&p->at_hand[class].first, block, sizeof(void *));
+  p->at_hand[class].num--;
   return block;
 }
 
-static sim_slab *slab_of(const void *block) {
-  return (sim_slab *)((uintptr_t)block & ~(uintptr_t)(SLAB_BYTES - 1));
-}
-
-static size_t block_size(const void *block) {
-  const sim_slab *s = slab_of(block);
-  return s->class == CLASS_LARGE ? s->large : s->size;
-}
-
-static void pool_free(sim_pool *p, void *block) {
-  sim_slab *s = slab_of(block);
-  if (s->class == CLASS_LARGE) {
-    free(s);
-    return;
+static bool refill(sim_pool *p, uint32_t class) {
+  uint32_t i = p->partial[class];
+  if (i == NO_SLAB) {
+    i = new_slab(p, class);
+    if (i == NO_SLAB) {
+      return false;
+    }
   }
+  sim_slab *s = &p->slabs[i];
+  uint32_t size = class_size(class);
+  uint32_t most = AT_HAND_BYTES / 4 / size;
+  most = most == 0 ? 1 : most > REFILL ? REFILL : most;
+  for (uint32_t k = 0; k < most && (s->free != NULL || s->fresh > 0); k++) {
+    void *block = s->free;
+    if (block != NULL) {
+      memcpy(&s->free, block, sizeof s->free);
+    } else {
+      s->fresh--;
+      block = p->space + ((size_t)i << SLAB_SHIFT) + (size_t)s->fresh * size;
+    }
+    s->out++;
+    put_at_hand(p, class, block);
+  }
+  if (s->free == NULL && s->fresh == 0) {
+    list_remove(p, class, i);
+  }
+  return true;
+}
+
+static uint32_t slab_of(const sim_pool *p, const void *block) {
+  return (uint32_t)((size_t)((const uint8_t *)block - p->space) >> SLAB_SHIFT);
+}
+
+static void return_to_slab(sim_pool *p, uint32_t class, void *block) {
+  uint32_t i = slab_of(p, block);
+  sim_slab *s = &p->slabs[i];
   bool was_full = s->free == NULL && s->fresh == 0;
   memcpy(block, &s->free, sizeof s->free);
   s->free = block;
-  s->used--;
+  s->out--;
   if (was_full) {
-    list_add(p, s);
+    list_add(p, class, i);
   }
-  if (s->used == 0 && (s->next != NULL || s->prev != NULL)) { /* the last one of a size stays */
-    list_remove(p, s);
+  if (s->out == 0 && (s->next != NO_SLAB || s->prev != NO_SLAB)) { /* the last of a size stays */
+    list_remove(p, class, i);
     s->next = p->empty;
-    p->empty = s;
+    p->empty = i;
+  }
+}
+
+/* A block too large for a slab has its size before it, and lies elsewhere. */
+static void *large_alloc(size_t size, size_t *real) {
+  size_t *p = size > SIZE_MAX / 2 ? NULL : malloc(size + 2 * sizeof *p);
+  if (p == NULL) {
+    return NULL;
+  }
+  p[0] = size;
+  *real = size;
+  return p + 2;
+}
+
+static bool is_large(const sim_pool *p, const void *block) {
+  return (size_t)((uintptr_t)block - (uintptr_t)p->space) >= (size_t)p->max_slabs << SLAB_SHIFT;
+}
+
+static size_t block_size(const sim_pool *p, const void *block) {
+  return is_large(p, block) ? *((const size_t *)block - 2)
+                            : class_size(p->class_of[slab_of(p, block)]);
+}
+
+static void *pool_alloc(sim_pool *p, size_t size, size_t *real) {
+  if (p->space == NULL && !open_space(p)) {
+    return NULL;
+  }
+  if (size > MEDIUM_MAX) {
+    return large_alloc(size, real);
+  }
+  uint32_t class = class_for(size);
+  if (p->at_hand[class].first == NULL && !refill(p, class)) {
+    return NULL;
+  }
+  *real = class_size(class);
+  return take_at_hand(p, class);
+}
+
+static void pool_free(sim_pool *p, void *block) {
+  if (is_large(p, block)) {
+    free((size_t *)block - 2);
+    return;
+  }
+  uint32_t class = p->class_of[slab_of(p, block)];
+  uint32_t most = AT_HAND_BYTES / class_size(class);
+  put_at_hand(p, class, block);
+  if (p->at_hand[class].num > most) {
+    for (uint32_t k = 0; k < most / 2 + 1; k++) {
+      return_to_slab(p, class, take_at_hand(p, class));
+    }
   }
 }
 
@@ -232,13 +301,14 @@ static void *account_alloc(void *ctx, size_t size) {
 static void account_free(void *ctx, void *block) {
   sim_account *a = ctx;
   if (block != NULL) {
-    a->bytes -= block_size(block);
+    a->bytes -= block_size(a->pool, block);
     pool_free(a->pool, block);
   }
 }
 
 static void *account_realloc(void *ctx, void *old, size_t size) {
-  size_t have = old == NULL ? 0 : block_size(old);
+  sim_account *a = ctx;
+  size_t have = old == NULL ? 0 : block_size(a->pool, old);
   if (have >= size && have / 2 <= size) {
     return old;
   }

@@ -1,5 +1,6 @@
-/* Memory of one worker: blocks of a few sizes cut from slabs, without a header per block. What an
- * account holds is counted. Not for two threads at once. SPDX-License-Identifier: Apache-2.0 */
+/* Memory of one worker: blocks of a few sizes, without a header per block, cut from slabs that lie
+ * in one piece of address space. What an account holds is counted. Not for two threads at once.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_SIM_POOL_H
 #define TORC_SIM_POOL_H
 
@@ -10,10 +11,16 @@
 typedef struct sim_slab sim_slab;
 
 typedef struct sim_pool {
-  sim_slab *partial[SIM_POOL_CLASSES]; /* slabs with room, by size */
-  sim_slab *empty;                     /* of no size at present */
-  void *regions;                       /* what was asked of the C library */
-  uint64_t slab_bytes;
+  uint8_t *space;    /* of address; NULL before the first block */
+  uint8_t *class_of; /* of each slab */
+  sim_slab *slabs;
+  uint32_t num_slabs, max_slabs;
+  uint32_t empty;                     /* a list of slabs of no size at present */
+  uint32_t partial[SIM_POOL_CLASSES]; /* lists of slabs with room */
+  struct {
+    void *first; /* blocks at hand, the one given back last first */
+    uint32_t num;
+  } at_hand[SIM_POOL_CLASSES];
 } sim_pool;
 
 /* Who uses the pool, with the hooks to do so. */
