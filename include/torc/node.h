@@ -248,13 +248,14 @@ typedef struct torc_output {
   torc_slice head, body;
   torc_token token;
   torc_id peer;
-  torc_endpoint endpoint;
-  torc_job job;
-  torc_connect_params remote;
-  torc_event event;
+  torc_job job;               /* JOB */
+  torc_endpoint endpoint;     /* OPEN */
+  torc_event event;           /* EVENT */
+  torc_connect_params remote; /* ANSWER_NEEDED, CONNECT */
 } torc_output;
 
-/* The next output, false when there is none. */
+/* The next output, false when there is none. Of job, endpoint, event and remote only those of the
+ * output's kind are written. */
 bool torc_node_poll(torc_node *n, torc_output *out);
 
 /* ---- application calls; each ends with EVENT_DONE and *token ---- */

@@ -486,6 +486,8 @@ static void start(sim *s, size_t i) {
   c.update_period = s->o.update_period;
   c.ping_period = 3 * s->o.update_period;
   c.compress_via = s->o.compress_via;
+  c.keepalive = s->o.keepalive;
+  c.is_lean = s->o.is_lean;
   c.wall = WALL_BASE + (torc_wall)(s->now / TORC_SEC(1));
   c.seed = torc_rng_u64(&s->rng) | 1;
   int rc = torc_node_new(&p->node, &c, s->now, &why);

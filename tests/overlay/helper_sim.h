@@ -18,8 +18,10 @@ typedef struct sim_options {
   torc_time update_period; /* 0: 10 s */
   unsigned num_bootstrap;  /* nodes 0..n-1 are bootstrap peers; 0: one */
   unsigned loss_permille;  /* of messages */
+  torc_time keepalive;     /* 0: the node's own default */
   bool compress_via;
-  bool trace; /* log to stderr */
+  bool is_lean; /* as a simulator of very many nodes runs them */
+  bool trace;   /* log to stderr */
 } sim_options;
 
 sim *sim_new(const sim_options *o);

@@ -4,7 +4,7 @@
 #include "overlay/helper_sim.h"
 #include "torc_test.h"
 
-#define FINGERS 22u /* of one's own, and peers whose finger the node is */
+#define FINGERS 20u /* of one's own, and peers whose finger the node is */
 #define NEAR 3u     /* neighbours on each side */
 #define LINKS (2 * FINGERS + 2 * NEAR)
 
@@ -34,20 +34,35 @@ static size_t add_ring(sim *s) {
   return i;
 }
 
-static void test_idle_member(void **state) {
-  sim_options o = {.seed = 7, .algorithm = "chord-128-2-24", .update_period = TORC_SEC(600)};
+/* A member of such a ring that has been idle for long: what it takes, and its links. */
+static int64_t idle_bytes(bool is_lean, torc_time keepalive, uint32_t *num_links) {
+  sim_options o = {.seed = 7,
+                   .algorithm = "chord-128-2-24",
+                   .update_period = TORC_SEC(600),
+                   .keepalive = keepalive,
+                   .is_lean = is_lean};
   sim *s = sim_new(&o);
   torc_node_view v;
-  (void)state;
   size_t i = add_ring(s);
   assert_true(sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(60)));
-  sim_run(s, TORC_SEC(1300));
+  sim_run(s, TORC_SEC(1290));
   torc_node_get_view(sim_node(s, i), &v);
+  int64_t bytes = sim_mem(s, i)->num_bytes;
   print_message("%u links: %lld bytes in %lld blocks, at most %lld\n", v.num_links,
-                (long long)sim_mem(s, i)->num_bytes, (long long)sim_mem(s, i)->num_live,
+                (long long)bytes, (long long)sim_mem(s, i)->num_live,
                 (long long)sim_mem(s, i)->peak_bytes);
-  assert_in_range(v.num_links, LINKS - 3, LINKS + 3);
+  *num_links = v.num_links;
   sim_free(s);
+  return bytes;
+}
+
+static void test_idle_member(void **state) {
+  uint32_t num_links = 0;
+  (void)state;
+  assert_in_range(idle_bytes(true, TORC_SEC(3600), &num_links), 1, 99000);
+  assert_in_range(num_links, LINKS, LINKS + 6);
+  assert_in_range(idle_bytes(false, 0, &num_links), 1, 99000);
+  assert_in_range(num_links, LINKS, LINKS + 6);
 }
 
 int main(void) {

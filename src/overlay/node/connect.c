@@ -459,8 +459,7 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
   }
   bool is_needless = !in->is_exact && is_well(n, torc_link_of_peer(n, &in->signer_peer));
   c = conn_new(n);
-  o = c == NULL ? NULL
-                : torc_out_new(n, is_needless ? TORC_OUT_OFFER_NEEDED : TORC_OUT_ANSWER_NEEDED);
+  o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_ANSWER_NEEDED);
   rc = o == NULL ? TORC_ERR_NOMEM : torc_out_params(n, o, &data);
   if (rc != 0) {
     torc_out_free(n, o);
@@ -470,6 +469,9 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
     code = rc == TORC_ERR_FORMAT ? TORC_CODE_BAD_REQUEST : TORC_CODE_UNAVAILABLE;
     torc_respond_error(n, in, code, NULL, nothing);
     return;
+  }
+  if (is_needless) {
+    o->o.kind = TORC_OUT_OFFER_NEEDED; /* only the own parameters are wanted */
   }
   c->is_incoming = true;
   c->is_needless = is_needless;

@@ -150,19 +150,23 @@ void torc_input_message(torc_node *n, torc_link *l, torc_slice msg);
 /* ---- outputs (output.c) ---- */
 typedef struct torc_out {
   torc_list node;
-  torc_output o;
   uint8_t *owned; /* freed with it */
   char **strings; /* owned candidate strings */
   size_t num_strings;
   void *extra;       /* freed with it: the values of an event */
   torc_cert **certs; /* references an event's values hold */
   size_t num_certs;
+  torc_output o; /* as much of it as its kind needs */
 } torc_out;
 torc_out *torc_out_new(torc_node *n, torc_output_kind kind); /* NULL: no memory, counted */
+/* Bytes of a torc_output that an output of this kind fills. */
+size_t torc_out_size(torc_output_kind kind);
 void torc_out_push(torc_node *n, torc_out *o);
 void torc_out_free(torc_node *n, torc_out *o);
-/* Sends head ++ body on a link; copies both. */
-int torc_out_send(torc_node *n, torc_link *l, torc_slice head, torc_slice body);
+/* A SEND of a message of `len` bytes, to be written to *room, which is freed with it, and pushed by
+ * torc_out_sent. */
+torc_out *torc_out_sending(torc_node *n, const torc_link *l, size_t len, uint8_t **room);
+void torc_out_sent(torc_node *n, torc_link *l, torc_out *o);
 int torc_out_params(torc_node *n, torc_out *o, const torc_connect_data *c);
 void torc_outputs_clear(torc_node *n);
 

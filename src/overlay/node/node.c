@@ -555,7 +555,7 @@ bool torc_node_poll(torc_node *n, torc_output *out) {
   n->polled = NULL;
   if (n->forward.is_full) {
     n->forward.is_full = false;
-    memset(out, 0, offsetof(torc_output, remote));
+    memset(out, 0, torc_out_size(TORC_OUT_SEND));
     out->kind = TORC_OUT_SEND;
     out->link = n->forward.link;
     out->head = torc_slice_of(n->forward.head, n->forward.head_len);
@@ -567,7 +567,7 @@ bool torc_node_poll(torc_node *n, torc_output *out) {
     return false;
   }
   n->polled = TORC_CONTAINER_OF(node, torc_out, node);
-  *out = n->polled->o;
+  memcpy(out, &n->polled->o, torc_out_size(n->polled->o.kind));
   return true;
 }
 

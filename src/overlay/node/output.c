@@ -2,8 +2,28 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
+size_t torc_out_size(torc_output_kind kind) {
+  switch (kind) {
+    case TORC_OUT_SEND:
+    case TORC_OUT_CLOSE:
+    case TORC_OUT_OFFER_NEEDED:
+    case TORC_OUT_ACCEPT:
+      return offsetof(torc_output, job);
+    case TORC_OUT_JOB:
+      return offsetof(torc_output, endpoint);
+    case TORC_OUT_OPEN:
+      return offsetof(torc_output, event);
+    case TORC_OUT_EVENT:
+      return offsetof(torc_output, remote);
+    case TORC_OUT_ANSWER_NEEDED:
+    case TORC_OUT_CONNECT:
+      break;
+  }
+  return sizeof(torc_output);
+}
+
 torc_out *torc_out_new(torc_node *n, torc_output_kind kind) {
-  torc_out *o = torc_calloc(n->mem, 1, sizeof *o);
+  torc_out *o = torc_calloc(n->mem, 1, offsetof(torc_out, o) + torc_out_size(kind));
   if (o == NULL) {
     n->stats.no_memory++;
     return NULL;
@@ -43,26 +63,25 @@ void torc_outputs_clear(torc_node *n) {
   }
 }
 
-int torc_out_send(torc_node *n, torc_link *l, torc_slice head, torc_slice body) {
-  torc_out *o = torc_out_new(n, TORC_OUT_SEND);
+torc_out *torc_out_sending(torc_node *n, const torc_link *l, size_t len, uint8_t **room) {
+  size_t fixed = offsetof(torc_out, o) + torc_out_size(TORC_OUT_SEND);
+  torc_out *o = torc_alloc(n->mem, fixed + len);
   if (o == NULL) {
-    return TORC_ERR_NOMEM;
-  }
-  o->owned = torc_alloc(n->mem, head.len + body.len);
-  if (o->owned == NULL) {
     n->stats.no_memory++;
-    torc_out_free(n, o);
-    return TORC_ERR_NOMEM;
+    return NULL;
   }
-  memcpy(o->owned, head.p, head.len);
-  if (body.len > 0) {
-    memcpy(o->owned + head.len, body.p, body.len);
-  }
+  memset(o, 0, fixed);
+  torc_list_init(&o->node);
+  *room = (uint8_t *)o + fixed;
+  o->o.kind = TORC_OUT_SEND;
   o->o.link = l->id;
-  o->o.head = torc_slice_of(o->owned, head.len + body.len);
-  torc_link_count_out(n, l, head.len + body.len);
+  o->o.head = torc_slice_of(*room, len);
+  return o;
+}
+
+void torc_out_sent(torc_node *n, torc_link *l, torc_out *o) {
+  torc_link_count_out(n, l, o->o.head.len);
   torc_out_push(n, o);
-  return 0;
 }
 
 /* Copies one string of a CONNECT into a field of the public struct; too long: the peer's fault. */

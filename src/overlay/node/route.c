@@ -174,20 +174,24 @@ static int put_header(torc_wr *wr, const torc_header *h, torc_slice body) {
 }
 
 static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) {
-  size_t cap = torc_header_size(h);
-  uint8_t *head = torc_alloc(n->mem, cap);
+  size_t len = torc_header_size(h) + body.len;
+  uint8_t *room = NULL;
+  torc_out *o = torc_out_sending(n, l, len, &room);
   torc_wr wr;
   int rc = 0;
-  if (head == NULL) {
+  if (o == NULL) {
     return TORC_ERR_NOMEM;
   }
-  torc_wr_init(&wr, head, cap);
+  torc_wr_init(&wr, room, len);
   rc = put_header(&wr, h, body);
-  if (rc == 0) {
-    rc = torc_out_send(n, l, torc_wr_slice(&wr), body);
+  torc_wr_bytes(&wr, body);
+  rc = rc != 0 ? rc : wr.err;
+  if (rc != 0) {
+    torc_out_free(n, o);
+    return rc;
   }
-  torc_free(n->mem, head);
-  return rc;
+  torc_out_sent(n, l, o);
+  return 0;
 }
 
 /* An own message that is no keepalive keeps its link open [GAP-162]. */
