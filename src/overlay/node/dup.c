@@ -3,31 +3,34 @@
  * Apache-2.0 */
 #include "overlay/node/impl.h"
 
-#define KEY_LEN 40u /* digest of the signer's certificate ++ transaction id */
-
 typedef struct dup_origin {
-  uint8_t digest[TORC_DIGEST_LEN];
-  torc_list entries; /* oldest first */
-  size_t bytes, num;
+  uint8_t digest[TORC_DIGEST_LEN]; /* of the signer's certificate */
+  torc_list entries;               /* oldest first */
+  uint32_t bytes, num;             /* TORC_NODE_DUP_BYTES at most */
 } dup_origin;
+
+typedef struct dup_key {
+  dup_origin *origin;
+  uint64_t xid;
+} dup_key;
 
 struct torc_dup {
   torc_list age;       /* of all, oldest first */
   torc_list of_origin; /* of one origin, oldest first */
-  dup_origin *origin;
-  uint8_t key[KEY_LEN];
+  dup_key key;
   torc_time expires;
   uint8_t *body;
-  size_t len;
+  uint32_t len;
   bool is_executing;
+  bool is_signed; /* the own identity, which ends every signed answer, is left out of the body */
 };
 
 static void entry_free(torc_node *n, torc_dup *d) {
-  dup_origin *o = d->origin;
-  (void)torc_map_del(&n->dups, d->key);
+  dup_origin *o = d->key.origin;
+  (void)torc_map_del(&n->dups, &d->key);
   torc_list_remove(&d->age);
   torc_list_remove(&d->of_origin);
-  o->bytes -= sizeof *d + d->len;
+  o->bytes -= (uint32_t)sizeof *d + d->len;
   o->num--;
   n->dup_bytes -= sizeof *d + d->len;
   if (o->num == 0) {
@@ -105,29 +108,32 @@ static void origin_release(torc_node *n, dup_origin *o) {
 
 torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
                          uint64_t xid, bool *is_known) {
-  uint8_t key[KEY_LEN] = {0};
+  uint8_t digest[TORC_DIGEST_LEN] = {0};
   torc_dup *d = NULL;
   dup_origin *o = NULL;
   *is_known = false;
   if (signer != NULL) {
-    memcpy(key, signer->digest, TORC_DIGEST_LEN);
+    memcpy(digest, signer->digest, TORC_DIGEST_LEN);
   } else {
-    memcpy(key, first_via->b, TORC_ID_LEN);
+    memcpy(digest, first_via->b, TORC_ID_LEN);
   }
-  memcpy(key + TORC_DIGEST_LEN, &xid, sizeof xid);
   (void)torc_dups_expire(n);
-  d = torc_map_get(&n->dups, key);
+  o = origin_of(n, digest);
+  if (o == NULL) {
+    n->stats.no_memory++;
+    return NULL;
+  }
+  dup_key key = {.origin = o, .xid = xid};
+  d = torc_map_get(&n->dups, &key);
   if (d != NULL) {
     *is_known = true;
     return d;
   }
-  o = origin_of(n, key);
   d = torc_calloc(n->mem, 1, sizeof *d);
-  if (o == NULL || d == NULL) {
+  if (d == NULL) {
     goto fail;
   }
-  memcpy(d->key, key, KEY_LEN);
-  d->origin = o;
+  d->key = key;
   d->is_executing = true;
   d->expires = torc_time_add(n->now, torc_node_t1(n) * TORC_NODE_DUP_AGE_T1);
   torc_list_init(&d->age);
@@ -139,7 +145,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
     goto fail;
   }
   o->num++;
-  o->bytes += sizeof *d;
+  o->bytes += (uint32_t)sizeof *d;
   n->dup_bytes += sizeof *d;
   torc_list_push_back(&n->dup_age, &d->age);
   torc_list_push_back(&o->entries, &d->of_origin);
@@ -148,25 +154,48 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
 fail:
   n->stats.no_memory++;
   torc_free(n->mem, d);
-  if (o != NULL) {
-    origin_release(n, o);
-  }
+  origin_release(n, o);
   return NULL;
 }
 
-torc_slice torc_dup_response(const torc_dup *d) {
-  return torc_slice_of(d->body, d->is_executing ? 0 : d->len);
+static torc_slice own_identity(const torc_node *n) {
+  return torc_slice_of(n->own_identity, n->own_identity_len);
+}
+
+uint8_t *torc_dup_response(torc_node *n, const torc_dup *d, torc_slice *body) {
+  torc_slice identity = d->is_signed ? own_identity(n) : torc_slice_of(NULL, 0);
+  uint8_t *whole = NULL;
+  if (!d->is_executing && d->len > 0) {
+    whole = torc_alloc(n->mem, d->len + identity.len);
+    n->stats.no_memory += whole == NULL ? 1 : 0;
+  }
+  if (whole == NULL) {
+    *body = torc_slice_of(NULL, 0);
+    return NULL;
+  }
+  memcpy(whole, d->body, d->len);
+  if (identity.len > 0) {
+    memcpy(whole + d->len, identity.p, identity.len);
+  }
+  *body = torc_slice_of(whole, d->len + identity.len);
+  return whole;
 }
 
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
-  if (!make_room(n, d->origin, body.len) || torc_slice_dup(n->mem, body, &d->body) != 0) {
+  torc_slice identity = own_identity(n);
+  if (body.len > identity.len &&
+      memcmp(body.p + body.len - identity.len, identity.p, identity.len) == 0) {
+    d->is_signed = true;
+    body.len -= identity.len;
+  }
+  if (!make_room(n, d->key.origin, body.len) || torc_slice_dup(n->mem, body, &d->body) != 0) {
     torc_dup_drop(n, d);
     return;
   }
-  d->len = body.len;
+  d->len = (uint32_t)body.len;
   d->is_executing = false;
-  d->origin->bytes += body.len;
-  n->dup_bytes += body.len;
+  d->key.origin->bytes += d->len;
+  n->dup_bytes += d->len;
 }
 
 void torc_dup_drop(torc_node *n, torc_dup *d) {
@@ -175,7 +204,7 @@ void torc_dup_drop(torc_node *n, torc_dup *d) {
 
 void torc_dups_init(torc_node *n, uint64_t seed) {
   torc_list_init(&n->dup_age);
-  torc_map_init(&n->dups, n->mem, offsetof(torc_dup, key), KEY_LEN, seed);
+  torc_map_init(&n->dups, n->mem, offsetof(torc_dup, key), sizeof(dup_key), seed);
   torc_map_init(&n->dup_origins, n->mem, offsetof(dup_origin, digest), TORC_DIGEST_LEN, seed);
 }
 

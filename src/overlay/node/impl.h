@@ -269,8 +269,9 @@ typedef struct torc_dup torc_dup;
  * the entry. */
 torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
                          uint64_t xid, bool *is_known);
-/* The response body (contents and signature), empty while the request is being worked on. */
-torc_slice torc_dup_response(const torc_dup *d);
+/* The response body (contents and signature), for the caller to free; NULL while the request is
+ * being worked on, or for want of memory. */
+uint8_t *torc_dup_response(torc_node *n, const torc_dup *d, torc_slice *body);
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body);
 void torc_dup_drop(torc_node *n, torc_dup *d); /* no response will come */
 /* Forgets what is due; true: something is left. */

@@ -102,12 +102,14 @@ static bool is_duplicate(torc_node *n, torc_inbound *in) {
     in->dup = d;
     return false;
   }
-  torc_slice body = torc_dup_response(d);
-  if (body.len == 0) {
+  torc_slice body;
+  uint8_t *owned = torc_dup_response(n, d, &body);
+  if (owned == NULL) {
     n->stats.drop_duplicate++;
   } else {
     n->stats.duplicates_answered++;
     torc_respond_body(n, in, body);
+    torc_free(n->mem, owned);
   }
   torc_inbound_free(n, in);
   return true;

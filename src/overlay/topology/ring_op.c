@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "overlay/topology/ring.h"
 
+#define RELEASE_SLACK 4u /* spare elements that are not worth giving back */
+
 int torc_ring_reserve(torc_topology *t, void **array, size_t *cap, size_t num, size_t size,
                       size_t max) {
   size_t want = *cap + *cap / 4 + 4;
@@ -31,7 +33,7 @@ void torc_ring_release(torc_topology *t, void **array, size_t *cap, size_t num, 
     torc_free(t->host->mem, *array);
     *array = NULL;
     *cap = 0;
-  } else if (num < *cap / 2) {
+  } else if (num + RELEASE_SLACK < *cap) {
     less = torc_realloc(t->host->mem, *array, num * size);
     if (less != NULL) {
       *array = less;
@@ -42,8 +44,10 @@ void torc_ring_release(torc_topology *t, void **array, size_t *cap, size_t num, 
 
 static void ops_release(torc_topology *t) {
   void *array = t->ops;
-  torc_ring_release(t, &array, &t->cap_ops, t->num_ops, sizeof(torc_ring_op));
-  t->ops = array;
+  if (t->num_ops == 0) {
+    torc_ring_release(t, &array, &t->cap_ops, t->num_ops, sizeof(torc_ring_op));
+    t->ops = array;
+  }
 }
 
 static int op_new(torc_topology *t, torc_ring_op_kind kind, unsigned arg, const torc_id *peer,
