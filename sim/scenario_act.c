@@ -198,7 +198,9 @@ static void start_churn(run *r, act *x) {
       }
     }
   }
-  r->session_mean_s = (double)x->a->keys[TORC_KEY_MEAN] / 1e6;
+  if (x->a->keys[TORC_KEY_ENDS] != TORC_ENDS_LEAVE) { /* the model knows no hand-over */
+    r->session_mean_s = (double)x->a->keys[TORC_KEY_MEAN] / 1e6;
+  }
   r->churn_from = torc_sim_now(r->s);
   r->churn_to = TORC_NEVER;
 }
@@ -492,7 +494,12 @@ static void step_churn(run *r, act *x) {
   x->wake = end;
   if (torc_sim_now(r->s) >= end) {
     r->churn_to = torc_sim_now(r->s);
-    r->num_sessions = 0;
+    while (r->num_sessions > 0) { /* who would come back does so now */
+      session e = pop_session(r);
+      if (e.is_return && r->lives[e.node] == e.life) {
+        restart_node(r, e.node, x->a->keys[TORC_KEY_KEEPS] != 0);
+      }
+    }
     finish(r, x);
   }
 }
