@@ -312,7 +312,8 @@ static void fill_config(torc_sim *s, sim_node *n, torc_node_config *c,
                           .max_client_links = k->max_client_links,
                           .max_stored_bytes = k->max_stored_bytes,
                           .wall = k->wall + (torc_wall)(s->now / TORC_SEC(1)),
-                          .seed = sim_next(&n->rng) | 1u};
+                          .seed = sim_next(&n->rng) | 1u,
+                          .is_lean = true};
   c->num_bootstrap = bootstrap_of(s, n, endpoints);
 }
 

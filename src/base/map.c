@@ -13,7 +13,7 @@
  * delete. */
 #define MIN_SLOTS 4u
 #define MAX_SLOTS ((uint32_t)1 << 30)
-#define SPARSE 8u /* a table with fewer than 1/8 of its slots used is made smaller */
+#define SPARSE 4u /* a table with fewer than 1/4 of its slots used is made smaller */
 
 static const char deleted_mark = 0;
 
@@ -115,6 +115,12 @@ void *torc_map_get(const torc_map *m, const void *key) {
   return i < m->cap ? m->slots[i] : NULL;
 }
 
+void torc_map_trim(torc_map *m) {
+  if (m->cap > MIN_SLOTS && m->len + 1 < m->cap / SPARSE) {
+    (void)!rebuild(m); /* no memory: it serves as it is */
+  }
+}
+
 int torc_map_put(torc_map *m, void *value) {
   uint32_t i;
   int rc;
@@ -131,8 +137,8 @@ int torc_map_put(torc_map *m, void *value) {
     if (rc != 0) {
       return rc;
     }
-  } else if (m->cap > MIN_SLOTS && m->len + 1 < m->cap / SPARSE) {
-    (void)!rebuild(m); /* no memory: it serves as it is */
+  } else {
+    torc_map_trim(m);
   }
   insert_new(m, value);
   return 0;

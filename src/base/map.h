@@ -24,6 +24,8 @@ void *torc_map_get(const torc_map *m, const void *key);
  * it takes a place. */
 int torc_map_put(torc_map *m, void *value) TORC_MUST_CHECK;
 void *torc_map_del(torc_map *m, const void *key); /* returns the old value or NULL */
+/* Makes a table smaller that has become much too large; not during an iteration. */
+void torc_map_trim(torc_map *m);
 /* Iteration: start with *it = 0; NULL at the end. Deleting the entry just returned is allowed,
  * inserting is not. */
 void *torc_map_next(const torc_map *m, size_t *it);

@@ -100,6 +100,13 @@ static bool is_fresh(const torc_node *n, const torc_link *l) {
   return n->now - l->up_at < TORC_NODE_CERT_AGE;
 }
 
+void torc_cert_take_over(torc_node *n, const torc_link *l) {
+  cert_entry *e = torc_map_get(&n->certs, l->cert->digest);
+  if (e != NULL) {
+    drop(n, e);
+  }
+}
+
 void torc_cert_remember_link(torc_node *n, const torc_link *l) {
   if (is_fresh(n, l)) {
     remember(n, l->cert, torc_time_add(l->up_at, TORC_NODE_CERT_AGE));

@@ -203,7 +203,8 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
 /* The next certificate to try, whose reference passes to the caller; NULL: there is none. */
 torc_cert *torc_cert_another(torc_cert_lookup *lu);
 void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu);
-void torc_cert_remember(torc_node *n, torc_cert *cert);         /* takes a reference of its own */
+void torc_cert_remember(torc_node *n, torc_cert *cert);     /* takes a reference of its own */
+void torc_cert_take_over(torc_node *n, const torc_link *l); /* from now on the link remembers its */
 void torc_cert_remember_link(torc_node *n, const torc_link *l); /* before it is gone */
 torc_cert *torc_cert_ref(torc_cert *c);
 void torc_cert_unref(torc_node *n, torc_cert *c);

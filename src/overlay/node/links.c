@@ -187,6 +187,8 @@ static void on_link_timer(torc_timer *t, torc_time now) {
     }
     next = l->due < next ? l->due : next;
   }
+  torc_map_trim(&n->links);
+  torc_map_trim(&n->links_by_peer);
   torc_timer_arm(&n->timers, &n->link_timer, next);
 }
 
@@ -339,6 +341,7 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   n->num_links++;
   n->stats.links_up++;
   arm(n, l);
+  torc_cert_take_over(n, l);
   torc_connect_link_up(n, l);
   if (old != NULL) {
     replace_older(n, old, l, info->is_dialled);

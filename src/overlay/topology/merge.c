@@ -173,48 +173,72 @@ static torc_id lower_of(const torc_topology *t, size_t i) {
   return before != NULL ? before->id : t->self;
 }
 
-/* Before the table changes: what fitted goes on fitting for a minute [GAP-101]. */
+/* A place for one more: an old one's, a new one, or that of the next to give way. NULL: no memory.
+ */
+static torc_ring_former *former_place(torc_topology *t) {
+  torc_time now = torc_ring_now(t);
+  void *array = t->former;
+  int rc;
+  for (size_t k = 0; k < t->num_former; k++) {
+    if (t->former[k].until <= now) {
+      return &t->former[k];
+    }
+  }
+  if (t->num_former == TORC_RING_FORMER_MAX) {
+    t->next_former = (t->next_former + 1) % TORC_RING_FORMER_MAX;
+    return &t->former[t->next_former];
+  }
+  rc = torc_ring_reserve(t, &array, &t->cap_former, t->num_former, sizeof t->former[0],
+                         TORC_RING_FORMER_MAX);
+  t->former = array;
+  return rc == 0 ? &t->former[t->num_former++] : NULL;
+}
+
+static torc_ring_former *former_find(torc_topology *t, const torc_id *sender,
+                                     const torc_id *lower) {
+  for (size_t k = 0; k < t->num_former; k++) {
+    if (torc_id_eq(&t->former[k].sender, sender) && torc_id_eq(&t->former[k].lower, lower)) {
+      return &t->former[k];
+    }
+  }
+  return NULL;
+}
+
+/* Before the neighbours change: what fitted goes on fitting for a minute [GAP-101]. */
 void torc_ring_remember_former(torc_topology *t) {
   torc_time until = torc_time_add(torc_ring_now(t), TORC_RING_GRACE);
-  if (t->former == NULL && t->num_members > 0) {
-    t->former = torc_calloc(t->host->mem, TORC_RING_FORMER_MAX, sizeof t->former[0]);
-  }
-  if (t->former == NULL) {
-    return; /* nothing to remember, or no memory: a sender it fitted tries again */
-  }
   for (size_t i = 0; i < t->params->num_replicas; i++) {
     const torc_ring_member *pred = torc_ring_pred(t, i);
     torc_id lower = lower_of(t, i);
-    size_t at = t->next_former;
+    torc_ring_former *f;
     if (pred == NULL) {
       return;
     }
-    for (size_t k = 0; k < TORC_RING_FORMER_MAX; k++) {
-      if (torc_id_eq(&t->former[k].sender, &pred->id) && torc_id_eq(&t->former[k].lower, &lower)) {
-        at = k;
-      }
+    f = former_find(t, &pred->id, &lower);
+    f = f != NULL ? f : former_place(t);
+    if (f == NULL) {
+      return; /* no memory: the sender tries again */
     }
-    if (at == t->next_former) {
-      t->next_former = (t->next_former + 1) % TORC_RING_FORMER_MAX;
-    }
-    t->former[at] = (torc_ring_former){.sender = pred->id, .lower = lower, .until = until};
+    *f = (torc_ring_former){.sender = pred->id, .lower = lower, .until = until};
   }
 }
 
 void torc_ring_forget_former(torc_topology *t) {
   torc_time now = torc_ring_now(t);
-  for (size_t k = 0; t->former != NULL && k < TORC_RING_FORMER_MAX; k++) {
+  void *array = t->former;
+  for (size_t k = 0; k < t->num_former; k++) {
     if (t->former[k].until > now) {
       return;
     }
   }
-  torc_free(t->host->mem, t->former);
-  t->former = NULL;
+  t->num_former = 0;
+  torc_ring_release(t, &array, &t->cap_former, 0, sizeof t->former[0]);
+  t->former = array;
 }
 
 static bool fits_former(const torc_topology *t, const torc_id *sender, const torc_id *resource) {
   torc_time now = torc_ring_now(t);
-  for (size_t k = 0; t->former != NULL && k < TORC_RING_FORMER_MAX; k++) {
+  for (size_t k = 0; k < t->num_former; k++) {
     const torc_ring_former *f = &t->former[k];
     if (f->until > now && torc_id_eq(&f->sender, sender) &&
         torc_id_in_open_closed(resource, &f->lower, &f->sender)) {

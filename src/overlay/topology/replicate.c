@@ -222,6 +222,7 @@ void torc_ring_on_drop(torc_topology *t, torc_time now) {
   torc_time period = t->params->update_period > t->params->deletion_delay
                          ? t->params->update_period
                          : t->params->deletion_delay;
+  torc_ring_forget_former(t);
   if (t->state != TORC_TOPO_JOINED) {
     return;
   }

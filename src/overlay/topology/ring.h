@@ -283,9 +283,10 @@ struct torc_topology {
   bool is_owed_running;
   unsigned owed_fails;
   torc_time owed_retry_at;
-  torc_id owed_peer;        /* being connected for, or given, owed data; zero: none */
-  torc_ring_former *former; /* TORC_RING_FORMER_MAX; NULL: none */
-  size_t next_former;
+  torc_id owed_peer; /* being connected for, or given, owed data; zero: none */
+  torc_ring_former *former;
+  size_t num_former, cap_former;
+  size_t next_former;  /* the next one to give way when there are TORC_RING_FORMER_MAX */
   torc_time merged_at; /* last copy for the own range that came from outside; 0: none since the last
                           replication */
   size_t restores_left; /* predecessors that get their data back after a join with an old store */

@@ -161,8 +161,8 @@ torc_ring_member *torc_ring_member_add(torc_topology *t, const torc_id *id, bool
     t->stats.members_refused++;
     return NULL;
   }
-  torc_ring_remember_former(t);
   if (torc_ring_would_be_near(t, id, t->keep)) {
+    torc_ring_remember_former(t);
     torc_ring_update_near(t);
   }
   m = insert(t, id);
@@ -190,7 +190,9 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   }
   at = (size_t)(m - t->members);
   was_near = torc_ring_is_near(t, m);
-  torc_ring_remember_former(t);
+  if (was_near) {
+    torc_ring_remember_former(t);
+  }
   t->num_members--;
   memmove(&t->members[at], &t->members[at + 1], (t->num_members - at) * sizeof t->members[0]);
   torc_ring_pace_del(t, &gone);
