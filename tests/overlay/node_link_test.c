@@ -485,6 +485,22 @@ static void test_keepalive_forged(void **state) {
   nt_free(h);
 }
 
+/* The peer with the smaller id leaves the PING to the other one, which is the first to be due. */
+static void test_keepalive_patience(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id b = nt_up(h, 0xf0);
+  torc_id self = nt_self(h);
+  torc_id peer = nt_id(0xf0);
+  (void)state;
+  assert_true(torc_id_cmp(&self, &peer) < 0);
+  nt_answer(h, 0);
+  nt_advance(h, TORC_MS(31875) - 1);
+  assert_null(nt_take_request(h, b, TORC_METHOD_PING));
+  nt_advance(h, 1);
+  assert_non_null(nt_take_request(h, b, TORC_METHOD_PING));
+  nt_free(h);
+}
+
 static void quick_keepalive(torc_node_config *c, void *ctx) {
   (void)ctx;
   c->keepalive = TORC_SEC(3);
@@ -700,6 +716,8 @@ int main(void) {
       TORC_TEST("R-47 CLI-01 LEA-02 LEAVE of a client", test_client_leaves),
       TORC_TEST("GAP-77 a PING after 30 s of silence, the end after 32 s without an answer",
                 test_keepalive),
+      TORC_TEST("GAP-77 one of the two waits longer, so that one PING does for both",
+                test_keepalive_patience),
       TORC_TEST("GAP-77 a forged answer keeps no link", test_keepalive_forged),
       TORC_TEST("GAP-77 the period is configured", test_keepalive_period),
       TORC_TEST("GAP-162 links nobody needs are closed", test_idle),

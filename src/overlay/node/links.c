@@ -4,6 +4,10 @@
 
 #include "overlay/node/impl.h"
 
+#define PATIENCE_SHARE 16u /* of the keepalive, that one side waits longer */
+#define MANY_LINKS 16u
+#define LOOKS 32u /* at that many links, in the time of a keepalive */
+
 torc_link *torc_link_find(const torc_node *n, torc_link_id id) {
   return id == 0 ? NULL : torc_map_get(&n->links, &id);
 }
@@ -91,9 +95,16 @@ static void set_due(torc_node *n, torc_link *l, torc_time at) {
   }
 }
 
+/* One of the two peers waits a little longer than the other, who then PINGs for both: they would
+ * else do it at once, again and again [GAP-77]. */
+static torc_time patience(const torc_node *n, const torc_link *l) {
+  torc_time more = torc_id_cmp(&n->self, &l->peer) < 0 ? n->cfg.keepalive / PATIENCE_SHARE : 0;
+  return torc_time_add(n->cfg.keepalive, more);
+}
+
 static void arm(torc_node *n, torc_link *l) {
-  torc_time at = torc_time_add(l->last_in, n->cfg.keepalive);
-  set_due(n, l, at > n->now ? at : torc_time_add(n->now, n->cfg.keepalive));
+  torc_time at = torc_time_add(l->last_in, patience(n, l));
+  set_due(n, l, at > n->now ? at : torc_time_add(n->now, patience(n, l)));
 }
 
 static void on_keepalive(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
@@ -170,7 +181,7 @@ static void on_due(torc_node *n, torc_link *l) {
     l->due = l->is_closing ? TORC_NEVER : torc_time_add(n->now, TORC_SEC(1)); /* no memory for it */
     return;
   }
-  if (!l->is_pinging && n->now - l->last_in >= n->cfg.keepalive) {
+  if (!l->is_pinging && n->now - l->last_in >= patience(n, l)) {
     keepalive(n, l);
   }
   arm(n, l);
@@ -189,7 +200,10 @@ static void on_link_timer(torc_timer *t, torc_time now) {
   }
   torc_map_trim(&n->links);
   torc_map_trim(&n->links_by_peer);
-  torc_timer_arm(&n->timers, &n->link_timer, next);
+  /* Of many links those that are due soon after wait for each other: every look is at all. */
+  torc_time wait = n->num_links < MANY_LINKS ? 0 : n->cfg.keepalive / LOOKS;
+  torc_time soon = torc_time_add(now, wait);
+  torc_timer_arm(&n->timers, &n->link_timer, next > soon ? next : soon);
 }
 
 void torc_links_init(torc_node *n, uint64_t seed) {
