@@ -8,26 +8,33 @@
 #include "base/id.h"
 #include "base/mem.h"
 
-/* A slot is NULL if it was never used and `deleted` if it must not end a probe. Linear probing: a
- * key lies in the first such run after its home. Deleting moves nothing, so an iteration may
- * delete. */
+/* Each slot has a tag beside it: whether it was never used, must not end a probe though empty, or
+ * eight bits of its key's hash, so that a value is only looked at if it is most likely the one.
+ * Linear probing: a key lies in the first such run after its home. Deleting moves nothing, so an
+ * iteration may delete. */
 #define MIN_SLOTS 4u
 #define MAX_SLOTS ((uint32_t)1 << 30)
 #define SPARSE 4u /* a table with fewer than 1/4 of its slots used is made smaller */
-
-static const char deleted_mark = 0;
-
-static void *deleted(void) {
-  return (void *)(uintptr_t)&deleted_mark;
-}
+#define TAG_NEVER 0u
+#define TAG_DELETED 1u
+#define TAG_FIRST 2u /* tags of keys are not smaller */
 
 static const void *key_of(const torc_map *m, const void *value) {
   return (const uint8_t *)value + m->key_at;
 }
 
-static uint32_t home_of(const torc_map *m, const void *key) {
+static uint8_t *tags_of(const torc_map *m) {
+  return (uint8_t *)(m->slots + m->cap);
+}
+
+static uint64_t hash_of(const torc_map *m, const void *key) {
   torc_slice bytes = {.p = key, .len = m->key_len};
-  return (uint32_t)torc_hash64(m->seed, bytes) & (m->cap - 1);
+  return torc_hash64(m->seed, bytes);
+}
+
+static uint8_t tag_of(uint64_t hash) { /* bits that choose no slot */
+  uint8_t tag = (uint8_t)(hash >> 56);
+  return tag < TAG_FIRST ? (uint8_t)(tag + TAG_FIRST) : tag;
 }
 
 /* Most keys are whole words, and too short for a call of memcmp. */
@@ -42,30 +49,32 @@ static bool key_eq(const void *one, const void *other, size_t len) {
   return len == 0 || memcmp(a, b, len) == 0;
 }
 
-/* Index of `key`, or m->cap. */
-static uint32_t find(const torc_map *m, const void *key) {
-  uint32_t i;
+/* Index of `key` with this hash, or m->cap. */
+static uint32_t find(const torc_map *m, const void *key, uint64_t hash) {
   if (m->len == 0) {
     return m->cap;
   }
-  for (i = home_of(m, key);; i = (i + 1) & (m->cap - 1)) {
-    const void *value = m->slots[i];
-    if (value == NULL) {
+  const uint8_t *tags = tags_of(m);
+  uint8_t tag = tag_of(hash);
+  for (uint32_t i = (uint32_t)hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
+    if (tags[i] == TAG_NEVER) {
       return m->cap; /* there is one: the table is never full */
     }
-    if (value != deleted() && key_eq(key_of(m, value), key, m->key_len)) {
+    if (tags[i] == tag && key_eq(key_of(m, m->slots[i]), key, m->key_len)) {
       return i;
     }
   }
 }
 
 /* Puts a value whose key is not there into the first slot never used of its run. */
-static void insert_new(torc_map *m, void *value) {
-  uint32_t i = home_of(m, key_of(m, value));
-  while (m->slots[i] != NULL) {
+static void insert_new(torc_map *m, void *value, uint64_t hash) {
+  uint8_t *tags = tags_of(m);
+  uint32_t i = (uint32_t)hash & (m->cap - 1);
+  while (tags[i] != TAG_NEVER) {
     i = (i + 1) & (m->cap - 1);
   }
   m->slots[i] = value;
+  tags[i] = tag_of(hash);
   m->len++;
   m->used++;
 }
@@ -80,15 +89,15 @@ static int rebuild(torc_map *m) {
     }
     next.cap *= 2;
   }
-  next.slots = torc_calloc(m->mem, next.cap, sizeof *next.slots);
+  next.slots = torc_calloc(m->mem, next.cap, sizeof *next.slots + 1);
   if (next.slots == NULL) {
     return TORC_ERR_NOMEM;
   }
   next.len = 0;
   next.used = 0;
   for (uint32_t i = 0; i < m->cap; i++) {
-    if (m->slots[i] != NULL && m->slots[i] != deleted()) {
-      insert_new(&next, m->slots[i]);
+    if (m->slots[i] != NULL) {
+      insert_new(&next, m->slots[i], hash_of(m, key_of(m, m->slots[i])));
     }
   }
   torc_free(m->mem, m->slots);
@@ -111,7 +120,7 @@ void torc_map_clear(torc_map *m) {
 }
 
 void *torc_map_get(const torc_map *m, const void *key) {
-  uint32_t i = find(m, key);
+  uint32_t i = find(m, key, hash_of(m, key));
   return i < m->cap ? m->slots[i] : NULL;
 }
 
@@ -122,12 +131,12 @@ void torc_map_trim(torc_map *m) {
 }
 
 int torc_map_put(torc_map *m, void *value) {
-  uint32_t i;
   int rc;
   if (value == NULL) {
     return TORC_ERR_INVALID;
   }
-  i = find(m, key_of(m, value));
+  uint64_t hash = hash_of(m, key_of(m, value));
+  uint32_t i = find(m, key_of(m, value), hash);
   if (i < m->cap) {
     m->slots[i] = value;
     return 0;
@@ -140,12 +149,12 @@ int torc_map_put(torc_map *m, void *value) {
   } else {
     torc_map_trim(m);
   }
-  insert_new(m, value);
+  insert_new(m, value, hash);
   return 0;
 }
 
 void *torc_map_del(torc_map *m, const void *key) {
-  uint32_t i = find(m, key);
+  uint32_t i = find(m, key, hash_of(m, key));
   void *value;
   if (i >= m->cap) {
     return NULL;
@@ -156,11 +165,13 @@ void *torc_map_del(torc_map *m, const void *key) {
     torc_map_clear(m);
     return value;
   }
-  m->slots[i] = deleted();
+  uint8_t *tags = tags_of(m);
+  m->slots[i] = NULL;
+  tags[i] = TAG_DELETED;
   /* A deleted slot at the end of its run serves no probe: give it back, and those before it. */
-  if (m->slots[(i + 1) & (m->cap - 1)] == NULL) {
-    while (m->slots[i] == deleted()) {
-      m->slots[i] = NULL;
+  if (tags[(i + 1) & (m->cap - 1)] == TAG_NEVER) {
+    while (tags[i] == TAG_DELETED) {
+      tags[i] = TAG_NEVER;
       m->used--;
       i = (i - 1) & (m->cap - 1);
     }
@@ -172,7 +183,7 @@ void *torc_map_next(const torc_map *m, size_t *it) {
   while (*it < m->cap) {
     void *value = m->slots[*it];
     (*it)++;
-    if (value != NULL && value != deleted()) {
+    if (value != NULL) {
       return value;
     }
   }
