@@ -10,6 +10,11 @@ static bool is_behind(const torc_topology *t, const torc_id *id) {
   return torc_id_cmp(id, &t->self) < 0;
 }
 
+/* Whether a member comes before `id`, of which `behind` is known. */
+static bool is_before(const torc_ring_member *m, const torc_id *id, bool behind) {
+  return m->is_behind != behind ? behind : torc_id_cmp(&m->id, id) < 0;
+}
+
 /* Index of the first member at or clockwise after `id`. */
 static size_t lower_bound(const torc_topology *t, const torc_id *id) {
   bool behind = is_behind(t, id);
@@ -17,8 +22,7 @@ static size_t lower_bound(const torc_topology *t, const torc_id *id) {
   size_t hi = t->num_members;
   while (lo < hi) {
     size_t mid = lo + (hi - lo) / 2;
-    const torc_ring_member *m = &t->members[mid];
-    if (m->is_behind != behind ? behind : torc_id_cmp(&m->id, id) < 0) {
+    if (is_before(&t->members[mid], id, behind)) {
       lo = mid + 1;
     } else {
       hi = mid;
@@ -66,13 +70,15 @@ const torc_ring_member *torc_ring_member_from(const torc_topology *t, const torc
   return at < t->num_members ? &t->members[at] : NULL;
 }
 
+/* Fewer than `num` members before it, or fewer than `num` after it. */
 bool torc_ring_would_be_near(const torc_topology *t, const torc_id *id, size_t num) {
-  size_t at = lower_bound(t, id);
-  size_t behind = t->num_members - at;
-  if (behind > 0 && torc_id_eq(&t->members[at].id, id)) {
-    behind--;
+  bool behind = is_behind(t, id);
+  if (t->num_members < num) {
+    return true;
   }
-  return at < num || behind < num;
+  const torc_ring_member *last = &t->members[t->num_members - num];
+  return !is_before(&t->members[num - 1], id, behind) || is_before(last, id, behind) ||
+         torc_id_eq(&last->id, id);
 }
 
 /* ---- members ---- */
