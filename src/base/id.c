@@ -12,7 +12,7 @@ const torc_id torc_id_zero = {{0}};
 const torc_id torc_id_wildcard = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                    0xff, 0xff, 0xff, 0xff, 0xff}};
 
-static uint64_t load64(const uint8_t *p) {
+static inline uint64_t load64(const uint8_t *p) {
   return (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 | (uint64_t)p[3] << 32 |
          (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 | (uint64_t)p[6] << 8 | (uint64_t)p[7];
 }
@@ -29,7 +29,7 @@ static void store64(uint8_t *p, uint64_t v) {
   p[7] = (uint8_t)v;
 }
 
-static halves load(const torc_id *id) {
+static inline halves load(const torc_id *id) {
   return (halves){.hi = load64(id->b), .lo = load64(id->b + 8)};
 }
 
@@ -49,7 +49,7 @@ static halves add(halves a, halves b) {
   return sum;
 }
 
-static halves sub(halves a, halves b) {
+static inline halves sub(halves a, halves b) {
   halves diff = {.hi = a.hi - b.hi, .lo = a.lo - b.lo};
   if (a.lo < b.lo) {
     diff.hi--;
@@ -57,7 +57,7 @@ static halves sub(halves a, halves b) {
   return diff;
 }
 
-static bool less(halves a, halves b) {
+static inline bool less(halves a, halves b) {
   return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo;
 }
 

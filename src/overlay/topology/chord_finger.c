@@ -36,8 +36,12 @@ static void finger_later(torc_topology *t, size_t i, torc_time delay) {
 static bool from_fingers(const torc_topology *t, const torc_id *target, torc_id *out) {
   for (size_t k = 0; k < t->params->num_fingers; k++) {
     const torc_ring_finger *f = &t->fingers[k];
-    torc_id start = torc_ring_finger_target(t, k);
-    if (f->state == TORC_FINGER_SET && torc_id_is_peer(&f->id) && !torc_id_eq(&start, &f->id) &&
+    torc_id start;
+    if (f->state != TORC_FINGER_SET || !torc_id_is_peer(&f->id)) {
+      continue;
+    }
+    start = torc_ring_finger_target(t, k);
+    if (!torc_id_eq(&start, &f->id) &&
         (torc_id_eq(target, &start) || torc_id_in_open_closed(target, &start, &f->id))) {
       *out = f->id;
       return true;
@@ -69,11 +73,11 @@ void torc_ring_fingers_pump(torc_topology *t, torc_time *next) {
   for (size_t n = t->params->num_fingers; n > 0; n--) {
     size_t i = n - 1;
     torc_ring_finger *f = &t->fingers[i];
-    torc_id target = torc_ring_finger_target(t, i);
-    torc_id found;
+    torc_id target, found;
     if (f->state != TORC_FINGER_NEEDED) {
       continue;
     }
+    target = torc_ring_finger_target(t, i);
     if (f->retry_at > now) {
       *next = f->retry_at < *next ? f->retry_at : *next;
     } else if (resolve(t, &target, &found)) {
