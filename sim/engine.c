@@ -60,6 +60,10 @@ static int worker_init(torc_sim *s, unsigned i) {
   sim_account_init(&w->nodes, &w->pool);
   sim_account_init(&w->stores, &w->pool);
   sim_account_init(&w->engine, &w->pool);
+  int rc = torc_counters_new(&w->counters, &w->engine.mem); /* goes with the pool */
+  if (rc != 0) {
+    return rc;
+  }
   w->lanes = calloc(s->num_workers, sizeof *w->lanes);
   for (unsigned k = 0; w->lanes != NULL && k < s->num_workers; k++) {
     w->lanes[k].ring = calloc(s->ring_len, sizeof *w->lanes[k].ring);
@@ -313,7 +317,8 @@ static void fill_config(torc_sim *s, sim_node *n, torc_node_config *c,
                           .max_stored_bytes = k->max_stored_bytes,
                           .wall = k->wall + (torc_wall)(s->now / TORC_SEC(1)),
                           .seed = sim_next(&n->rng) | 1u,
-                          .is_lean = true};
+                          .is_lean = true,
+                          .counters = n->worker->counters};
   c->num_bootstrap = bootstrap_of(s, n, endpoints);
 }
 

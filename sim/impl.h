@@ -113,6 +113,7 @@ struct sim_worker {
   uint32_t num_work, cap_work, cap_keys;
   sim_pool pool;
   sim_account nodes, stores, engine;
+  torc_counters *counters; /* of all its nodes */
   torc_sim_traffic traffic;
   sim_trace trace;
   uint64_t next_window; /* with something in it; UINT64_MAX: nothing is to come */

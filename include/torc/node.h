@@ -57,6 +57,12 @@ typedef struct torc_type_def { /* a private type of the overlay configuration, 0
   uint32_t max_values, max_size, max_lifetime_s;
 } torc_type_def;
 
+/* Counters that nodes of one thread share: torc_node_counters then gives their sum, but for what is
+ * counted of stored data. For simulators. */
+typedef struct torc_counters torc_counters;
+int torc_counters_new(torc_counters **out, const torc_mem *mem) TORC_MUST_CHECK;
+void torc_counters_free(torc_counters *c); /* after the nodes; NULL: nothing */
+
 #define TORC_NODE_CONFIG_INIT \
   { .size = sizeof(torc_node_config) }
 typedef struct torc_node_config {
@@ -96,6 +102,7 @@ typedef struct torc_node_config {
   torc_wall wall;                       /* wall time at `now` of torc_node_new */
   uint64_t seed;                        /* of jitter and choices; 0: taken from crypto->random */
   bool is_lean; /* for simulators: links keep neither traffic counters nor a local address */
+  torc_counters *counters; /* borrowed; where it counts, NULL: apart from every other node */
 } torc_node_config;
 
 /* Creates a node; nothing is sent before torc_node_start. On failure *why (if not NULL) points to a

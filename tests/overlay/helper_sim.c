@@ -63,6 +63,7 @@ struct sim {
   link_end *links;
   size_t num_links, cap_links;
   torc_crypto crypto;
+  torc_counters *counters; /* of all nodes that are lean */
   torc_token waiting;
   size_t waiting_node;
   bool is_answered;
@@ -488,6 +489,10 @@ static void start(sim *s, size_t i) {
   c.compress_via = s->o.compress_via;
   c.keepalive = s->o.keepalive;
   c.is_lean = s->o.is_lean;
+  if (s->o.is_lean && s->counters == NULL && torc_counters_new(&s->counters, NULL) != 0) {
+    abort();
+  }
+  c.counters = s->counters;
   c.wall = WALL_BASE + (torc_wall)(s->now / TORC_SEC(1));
   c.seed = torc_rng_u64(&s->rng) | 1;
   int rc = torc_node_new(&p->node, &c, s->now, &why);
@@ -562,6 +567,7 @@ void sim_free(sim *s) {
   for (size_t i = 0; i < s->num_events; i++) {
     free(s->heap[i].bytes);
   }
+  torc_counters_free(s->counters);
   free(s->heap);
   free(s->links);
   free(s);

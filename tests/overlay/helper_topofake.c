@@ -172,6 +172,7 @@ int topofake_create(topofake *f, const char *algorithm, unsigned self, const tor
   torc_rng_seed(&f->rng, 42);
   f->host = (torc_topology_host){.ops = &fake_ops,
                                  .ctx = f,
+                                 .stats = &f->stats,
                                  .mem = mem != NULL ? mem : torc_mem_libc(),
                                  .timers = &f->timers,
                                  .rng = &f->rng,

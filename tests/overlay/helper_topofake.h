@@ -35,6 +35,7 @@ typedef struct topofake_call {
 
 typedef struct topofake {
   torc_topology_host host;
+  torc_topology_stats stats;
   const torc_topology_ops *ops;
   torc_topology_params params;
   torc_topology *t;

@@ -65,6 +65,7 @@ typedef struct peer {
   torc_timers timers;
   torc_rng rng;
   torc_topology_host host;
+  torc_topology_stats stats;
   torc_topology *topo;
   torc_topology_state state;
   torc_token done[DONE_MAX]; /* cookies answered lately: no retransmission */
@@ -817,9 +818,11 @@ int toposim_try_start(toposim *sim, size_t which, size_t bootstrap) {
       .ping_bootstrap = host_ping_bootstrap,
       .has_data = host_has_data,
   };
+  memset(&p->stats, 0, sizeof p->stats);
   p->host = (torc_topology_host){
       .ops = &host_ops,
       .ctx = p,
+      .stats = &p->stats,
       .mem = sim->cfg.mem != NULL ? sim->cfg.mem : torc_mem_libc(),
       .timers = &p->timers,
       .rng = &p->rng,

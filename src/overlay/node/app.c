@@ -229,7 +229,7 @@ static int follow(torc_node *n, torc_call *c, const torc_reply *reply) {
   if (!torc_id_in_open(&route[1], &route[0], target)) {
     c->is_beyond = true;
   }
-  n->stats.redirects_followed++;
+  n->stats->redirects_followed++;
   return torc_connect_start(n, route, 2, true, on_redirect_link, NULL, c->token);
 }
 

@@ -18,7 +18,7 @@ typedef struct fetch_state {
 static bool note_time(torc_node *n, const torc_call *c, const torc_store_element *e) {
   uint32_t known = torc_seen_get(n, &c->resource, e->type->id, &e->data.entry);
   if (known > e->data.storage_time) {
-    n->stats.rollbacks_seen++;
+    n->stats->rollbacks_seen++;
     return true;
   }
   torc_seen_put(n, &c->resource, e->type->id, &e->data.entry, e->data.storage_time);
@@ -54,7 +54,7 @@ static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_
   for (size_t i = 0; i < num; i++) {
     const torc_store_element *e = &elements[i];
     if (!is_acceptable(n, c, e)) {
-      n->stats.values_rejected++;
+      n->stats->values_rejected++;
       done.num_rejected++;
       continue;
     }

@@ -245,7 +245,7 @@ static bool may_found_now(const torc_node *n) {
 static void round_failed(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   torc_time wait = 0;
-  n->stats.bootstrap_failures++;
+  n->stats->bootstrap_failures++;
   b->tries++;
   for (size_t i = 0; i < b->num; i++) {
     b->list[i].token = 0;
@@ -389,7 +389,7 @@ static void on_timer(torc_timer *t, torc_time now) {
 
 static void round_start(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
-  n->stats.bootstrap_tries++;
+  n->stats->bootstrap_tries++;
   b->stage2 = false;
   b->yields = false;
   b->round_end = torc_time_add(n->now, ROUND_LIMIT);

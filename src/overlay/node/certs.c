@@ -72,7 +72,7 @@ static void remember(torc_node *n, torc_cert *cert, torc_time expires) {
     return;
   }
   if (n->certs.len >= TORC_NODE_CERTS_MAX) {
-    n->stats.certificate_evictions++;
+    n->stats->certificate_evictions++;
     drop(n, TORC_CONTAINER_OF(n->cert_lru.next, cert_entry, lru));
   }
   e = torc_calloc(n->mem, 1, sizeof *e);
@@ -80,7 +80,7 @@ static void remember(torc_node *n, torc_cert *cert, torc_time expires) {
     memcpy(e->digest, cert->digest, sizeof e->digest);
   }
   if (e == NULL || torc_map_put(&n->certs, e) != 0) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     torc_free(n->mem, e);
     return;
   }
@@ -88,7 +88,7 @@ static void remember(torc_node *n, torc_cert *cert, torc_time expires) {
   e->expires = expires;
   torc_list_init(&e->lru);
   torc_list_push_back(&n->cert_lru, &e->lru);
-  n->stats.certificates_cached++;
+  n->stats->certificates_cached++;
 }
 
 void torc_cert_remember(torc_node *n, torc_cert *cert) {
@@ -190,12 +190,12 @@ void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu) {
 static void on_certificate(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   torc_cert_lookup *lu = TORC_CONTAINER_OF(j, torc_cert_lookup, job);
   if (r->rc != 0 && r->rc != TORC_ERR_CRYPTO) {
-    n->stats.jobs_failed++;
+    n->stats->jobs_failed++;
     lu->fn(n, lu->ctx, r->rc == TORC_ERR_NOTFOUND ? TORC_ERR_IO : r->rc, NULL);
     return;
   }
   if (r->rc != 0 || r->cert == NULL) {
-    n->stats.certificates_refused++;
+    n->stats->certificates_refused++;
     lu->fn(n, lu->ctx, TORC_ERR_CRYPTO, NULL);
     return;
   }

@@ -79,7 +79,7 @@ static void tell_waiters(torc_node *n, conn *c, int rc) {
 
 static void conn_end(torc_node *n, conn *c, int rc) {
   if (rc != 0 && !c->is_spent) {
-    n->stats.connect_failures++;
+    n->stats->connect_failures++;
   }
   tell_waiters(n, c, rc);
   conn_free(n, c);
@@ -93,7 +93,7 @@ static void conn_spend(torc_node *n, conn *c, int rc) {
     conn_end(n, c, rc);
     return;
   }
-  n->stats.connect_failures++;
+  n->stats->connect_failures++;
   tell_waiters(n, c, rc);
   c->is_spent = true;
   c->knows_peer = false;
@@ -373,7 +373,7 @@ int torc_connect_offer(torc_node *n, torc_token token, const torc_connect_params
   r.payload = torc_wr_slice(&wr);
   memcpy(r.route, c->route, c->num_route * sizeof *c->route);
   r.num_route = c->num_route;
-  n->stats.connects_sent++;
+  n->stats->connects_sent++;
   rc = torc_request_start(n, &r, &c->trans);
   if (rc != 0) {
     conn_end(n, c, rc);
@@ -433,7 +433,7 @@ static bool settle_glare(torc_node *n, const torc_id *peer, conn *mine, conn *fr
     return true;
   }
   if (torc_id_cmp(&n->self, peer) > 0) {
-    n->stats.drop_glare++;
+    n->stats->drop_glare++;
     return false;
   }
   fresh->waiters = mine->waiters;
@@ -449,7 +449,7 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
   conn *c = NULL;
   int rc = torc_connect_decode(&data, in->c.payload);
   uint16_t code = rc != 0 ? TORC_CODE_BAD_REQUEST : 0;
-  n->stats.connects_received++;
+  n->stats->connects_received++;
   if (code == 0) {
     code = refusal(n, in, &data, &phrase);
   }

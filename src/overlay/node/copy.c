@@ -170,7 +170,7 @@ static void release(torc_node *n, replication *r) {
 
 static void replica_done(torc_node *n, void *owner, const torc_id *peer, int rc) {
   if (rc != 0) {
-    n->stats.replicas_given_up++;
+    n->stats->replicas_given_up++;
     if (n->topo != NULL && rc != TORC_ERR_DENIED) { /* [GAP-99] repaired by CHD-35 */
       n->topo_ops->on_copy_failed(n->topo, peer);
     }
@@ -314,7 +314,7 @@ static void pump(torc_node *n, transfer *t) {
   t->is_pumping = false;
   if (t->is_walked && t->busy == 0) {
     if (t->rc != 0) {
-      n->stats.transfer_failures++;
+      n->stats->transfer_failures++;
     }
     n->num_transfers--;
     torc_defer(n, &t->ended, transfer_end, t, t->cookie, t->rc, NULL);
@@ -340,7 +340,7 @@ int torc_transfer_start(torc_node *n, const torc_id *peer, const torc_id *from, 
   t->to = *to;
   t->cookie = cookie;
   n->num_transfers++;
-  n->stats.transfers++;
+  n->stats->transfers++;
   pump(n, t);
   return 0;
 }

@@ -57,7 +57,7 @@ static bool evict_from(torc_node *n, torc_list *head, bool by_origin) {
     torc_dup *d =
         by_origin ? TORC_CONTAINER_OF(i, torc_dup, of_origin) : TORC_CONTAINER_OF(i, torc_dup, age);
     if (!d->is_executing) {
-      n->stats.duplicate_evictions++;
+      n->stats->duplicate_evictions++;
       entry_free(n, d);
       return true;
     }
@@ -120,7 +120,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   (void)torc_dups_expire(n);
   o = origin_of(n, digest);
   if (o == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     return NULL;
   }
   dup_key key = {.origin = o, .xid = xid};
@@ -152,7 +152,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   torc_node_untidy(n);
   return d;
 fail:
-  n->stats.no_memory++;
+  n->stats->no_memory++;
   torc_free(n->mem, d);
   origin_release(n, o);
   return NULL;
@@ -167,7 +167,7 @@ uint8_t *torc_dup_response(torc_node *n, const torc_dup *d, torc_slice *body) {
   uint8_t *whole = NULL;
   if (!d->is_executing && d->len > 0) {
     whole = torc_alloc(n->mem, d->len + identity.len);
-    n->stats.no_memory += whole == NULL ? 1 : 0;
+    n->stats->no_memory += whole == NULL ? 1 : 0;
   }
   if (whole == NULL) {
     *body = torc_slice_of(NULL, 0);

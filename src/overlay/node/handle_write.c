@@ -28,7 +28,7 @@ static void op_free(torc_node *n, void *state) {
 static write_op *op_new(torc_node *n, torc_inbound *in) {
   write_op *op = torc_calloc(n->mem, 1, sizeof *op);
   if (op == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
     return NULL;
   }
@@ -103,7 +103,7 @@ static void on_replicated(torc_node *n, void *ctx) {
 static void on_synced(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   write_op *op = TORC_CONTAINER_OF(j, write_op, sync);
   if (r->rc != 0) { /* what may be lost is not answered with success */
-    n->stats.jobs_failed++;
+    n->stats->jobs_failed++;
     op->result.code = TORC_CODE_UNAVAILABLE;
   }
   step_done(n, op);

@@ -477,6 +477,12 @@ typedef enum torc_node_phase {
 
 struct torc_bootstrap; /* bootstrap.c */
 
+struct torc_counters {
+  const torc_mem *mem;
+  torc_node_stats node;
+  torc_topology_stats topology;
+};
+
 /* The numbers of torc_node_config that count after the creation, defaults filled in. */
 typedef struct torc_node_settings {
   torc_time t1, replica_wait, keepalive, idle_close;
@@ -493,6 +499,7 @@ struct torc_node {
   torc_list outputs, deferred;
   torc_map links;         /* by id */
   torc_map links_by_peer; /* by peer-id: the newest */
+  torc_node_stats *stats;
   uint32_t overlay;
   torc_role role;
   torc_node_phase phase;
@@ -563,7 +570,7 @@ struct torc_node {
   uint16_t listens[TORC_NODE_LISTEN_MAX];
   uint16_t num_listens;
   torc_timer leave_timer;
-  torc_node_stats stats;
+  torc_counters *own_counters; /* NULL: they are the configuration's */
 };
 
 torc_wall torc_node_wall(const torc_node *n);

@@ -25,7 +25,7 @@ torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *st
   torc_inbound *in = torc_calloc(n->mem, 1, sizeof *in);
   if (in == NULL || torc_slice_dup(n->mem, msg, &in->msg) != 0 ||
       torc_header_decode(&in->hdr, torc_slice_of(in->msg, msg.len)) != 0) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     if (in != NULL) {
       torc_free(n->mem, in->msg);
     }
@@ -70,7 +70,7 @@ static void refuse_unverified(torc_node *n, torc_inbound *in, uint16_t code, con
     return;
   }
   if (l == NULL || !torc_link_error_allowed(n, l)) {
-    n->stats.drop_error_rate++;
+    n->stats->drop_error_rate++;
     torc_inbound_free(n, in);
     return;
   }
@@ -105,9 +105,9 @@ static bool is_duplicate(torc_node *n, torc_inbound *in) {
   torc_slice body;
   uint8_t *owned = torc_dup_response(n, d, &body);
   if (owned == NULL) {
-    n->stats.drop_duplicate++;
+    n->stats->drop_duplicate++;
   } else {
-    n->stats.duplicates_answered++;
+    n->stats->duplicates_answered++;
     torc_respond_body(n, in, body);
     torc_free(n->mem, owned);
   }
@@ -145,7 +145,7 @@ static void request_verified(torc_node *n, torc_inbound *in) {
     return;
   }
   if (is_copied_remove || !is_duplicate(n, in)) {
-    n->stats.requests_received++;
+    n->stats->requests_received++;
     TORC_LOG(n->log, TORC_LOG_TRACE, "node:received", TORC_F_U64("xid", in->hdr.xid),
              TORC_F_U64("method", in->c.code), TORC_F_ID("from", &in->signer_peer));
     torc_dispatch(n, in);
@@ -156,7 +156,7 @@ static void verified(torc_node *n, torc_inbound *in, int rc) {
   if (in->c.is_response) {
     torc_trans_verified(n, in, rc);
   } else if (rc != 0) {
-    n->stats.signature_invalid++;
+    n->stats->signature_invalid++;
     refuse_unverified(n, in, TORC_CODE_FORBIDDEN, NULL); /* [GAP-58] */
   } else {
     request_verified(n, in);
@@ -174,7 +174,7 @@ static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) 
   } else if (r->rc == 0 || r->rc == TORC_ERR_CRYPTO) {
     verified(n, in, r->rc);
   } else {
-    n->stats.jobs_failed++;
+    n->stats->jobs_failed++;
     torc_inbound_free(n, in);
   }
 }
@@ -215,7 +215,7 @@ static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
   if (rc == 0) {
     check_signature(n, in, torc_cert_ref(cert));
   } else if (rc == TORC_ERR_NOTFOUND) { /* [GAP-58] the signer cannot be resolved */
-    n->stats.signature_missing++;
+    n->stats->signature_missing++;
     refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
   } else if (rc == TORC_ERR_CRYPTO) {
     verified(n, in, rc);
@@ -232,7 +232,7 @@ void torc_inbound_verify(torc_node *n, torc_inbound *in) {
   }
   /* [SIG-11] the policy of an overlay with certificates [SIG-09] [ERR-04] [STO-16] */
   if (!in->c.signature.is_present) {
-    n->stats.signature_missing++;
+    n->stats->signature_missing++;
     refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
     return;
   }
@@ -267,7 +267,7 @@ void torc_inbound_start(torc_node *n, torc_inbound *in) {
     return;
   }
   if (in->is_wildcard && in->c.code != TORC_METHOD_PING) { /* [GAP-37] */
-    n->stats.drop_wildcard++;
+    n->stats->drop_wildcard++;
     refuse_unverified(n, in, TORC_CODE_BAD_REQUEST, NULL);
     return;
   }

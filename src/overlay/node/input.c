@@ -14,14 +14,14 @@ static bool is_request(torc_slice msg, const torc_header *h) {
  * [GAP-61] [GAP-140] [R-53]. False: the message has been dealt with. */
 static bool header_ok(torc_node *n, torc_link *l, const torc_header *h, torc_slice msg) {
   if (h->version != TORC_VERSION_1 || h->experimental) {
-    n->stats.drop_version++;
+    n->stats->drop_version++;
     if (is_request(msg, h)) {
       torc_early_error(n, l, h, TORC_CODE_INCOMPATIBLE, torc_slice_of(NULL, 0));
     }
     return false;
   }
   if (h->overlay != n->overlay) {
-    n->stats.drop_overlay++;
+    n->stats->drop_overlay++;
     if (is_request(msg, h)) {
       torc_early_error(n, l, h, TORC_CODE_INCOMPATIBLE, torc_slice_of(NULL, 0));
     } else {
@@ -60,15 +60,15 @@ static void take(torc_node *n, torc_link *l, const torc_header *h, torc_slice ms
   /* [GAP-44] A single fragment is a whole message; reassembly comes with the first datagram
    * transport. */
   if (h->is_fragment && !(h->is_last_fragment && h->fragment_units == 0)) {
-    n->stats.drop_fragment++;
+    n->stats->drop_fragment++;
     return;
   }
   if (is_request(msg, h) && torc_id_list_len(h->via) >= TORC_LIST_MAX) { /* no way back */
-    n->stats.drop_via_full++;
+    n->stats->drop_via_full++;
     return;
   }
   if (!torc_inbound_fits(n, l, msg.len)) {
-    n->stats.drop_inbound_full++;
+    n->stats->drop_inbound_full++;
     return;
   }
   in = torc_inbound_new(n, msg, step, l);
@@ -83,25 +83,25 @@ void torc_input_message(torc_node *n, torc_link *l, torc_slice msg) {
   torc_header h;
   torc_step step;
   int rc = torc_header_decode(&h, msg);
-  n->stats.messages_in++;
-  n->stats.bytes_in += msg.len;
+  n->stats->messages_in++;
+  n->stats->bytes_in += msg.len;
   if (!n->cfg.is_lean) {
     l->traffic[0].messages_in++;
     l->traffic[0].bytes_in += msg.len;
   }
   l->last_in = n->now;
   if (rc == TORC_ERR_INVALID) { /* [GAP-11] */
-    n->stats.drop_not_reload++;
+    n->stats->drop_not_reload++;
     return;
   }
   if (rc != 0) { /* dropped and counted, the link stays */
-    n->stats.drop_header++;
+    n->stats->drop_header++;
     TORC_LOG(n->log, TORC_LOG_DEBUG, "node:bad_header", TORC_F_ID("from", &l->peer),
              TORC_F_ERR("why", rc));
     return;
   }
   if (l->is_surplus && !l->is_routing && is_request(msg, &h)) { /* */
-    n->stats.drop_surplus_client++;
+    n->stats->drop_surplus_client++;
     torc_early_error(n, l, &h, TORC_CODE_UNAVAILABLE, torc_slice_of(NULL, 0));
     return;
   }

@@ -17,8 +17,8 @@ torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer) {
 }
 
 void torc_link_count_out(torc_node *n, torc_link *l, size_t len) {
-  n->stats.messages_out++;
-  n->stats.bytes_out += len;
+  n->stats->messages_out++;
+  n->stats->bytes_out += len;
   if (!n->cfg.is_lean) {
     l->traffic[0].messages_out++;
     l->traffic[0].bytes_out += len;
@@ -116,7 +116,7 @@ static void on_keepalive(torc_node *n, void *ctx, torc_token cookie, const torc_
   l->is_pinging = false;
   if (reply->rc == TORC_ERR_TIMEOUT ||
       reply->rc == TORC_ERR_CRYPTO) { /* [GAP-77] one failed PING transaction: the link is lost */
-    n->stats.keepalive_failures++;
+    n->stats->keepalive_failures++;
     torc_link_close(n, l);
   }
 }
@@ -165,11 +165,11 @@ static bool is_over(torc_node *n, torc_link *l) {
     return true;
   }
   if (!torc_cert_valid_at(l->cert, torc_node_wall(n))) { /* [GAP-135] */
-    n->stats.links_expired++;
+    n->stats->links_expired++;
     return true;
   }
   if (is_idle(n, l)) {
-    n->stats.links_idle_closed++;
+    n->stats->links_idle_closed++;
     return true;
   }
   return false;
@@ -233,7 +233,7 @@ static bool is_crossing(const torc_node *n, const torc_link *old, const torc_lin
  * to the other side to close the old one at once: that side may not know of the new one yet, and
  * would take this peer for lost. */
 static void replace_older(torc_node *n, torc_link *old, torc_link *fresh, bool is_dialled) {
-  n->stats.links_replaced++;
+  n->stats->links_replaced++;
   fresh->is_routing = old->is_routing; /* the same peer's standing */
   if (is_crossing(n, old, fresh)) {
     (void)!torc_map_put(&n->links_by_peer, old); /* the entry is there */
@@ -348,12 +348,12 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   }
   int rc = link_new(n, id, info, &l);
   if (rc != 0) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     refuse_link(n, id, info, rc);
     return rc;
   }
   n->num_links++;
-  n->stats.links_up++;
+  n->stats->links_up++;
   arm(n, l);
   torc_cert_take_over(n, l);
   torc_connect_link_up(n, l);
@@ -402,7 +402,7 @@ static void link_down(torc_node *n, torc_link *l) {
   torc_link *next = NULL;
   (void)torc_map_del(&n->links, &l->id);
   n->num_links--;
-  n->stats.links_down++;
+  n->stats->links_down++;
   uncount_client(n, l);
   torc_cert_remember_link(n, l);
   TORC_LOG(n->log, TORC_LOG_DEBUG, "link:down", TORC_F_ID("peer", &peer),

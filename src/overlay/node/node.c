@@ -323,6 +323,11 @@ int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, c
     return TORC_ERR_NOMEM;
   }
   n->mem = mem;
+  if (cfg->counters == NULL && torc_counters_new(&n->own_counters, mem) != 0) {
+    torc_free(mem, n);
+    return TORC_ERR_NOMEM;
+  }
+  n->stats = cfg->counters != NULL ? &cfg->counters->node : &n->own_counters->node;
   n->crypto = cfg->crypto;
   n->log = cfg->log;
   n->now = now;
@@ -399,6 +404,7 @@ void torc_node_free(torc_node *n) {
   torc_free(n->mem, n->type_room);
   torc_free(n->mem, n->forward.head);
   torc_free(n->mem, n->own_identity);
+  torc_counters_free(n->own_counters);
   torc_free(n->mem, n);
 }
 
@@ -455,7 +461,7 @@ int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time 
   }
   l = torc_link_find(n, link);
   if (l == NULL || n->phase == TORC_PHASE_LEFT) {
-    n->stats.drop_unknown_link++;
+    n->stats->drop_unknown_link++;
     return 0;
   }
   torc_input_message(n, l, data);

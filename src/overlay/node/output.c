@@ -25,7 +25,7 @@ size_t torc_out_size(torc_output_kind kind) {
 torc_out *torc_out_new(torc_node *n, torc_output_kind kind) {
   torc_out *o = torc_calloc(n->mem, 1, offsetof(torc_out, o) + torc_out_size(kind));
   if (o == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     return NULL;
   }
   torc_list_init(&o->node);
@@ -67,7 +67,7 @@ torc_out *torc_out_sending(torc_node *n, const torc_link *l, size_t len, uint8_t
   size_t fixed = offsetof(torc_out, o) + torc_out_size(TORC_OUT_SEND);
   torc_out *o = torc_alloc(n->mem, fixed + len);
   if (o == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     return NULL;
   }
   memset(o, 0, fixed);
@@ -142,22 +142,22 @@ int torc_job_start(torc_node *n, torc_jobref *j, torc_job_kind kind, torc_job_fn
   j->done = done;
   rc = torc_map_put(&n->jobs, j);
   if (rc != 0) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     torc_out_free(n, o);
     return rc;
   }
   switch (kind) {
     case TORC_JOB_SIGN:
-      n->stats.jobs_sign++;
+      n->stats->jobs_sign++;
       break;
     case TORC_JOB_VERIFY:
-      n->stats.jobs_verify++;
+      n->stats->jobs_verify++;
       break;
     case TORC_JOB_CERTIFICATE:
-      n->stats.jobs_certificate++;
+      n->stats->jobs_certificate++;
       break;
     case TORC_JOB_SYNC:
-      n->stats.jobs_sync++;
+      n->stats->jobs_sync++;
       break;
   }
   j->is_pending = true;

@@ -34,7 +34,7 @@ bool torc_private_ids_expire(torc_node *n) {
 static void make_room(torc_node *n) {
   (void)torc_private_ids_expire(n);
   while (n->private_ids.len >= TORC_NODE_PRIVATE_IDS_MAX) {
-    n->stats.private_ids_evicted++;
+    n->stats->private_ids_evicted++;
     drop(n, oldest(n));
   }
 }
@@ -71,7 +71,7 @@ int torc_private_id_make(torc_node *n, torc_slice via, const torc_id *last_hop, 
   }
   torc_list_push_back(&n->private_age, &e->age);
   torc_node_untidy(n);
-  n->stats.private_ids_made++;
+  n->stats->private_ids_made++;
   *out = e->id;
   return 0;
 }

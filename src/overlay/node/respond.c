@@ -22,9 +22,9 @@ bool torc_link_error_allowed(torc_node *n, torc_link *l) {
 
 static void count_code(torc_node *n, uint16_t code) {
   switch (code) {
-#define CASE(x)           \
-  case x:                 \
-    n->stats.error_##x++; \
+#define CASE(x)            \
+  case x:                  \
+    n->stats->error_##x++; \
     break;
     CASE(302)
     CASE(400)
@@ -62,7 +62,7 @@ void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body) {
     s.routing = TORC_ROUTING_RECURSIVE;
   }
   if (torc_id_list_len(in->hdr.via) >= TORC_LIST_MAX) { /* */
-    n->stats.drop_via_full++;
+    n->stats->drop_via_full++;
     return;
   }
   if (!in->is_local) {
@@ -74,14 +74,14 @@ void torc_respond_body(torc_node *n, const torc_inbound *in, torc_slice body) {
     s.flags = TORC_FLAG_ROUTE_LOG;
     if (torc_route_log_append(n, in->hdr.route_log, torc_link_of_peer(n, &in->last_hop), &log_owned,
                               &s.route_log) != 0) {
-      n->stats.no_memory++;
+      n->stats->no_memory++;
     }
   }
-  n->stats.responses_sent++;
+  n->stats->responses_sent++;
   TORC_LOG(n->log, TORC_LOG_TRACE, "node:answers", TORC_F_U64("xid", in->hdr.xid),
            TORC_F_U64("method", in->c.code));
   if (torc_route_send(n, &s) != 0) {
-    n->stats.drop_no_route++; /* [GAP-35] the requester tries again */
+    n->stats->drop_no_route++; /* [GAP-35] the requester tries again */
   }
   torc_free(n->mem, log_owned);
 }
@@ -156,7 +156,7 @@ void torc_early_error(torc_node *n, torc_link *l, const torc_header *hdr, uint16
   torc_inbound *in = NULL;
   size_t len = hdr->via.len + hdr->route_log.len;
   if (!torc_link_error_allowed(n, l) || !torc_inbound_fits(n, l, len)) {
-    n->stats.drop_error_rate++;
+    n->stats->drop_error_rate++;
     return;
   }
   in = torc_calloc(n->mem, 1, sizeof *in);
@@ -164,7 +164,7 @@ void torc_early_error(torc_node *n, torc_link *l, const torc_header *hdr, uint16
     in->msg = torc_alloc(n->mem, len);
   }
   if (in == NULL || (len > 0 && in->msg == NULL)) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     torc_free(n->mem, in);
     return;
   }

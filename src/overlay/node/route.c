@@ -23,13 +23,13 @@ bool torc_route_next_hop(const torc_node *n, const torc_id *id, torc_id *out) {
 static bool expand(torc_node *n, torc_step *s, torc_slice ids, uint8_t *room) {
   size_t rest = s->route.len - TORC_ID_LEN;
   if (ids.len + rest > TORC_LIST_MAX * TORC_ID_LEN) {
-    n->stats.drop_via_full++; /* [GAP-18] */
+    n->stats->drop_via_full++; /* [GAP-18] */
     return false;
   }
   memmove(room + ids.len, s->route.p + TORC_ID_LEN, rest);
   memcpy(room, ids.p, ids.len);
   s->route = torc_slice_of(room, ids.len + rest);
-  n->stats.private_ids_expanded++;
+  n->stats->private_ids_expanded++;
   return true;
 }
 
@@ -71,7 +71,7 @@ void torc_route_step(torc_node *n, torc_slice route, uint8_t *room, torc_step *o
     if (torc_private_id_expand(n, &first, &ids)) {
       if (++expansions > TORC_NODE_EXPANSIONS_MAX || !expand(n, out, ids, room)) {
         out->kind = TORC_STEP_DROP;
-        n->stats.drop_route_loop++;
+        n->stats->drop_route_loop++;
         return;
       }
     } else if (torc_id_eq(&first, &n->self)) { /* [RTG-23] */
@@ -87,7 +87,7 @@ void torc_route_step(torc_node *n, torc_slice route, uint8_t *room, torc_step *o
       return;
     } else {
       out->kind = TORC_STEP_DROP;
-      n->stats.drop_no_route++;
+      n->stats->drop_no_route++;
       return;
     }
   }
@@ -261,7 +261,7 @@ static int grow_via(torc_node *n, const torc_header *h, const torc_link *from, u
     }
   }
   if (is_full) { /* [GAP-18] */
-    n->stats.drop_via_full++;
+    n->stats->drop_via_full++;
     return TORC_ERR_LIMIT;
   }
   if (h->via.len > 0) {
@@ -327,15 +327,15 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
   torc_header h = *in;
   torc_slice body = torc_slice_sub(msg, in->header_len, msg.len - in->header_len);
   if (in->ttl <= 1) {
-    n->stats.drop_ttl++;
+    n->stats->drop_ttl++;
     return;
   }
   if (n->role == TORC_ROLE_CLIENT) { /* [CLI-02] */
-    n->stats.drop_client_forward++;
+    n->stats->drop_client_forward++;
     return;
   }
   if (step->link->is_congested && !has_share(n, from, msg.len)) {
-    n->stats.drop_congested++;
+    n->stats->drop_congested++;
     return;
   }
   h.ttl = (uint8_t)(in->ttl - 1);
@@ -345,20 +345,20 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
   }
   if ((in->flags & TORC_FLAG_ROUTE_LOG) != 0 &&
       torc_route_log_append(n, in->route_log, step->link, &log_owned, &h.route_log) != 0) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
   }
   h.length = (uint32_t)(torc_header_size(&h) + body.len); /* [GAP-16] */
   if (h.length > TORC_MESSAGE_MAX) { /* the next peer would close the link */
-    n->stats.drop_too_long++;
+    n->stats->drop_too_long++;
     torc_free(n->mem, log_owned);
     return;
   }
-  n->stats.messages_forwarded++;
+  n->stats->messages_forwarded++;
   from->last_use = n->now;
   step->link->last_use = n->now;
   if (log_owned != NULL || !forward_in_place(n, step->link, &h, body)) {
     if (send_on(n, step->link, &h, body) != 0) {
-      n->stats.no_memory++;
+      n->stats->no_memory++;
     }
   }
   torc_free(n->mem, log_owned);

@@ -46,7 +46,7 @@ static seen_entry *find_or_make(torc_node *n, const torc_id *resource, torc_type
   s = torc_map_get(&n->seen, key);
   if (s == NULL) {
     if (n->seen.len >= TORC_NODE_SEEN_MAX) {
-      n->stats.seen_evictions++;
+      n->stats->seen_evictions++;
       drop(n, TORC_CONTAINER_OF(n->seen_lru.next, seen_entry, lru));
     }
     s = torc_calloc(n->mem, 1, sizeof *s);
@@ -54,7 +54,7 @@ static seen_entry *find_or_make(torc_node *n, const torc_id *resource, torc_type
       memcpy(s->key, key, sizeof s->key);
     }
     if (s == NULL || torc_map_put(&n->seen, s) != 0) {
-      n->stats.no_memory++;
+      n->stats->no_memory++;
       torc_free(n->mem, s);
       return NULL;
     }

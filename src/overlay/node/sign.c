@@ -28,13 +28,13 @@ static void on_signed(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   uint8_t *body = NULL;
   torc_wr wr;
   if (r->rc != 0) {
-    n->stats.jobs_failed++;
+    n->stats->jobs_failed++;
     finish(n, s, r->rc, NULL, 0);
     return;
   }
   body = torc_alloc(n->mem, cap);
   if (body == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     finish(n, s, TORC_ERR_NOMEM, NULL, 0);
     return;
   }
@@ -58,7 +58,7 @@ int torc_sign_start(torc_node *n, uint64_t xid, bool is_response, uint16_t code,
   torc_wr wr;
   int rc = 0;
   if (s == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     return TORC_ERR_NOMEM;
   }
   memset(s, 0, sizeof *s);

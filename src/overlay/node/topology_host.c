@@ -192,6 +192,7 @@ static const torc_topology_host_ops host_ops = {.now = host_now,
 
 int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **why) {
   torc_topology_params *p = &n->topo_params;
+  torc_counters *counters = cfg->counters != NULL ? cfg->counters : n->own_counters;
   int rc = torc_topology_find(cfg->algorithm, &n->topo_ops, p);
   if (rc != 0) {
     *why = "the overlay's algorithm is not one this library knows";
@@ -202,6 +203,7 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
   p->deletion_delay = cfg->deletion_delay == 0 ? p->deletion_delay : cfg->deletion_delay;
   n->topo_host = (torc_topology_host){.ops = &host_ops,
                                       .ctx = n,
+                                      .stats = &counters->topology,
                                       .mem = n->mem,
                                       .timers = &n->timers,
                                       .rng = &n->rng,

@@ -57,7 +57,7 @@ static void finish(torc_node *n, torc_trans *t, torc_reply *reply) {
 static void fail(torc_node *n, torc_trans *t, int rc) {
   torc_reply reply = {.rc = rc};
   if (rc == TORC_ERR_TIMEOUT) {
-    n->stats.timeouts++;
+    n->stats->timeouts++;
     reply.rc = t->saw_bad ? TORC_ERR_CRYPTO : rc;
     reply.code = TORC_CODE_TIMEOUT; /* [ERR-07] [GAP-64] local only */
   }
@@ -96,7 +96,7 @@ static void on_timer(torc_timer *timer, torc_time now) {
     return;
   }
   if (t->body != NULL) {
-    n->stats.retransmissions++;
+    n->stats->retransmissions++;
     transmit(n, t);
     if (t->failed != 0) {
       return;
@@ -108,7 +108,7 @@ static void on_timer(torc_timer *timer, torc_time now) {
 }
 
 static void first_transmission(torc_node *n, torc_trans *t) {
-  n->stats.requests_sent++;
+  n->stats->requests_sent++;
   TORC_LOG(n->log, TORC_LOG_TRACE, "node:requests", TORC_F_U64("xid", t->xid),
            TORC_F_U64("method", t->r.method), TORC_F_ID("to", &t->r.route[t->r.num_route - 1]));
   transmit(n, t);
@@ -228,7 +228,7 @@ static torc_trans *find(torc_node *n, const torc_inbound *in) {
 
 void torc_trans_response(torc_node *n, torc_inbound *in) {
   if (find(n, in) == NULL) { /* [GAP-23] */
-    n->stats.drop_no_transaction++;
+    n->stats->drop_no_transaction++;
     torc_inbound_free(n, in);
     return;
   }
@@ -250,9 +250,9 @@ static torc_id responder_of(const torc_inbound *in, const torc_node *n) {
 void torc_trans_verified(torc_node *n, torc_inbound *in, int rc) {
   torc_trans *t = find(n, in);
   if (t == NULL) {
-    n->stats.drop_no_transaction++;
+    n->stats->drop_no_transaction++;
   } else if (rc != 0) {
-    n->stats.drop_response_bad++;
+    n->stats->drop_response_bad++;
     t->saw_bad = true; /* somebody on the way may have forged it: the right one may still come */
   } else {
     torc_reply reply = {.code = in->c.code,
@@ -261,7 +261,7 @@ void torc_trans_verified(torc_node *n, torc_inbound *in, int rc) {
                         .signer = in->signer,
                         .route_log = in->hdr.route_log,
                         .is_local = in->is_local};
-    n->stats.responses_received++;
+    n->stats->responses_received++;
     finish(n, t, &reply);
   }
   torc_inbound_free(n, in);

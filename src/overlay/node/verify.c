@@ -60,10 +60,10 @@ static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) 
   } else if (r->rc == 0) {
     check_done(n, c, TORC_VERDICT_VALID);
   } else if (r->rc == TORC_ERR_CRYPTO) {
-    n->stats.signature_invalid++;
+    n->stats->signature_invalid++;
     check_done(n, c, TORC_VERDICT_INVALID);
   } else { /* own failure */
-    n->stats.jobs_failed++;
+    n->stats->jobs_failed++;
     check_done(n, c, TORC_VERDICT_UNRESOLVED);
   }
 }
@@ -100,7 +100,7 @@ static int prepare(torc_node *n, check *c) {
   torc_wr wr;
   c->prefix = torc_alloc(n->mem, cap);
   if (c->prefix == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     return TORC_ERR_NOMEM;
   }
   torc_wr_init(&wr, c->prefix, cap);
@@ -132,7 +132,7 @@ static void start_one(torc_node *n, torc_verify_batch *b, torc_store_element *e)
   }
   c = torc_calloc(n->mem, 1, sizeof *c);
   if (c == NULL) {
-    n->stats.no_memory++;
+    n->stats->no_memory++;
     e->verdict = TORC_VERDICT_UNRESOLVED;
     b->is_faulty = true;
     return;

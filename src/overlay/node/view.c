@@ -31,9 +31,25 @@ void torc_node_get_view(const torc_node *n, torc_node_view *out) {
   memcpy(out->fingers, v.fingers, sizeof out->fingers);
 }
 
+int torc_counters_new(torc_counters **out, const torc_mem *mem) {
+  torc_counters *c = torc_calloc(mem, 1, sizeof *c);
+  if (c == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  c->mem = mem;
+  *out = c;
+  return 0;
+}
+
+void torc_counters_free(torc_counters *c) {
+  if (c != NULL) {
+    torc_free(c->mem, c);
+  }
+}
+
 void torc_node_counters(const torc_node *n, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
-#define X(name) each(ctx, #name, n->stats.name);
+#define X(name) each(ctx, #name, n->stats->name);
   TORC_NODE_COUNTERS(X)
 #undef X
   if (n->store != NULL) {

@@ -131,7 +131,7 @@ void torc_ring_finger_connected(torc_topology *t, const torc_ring_op *op, int rc
   }
   t->num_fingers_running--;
   if (rc != 0 || peer == NULL || !torc_ring_is_active(t)) {
-    t->stats.fingers_failed++;
+    t->host->stats->fingers_failed++;
     finger_later(t, i, t->params->retry_unreachable); /* [ARC-19]: not fatal */
   } else {
     finger_take(t, i, peer);
@@ -144,7 +144,7 @@ void torc_ring_finger_ping(torc_topology *t) {
   torc_id target = torc_ring_finger_target(t, i);
   if (torc_ring_is_active(t) && t->num_members > 0 &&
       torc_ring_ping(t, TORC_OP_FINGER_PING, i, &target, NULL) != 0) {
-    t->stats.fingers_failed++; /* another one next period */
+    t->host->stats->fingers_failed++; /* another one next period */
   }
 }
 
@@ -159,7 +159,7 @@ void torc_ring_finger_pinged(torc_topology *t, const torc_ring_op *op, int rc,
   if (torc_id_eq(responder, &t->self) || torc_ring_member_find(t, responder) != NULL) {
     finger_set(t, i, responder);
   } else if (torc_ring_connect(t, TORC_OP_FINGER_REPLACE, (unsigned)i, responder, true, NULL) !=
-             0) {              /* [CHD-45] */
-    t->stats.fingers_failed++; /* the old entry serves on */
+             0) {                     /* [CHD-45] */
+    t->host->stats->fingers_failed++; /* the old entry serves on */
   }
 }

@@ -52,13 +52,13 @@ void torc_ring_on_join(torc_topology *t, const torc_id *from, torc_slice payload
   torc_peer_notice notice;
   if (torc_peer_notice_decode(&notice, payload) != 0) {
     reply->code = TORC_CODE_BAD_REQUEST;
-    t->stats.joins_refused++;
+    t->host->stats->joins_refused++;
     return;
   }
   if (!torc_id_eq(&notice.peer, from) || !torc_id_is_peer(from) || torc_id_eq(from, &t->self) ||
       !t->host->ops->is_linked(t->host->ctx, from)) { /* [GAP-54] [GAP-116] */
     reply->code = TORC_CODE_FORBIDDEN;
-    t->stats.joins_refused++;
+    t->host->stats->joins_refused++;
     return;
   }
   settle_mutual(t, from);
@@ -76,9 +76,9 @@ void torc_ring_on_join(torc_topology *t, const torc_id *from, torc_slice payload
       reply->code = TORC_CODE_UNAVAILABLE;
     }
   } else if (reply->code == TORC_CODE_UNAVAILABLE) {
-    t->stats.joins_busy++;
+    t->host->stats->joins_busy++;
   } else {
-    t->stats.joins_refused++;
+    t->host->stats->joins_refused++;
   }
 }
 
@@ -88,7 +88,7 @@ void torc_ring_handoff_transferred(torc_topology *t, const torc_ring_op *op, int
     return;
   }
   if (rc != 0) {
-    t->stats.transfers_failed++;
+    t->host->stats->transfers_failed++;
     torc_ring_handoff_abort(t, "the transfer failed");
     return;
   }
@@ -119,12 +119,13 @@ void torc_ring_handoff_finish(torc_topology *t) {
   torc_ring_disarm(t, TORC_ALARM_STEP);
   m = torc_ring_member_add(t, &jp, true);
   if (m == NULL) {
-    t->stats.handoffs_aborted++; /* the table is full: its UPDATEs bring it in by the other way */
+    t->host->stats
+        ->handoffs_aborted++; /* the table is full: its UPDATEs bring it in by the other way */
     return;
   }
   m->first_pred = from;
   m->is_restored = true; /* it has just been given everything */
-  t->stats.joins_ok++;
+  t->host->stats->joins_ok++;
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:admitted", TORC_F_ID("peer", &jp));
 }
 
@@ -137,7 +138,7 @@ void torc_ring_handoff_abort(torc_topology *t, const char *why) {
   }
   t->handoff.stage = TORC_HANDOFF_NONE;
   t->handoff.serial++;
-  t->stats.handoffs_aborted++;
+  t->host->stats->handoffs_aborted++;
   torc_ring_disarm(t, TORC_ALARM_STEP);
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:admission_failed", TORC_F_ID("peer", &jp),
            TORC_F_STR("why", why));

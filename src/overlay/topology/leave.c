@@ -23,7 +23,7 @@ static void send_leaves(torc_topology *t) {
   torc_id peers[TORC_RING_LINKS_MAX];
   size_t num = t->host->ops->links(t->host->ctx, peers, TORC_RING_LINKS_MAX);
   if (num > TORC_RING_LINKS_MAX) {
-    t->stats.links_ignored += num - TORC_RING_LINKS_MAX;
+    t->host->stats->links_ignored += num - TORC_RING_LINKS_MAX;
     num = TORC_RING_LINKS_MAX;
   }
   t->has_sent_leaves = true;

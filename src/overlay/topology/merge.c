@@ -21,13 +21,13 @@ void torc_ring_owe(torc_topology *t, const torc_id *from, const torc_id *to) {
   if (t->owed == NULL) {
     t->owed = torc_calloc(t->host->mem, TORC_RING_OWED_MAX, sizeof t->owed[0]);
     if (t->owed == NULL) {
-      t->stats.owed_dropped++;
+      t->host->stats->owed_dropped++;
       return;
     }
   }
   if (t->num_owed == TORC_RING_OWED_MAX) {
     owed_remove(t, 0);
-    t->stats.owed_dropped++;
+    t->host->stats->owed_dropped++;
   }
   t->owed[t->num_owed] = (torc_ring_range){.from = *from, .to = *to};
   t->num_owed++;
@@ -145,7 +145,7 @@ void torc_ring_owed_transferred(torc_topology *t, const torc_ring_op *op, int rc
   }
   t->owed_peer = torc_id_zero;
   if (rc != 0) {
-    t->stats.transfers_failed++;
+    t->host->stats->transfers_failed++;
     if (m != NULL) {
       torc_ring_update_member(t, m); /* it may not know this peer yet */
     }
@@ -324,6 +324,6 @@ bool torc_ring_accepts_copy(torc_topology *t, const torc_id *sender, const torc_
       return true;
     }
   }
-  t->stats.copies_refused++;
+  t->host->stats->copies_refused++;
   return false;
 }

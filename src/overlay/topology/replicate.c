@@ -56,7 +56,7 @@ static void pause_before_retry(torc_topology *t, torc_ring_replica *r) {
 }
 
 static void failed(torc_topology *t, torc_ring_replica *r) {
-  t->stats.transfers_failed++;
+  t->host->stats->transfers_failed++;
   r->is_running = false;
   pause_before_retry(t, r);
 }
@@ -208,7 +208,7 @@ void torc_ring_restore_pump(torc_topology *t) {
     m->is_restored = true;
     t->restores_left--;
     if (torc_ring_transfer(t, TORC_OP_RESTORE_TRANSFER, 0, &m->id, &m->first_pred, &m->id) != 0) {
-      t->stats.transfers_failed++;
+      t->host->stats->transfers_failed++;
     }
   }
 }

@@ -386,13 +386,13 @@ void torc_ring_on_transfer_done(torc_topology *t, torc_token cookie, int rc) {
   } else if (op.kind == TORC_OP_OWED_TRANSFER) {
     torc_ring_owed_transferred(t, &op, rc);
   } else if (rc != 0) {
-    t->stats.transfers_failed++;
+    t->host->stats->transfers_failed++;
   }
   torc_ring_settle(t);
 }
 
 void torc_ring_on_copy_failed(torc_topology *t, const torc_id *peer) {
-  t->stats.transfers_failed++;
+  t->host->stats->transfers_failed++;
   torc_ring_replicas_missed(t, peer);
   torc_ring_settle(t);
 }

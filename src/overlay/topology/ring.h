@@ -310,7 +310,6 @@ struct torc_topology {
 
   torc_timer timer; /* the earliest alarm */
   torc_time alarms[TORC_ALARMS];
-  torc_topology_stats stats;
 };
 
 /* ring.c: life, dispatch of events, follow-up work. */

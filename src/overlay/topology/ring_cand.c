@@ -57,7 +57,7 @@ static bool evict_one(torc_topology *t) {
     if (num_reporters(t, c) == 0 && !c->was_member && c->state != TORC_CAND_CONFIRMING &&
         c->state != TORC_CAND_CONNECTING) {
       cand_remove(t, c);
-      t->stats.candidates_evicted++;
+      t->host->stats->candidates_evicted++;
       return true;
     }
   }
@@ -73,7 +73,7 @@ static torc_ring_cand *cand_add(torc_topology *t, const torc_id *id) {
     return c;
   }
   if (t->num_cands >= TORC_RING_CANDIDATES_MAX && !evict_one(t)) {
-    t->stats.ids_ignored++;
+    t->host->stats->ids_ignored++;
     return NULL;
   }
   array = t->cands;
@@ -81,7 +81,7 @@ static torc_ring_cand *cand_add(torc_topology *t, const torc_id *id) {
                          TORC_RING_CANDIDATES_MAX);
   t->cands = array;
   if (rc != 0) {
-    t->stats.ids_ignored++;
+    t->host->stats->ids_ignored++;
     return NULL;
   }
   c = &t->cands[t->num_cands];
@@ -154,7 +154,7 @@ static void hear_one(torc_topology *t, torc_ring_member *reporter, const torc_id
       return;
     }
     if (!torc_ring_has_token(t, &reporter->id) || !has_share(t, &reporter->id)) {
-      t->stats.ids_ignored++;
+      t->host->stats->ids_ignored++;
       return;
     }
     c = cand_add(t, id);
@@ -170,7 +170,7 @@ void torc_ring_cands_heard(torc_topology *t, torc_ring_member *reporter,
                            const torc_ring_heard *heard) {
   torc_id id = reporter->id;
   forget_reports(t, &id); /* [GAP-163]: the latest received counts */
-  t->stats.ids_ignored += heard->num_cut;
+  t->host->stats->ids_ignored += heard->num_cut;
   for (size_t i = 0; i < heard->num; i++) {
     if (!torc_id_eq(&heard->ids[i], &id)) {
       hear_one(t, reporter, &heard->ids[i]);

@@ -56,7 +56,7 @@ static void again_busy(torc_topology *t) {
 
 static void again_failed(torc_topology *t, const char *why) {
   torc_time delay = TORC_RING_AGAIN_MIN;
-  t->stats.joins_failed++;
+  t->host->stats->joins_failed++;
   t->join.num_failed++;
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:join_failed", TORC_F_STR("why", why),
            TORC_F_U64("tries", t->join.num_failed));
@@ -309,7 +309,7 @@ void torc_ring_join_link_down(torc_topology *t, const torc_id *peer) {
     if (t->num_members > 0) {
       t->join.bootstrap = t->members[0].id; /* any linked peer of the ring will do [JOI-01] */
     } else {
-      t->stats.joins_failed++;
+      t->host->stats->joins_failed++;
       give_up(t);
     }
   }

@@ -58,7 +58,7 @@ static int op_new(torc_topology *t, torc_ring_op_kind kind, unsigned arg, const 
                              TORC_RING_OPS_MAX);
   t->ops = array;
   if (rc != 0) {
-    t->stats.ops_refused++;
+    t->host->stats->ops_refused++;
     return rc;
   }
   op = &t->ops[t->num_ops];

@@ -129,7 +129,7 @@ static void range_shrink(torc_topology *t, const torc_id *id, bool by_handoff) {
   }
   t->range_from = *id;
   if (!by_handoff) {
-    t->stats.merges++;
+    t->host->stats->merges++;
     torc_ring_owe(t, &old, id);
     torc_ring_handoff_check(t);
   }
@@ -156,7 +156,7 @@ torc_ring_member *torc_ring_member_add(torc_topology *t, const torc_id *id, bool
     return NULL;
   }
   if (t->num_members >= t->policy->members_max && !evict_one(t)) {
-    t->stats.members_refused++;
+    t->host->stats->members_refused++;
     return NULL;
   }
   array = t->members;
@@ -164,7 +164,7 @@ torc_ring_member *torc_ring_member_add(torc_topology *t, const torc_id *id, bool
                          t->policy->members_max);
   t->members = array;
   if (rc != 0) {
-    t->stats.members_refused++;
+    t->host->stats->members_refused++;
     return NULL;
   }
   if (torc_ring_would_be_near(t, id, t->keep)) {
@@ -214,7 +214,7 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   if (!was_near) {
     return;
   }
-  t->stats.neighbours_lost++;
+  t->host->stats->neighbours_lost++;
   table_changed(t); /* [CHD-24] [CHD-47]: the remaining neighbours are told */
   if (t->num_members > 0) {
     torc_id nearest = torc_id_distance(&t->self, &t->members[0].id);
@@ -282,7 +282,7 @@ void torc_ring_check_range(torc_topology *t) {
   }
   t->range_from = nearest_before(t, &old);
   t->changed_at = torc_ring_now(t);
-  t->stats.takeovers++;
+  t->host->stats->takeovers++;
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
            TORC_F_ID("to", &old));
   torc_ring_handoff_check(t);
@@ -440,5 +440,5 @@ void torc_ring_view(const torc_topology *t, torc_topology_view *out) {
   }
   out->num_owed = t->num_owed;
   out->is_admitting = t->handoff.stage != TORC_HANDOFF_NONE;
-  out->stats = t->stats;
+  out->stats = *t->host->stats;
 }

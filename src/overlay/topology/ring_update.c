@@ -133,12 +133,12 @@ static bool suspect(torc_topology *t, torc_ring_member *m, unsigned *num) {
     return true;
   }
   if (*num >= TORC_RING_PINGS_PER_UPDATE) {
-    t->stats.pings_ignored++;
+    t->host->stats->pings_ignored++;
     return false;
   }
   p = torc_ring_pace_of(t, &m->id);
   if (p == NULL) { /* no memory to limit it: the next UPDATE asks again */
-    t->stats.pings_ignored++;
+    t->host->stats->pings_ignored++;
     return true;
   }
   (*num)++;
@@ -202,9 +202,9 @@ void torc_ring_on_update(torc_topology *t, const torc_id *from, torc_slice paylo
                          torc_topology_reply *reply) {
   torc_ring_heard heard;
   torc_ring_member *m;
-  t->stats.updates_in++;
+  t->host->stats->updates_in++;
   if (t->policy->get_update(payload, from, &heard) != 0) { /* */
-    t->stats.updates_bad++;
+    t->host->stats->updates_bad++;
     reply->code = TORC_CODE_BAD_REQUEST;
     return;
   }

@@ -137,7 +137,7 @@ void torc_ring_boot_connected(torc_topology *t, const torc_ring_op *op, int rc) 
   if (t->state == TORC_TOPO_DISCONNECTED) {
     torc_ring_join_begin(t, &op->peer); /* [CHD-26] */
   } else if (torc_ring_is_active(t)) {
-    t->stats.merges++;
+    t->host->stats->merges++;
     torc_ring_cand_confirm(t, &op->peer); /* as a closer peer of an UPDATE */
   }
 }

@@ -38,6 +38,28 @@ typedef enum torc_topology_state {
       5 /* every link of the routing table is gone: the node must bootstrap again [CHD-26] */
 } torc_topology_state;
 
+/* What was refused or given up for a limit, a doubt or a failure; every limit of ring.h is counted
+ * here. */
+typedef struct torc_topology_stats {
+  uint64_t updates_in, updates_bad; /* UPDATEs received, of which malformed */
+  uint64_t
+      ids_ignored; /* listed by UPDATEs beyond the limits per UPDATE and per sender [GAP-117] */
+  uint64_t candidates_evicted; /* for want of room */
+  uint64_t pings_ignored;      /* suspicion PINGs beyond the limit per UPDATE [CHD-31] */
+  uint64_t members_refused;    /* routing table full */
+  uint64_t links_ignored;      /* more links than can be told of a LEAVE */
+  uint64_t ops_refused;        /* too much asked of the host at once */
+  uint64_t joins_ok, joins_busy, joins_refused,
+      handoffs_aborted;  /* as admitting peer [GAP-114] [GAP-116] */
+  uint64_t joins_failed; /* own attempts */
+  uint64_t neighbours_lost, takeovers;
+  uint64_t fingers_failed; /* CONNECTs and PINGs for fingers */
+  uint64_t transfers_failed;
+  uint64_t merges;         /* peers of another ring met [GAP-124] */
+  uint64_t owed_dropped;   /* ranges that no longer fitted into the list of owed ones */
+  uint64_t copies_refused; /* [GAP-101] */
+} torc_topology_stats;
+
 /* What the node does for a plug-in. No call blocks; each `cookie` comes back in the matching
  * on_*_done, exactly once unless the call returned non-zero, never before the call has returned.
  * Callbacks never nest in these calls. */
@@ -80,6 +102,7 @@ typedef struct torc_topology_host_ops {
 typedef struct torc_topology_host {
   const torc_topology_host_ops *ops;
   void *ctx;
+  torc_topology_stats *stats; /* what the plug-in counts */
   const torc_mem *mem;
   torc_timers *timers;
   torc_rng *rng;
@@ -93,28 +116,6 @@ typedef struct torc_topology_reply {
   torc_slice payload; /* borrowed until the call into the plug-in returns to the node and it has
                          copied it */
 } torc_topology_reply;
-
-/* What was refused or given up for a limit, a doubt or a failure; every limit of ring.h is counted
- * here. */
-typedef struct torc_topology_stats {
-  uint64_t updates_in, updates_bad; /* UPDATEs received, of which malformed */
-  uint64_t
-      ids_ignored; /* listed by UPDATEs beyond the limits per UPDATE and per sender [GAP-117] */
-  uint64_t candidates_evicted; /* for want of room */
-  uint64_t pings_ignored;      /* suspicion PINGs beyond the limit per UPDATE [CHD-31] */
-  uint64_t members_refused;    /* routing table full */
-  uint64_t links_ignored;      /* more links than can be told of a LEAVE */
-  uint64_t ops_refused;        /* too much asked of the host at once */
-  uint64_t joins_ok, joins_busy, joins_refused,
-      handoffs_aborted;  /* as admitting peer [GAP-114] [GAP-116] */
-  uint64_t joins_failed; /* own attempts */
-  uint64_t neighbours_lost, takeovers;
-  uint64_t fingers_failed; /* CONNECTs and PINGs for fingers */
-  uint64_t transfers_failed;
-  uint64_t merges;         /* peers of another ring met [GAP-124] */
-  uint64_t owed_dropped;   /* ranges that no longer fitted into the list of owed ones */
-  uint64_t copies_refused; /* [GAP-101] */
-} torc_topology_stats;
 
 /* For status, `torc ring` and tests. */
 typedef struct torc_topology_view {
