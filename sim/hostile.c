@@ -49,20 +49,21 @@ static int h_get(void *ctx, torc_slice key, torc_slice *value) {
   return is_denied(h, key) ? TORC_ERR_NOTFOUND : h->inner.get(h->inner.ctx, key, value);
 }
 
+/* Once there, an element neither changes nor goes. */
+static bool is_kept(const sim_hostile *h, torc_slice key) {
+  torc_slice old;
+  return (h->behaviours & TORC_SIM_STALE) != 0 && key.len > AT_KIND && key.p[0] == TABLE_SLOT &&
+         key.p[AT_KIND] == KIND_ELEMENT && h->inner.get(h->inner.ctx, key, &old) == 0;
+}
+
 static int h_put(void *ctx, torc_slice key, torc_slice value) {
   const sim_hostile *h = ctx;
-  torc_slice old;
-  bool is_element = key.len > AT_KIND && key.p[0] == TABLE_SLOT && key.p[AT_KIND] == KIND_ELEMENT;
-  if ((h->behaviours & TORC_SIM_STALE) != 0 && is_element &&
-      h->inner.get(h->inner.ctx, key, &old) == 0) {
-    return 0;
-  }
-  return h->inner.put(h->inner.ctx, key, value);
+  return is_kept(h, key) ? 0 : h->inner.put(h->inner.ctx, key, value);
 }
 
 static int h_del(void *ctx, torc_slice key) {
   const sim_hostile *h = ctx;
-  return h->inner.del(h->inner.ctx, key);
+  return is_kept(h, key) ? 0 : h->inner.del(h->inner.ctx, key);
 }
 
 static int h_seek(void *ctx, torc_slice key, torc_slice *found_key, torc_slice *value) {

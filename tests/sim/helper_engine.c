@@ -10,6 +10,8 @@
 #include "torc_test.h"
 
 #define CALL_PING 1u
+#define SAY_APPLICATION 4711u
+#define SAY_MAX 4096u
 
 static void on_event(void *ctx, unsigned worker, torc_sim_index i, const torc_event *e,
                      torc_time now) {
@@ -20,6 +22,13 @@ static void on_event(void *ctx, unsigned worker, torc_sim_index i, const torc_ev
   n->num_joined += e->kind == TORC_EVENT_JOINED;
   n->num_left += e->kind == TORC_EVENT_LEFT;
   n->num_disconnected += e->kind == TORC_EVENT_DISCONNECTED;
+  if (e->kind == TORC_EVENT_TUNNEL) {
+    uint32_t number = 0;
+    memcpy(&number, e->pdu.p, sizeof number);
+    n->num_disordered += n->num_heard > 0 && number <= n->heard;
+    n->num_heard++;
+    n->heard = number;
+  }
   if (e->kind != TORC_EVENT_DONE) {
     return;
   }
@@ -198,4 +207,32 @@ unsigned rig_links(rig *r, torc_sim_index i) {
   torc_node_view v;
   torc_node_get_view(torc_sim_node(r->sim, i), &v);
   return v.num_links;
+}
+
+bool rig_is_linked(rig *r, torc_sim_index i, torc_sim_index to) {
+  static torc_node_link_view views[512];
+  torc_id id = torc_sim_id(r->sim, to);
+  size_t num = torc_node_links(torc_sim_node(r->sim, i), views, TORC_ARRAY_LEN(views));
+  for (size_t k = 0; k < num; k++) {
+    if (torc_id_eq(&views[k].peer, &id)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void rig_listen(rig *r, torc_sim_index i) {
+  assert_int_equal(torc_node_listen(torc_sim_node(r->sim, i), SAY_APPLICATION, true), 0);
+}
+
+void rig_say(rig *r, torc_sim_index i, torc_sim_index to, uint32_t number, size_t len) {
+  static uint8_t pdu[SAY_MAX];
+  torc_token token = 0;
+  torc_id id = torc_sim_id(r->sim, to);
+  assert_true(len >= sizeof number && len <= sizeof pdu);
+  memcpy(pdu, &number, sizeof number);
+  assert_int_equal(
+      torc_node_tunnel(torc_sim_node(r->sim, i), &id, 1, SAY_APPLICATION, torc_slice_str("dialog"),
+                       torc_slice_of(pdu, len), torc_sim_now(r->sim), &token),
+      0);
 }

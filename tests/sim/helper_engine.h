@@ -14,6 +14,8 @@ typedef struct rig_node { /* touched by this node's worker only */
   torc_time elapsed;
   char value[64];
   size_t num_values;
+  unsigned num_heard, num_disordered; /* of rig_say */
+  uint32_t heard;
 } rig_node;
 
 typedef struct rig {
@@ -38,5 +40,10 @@ unsigned rig_lookups_lost(rig *r);
 void rig_store(rig *r, torc_sim_index i, const char *value);
 void rig_fetch(rig *r, torc_sim_index i, torc_sim_index whose);
 unsigned rig_links(rig *r, torc_sim_index i);
+bool rig_is_linked(rig *r, torc_sim_index i, torc_sim_index to);
+/* Sends `number` in a TUNNEL message of `len` bytes; the other node hears all in order, or counts.
+ */
+void rig_listen(rig *r, torc_sim_index i);
+void rig_say(rig *r, torc_sim_index i, torc_sim_index to, uint32_t number, size_t len);
 
 #endif
