@@ -547,6 +547,29 @@ static void test_rejoin(void **state) {
   topofake_clear(&f);
 }
 
+/* The predecessor dies while the UPDATE is under way: the joining peer may have switched already,
+ * so writes go on to both; what this peer took over is given away afterwards. */
+static void test_range_grows_late(void **state) {
+  topofake f;
+  topofake_call c;
+  torc_id theirs = topofake_id(0x7400);
+  (void)state;
+  admitting(&f);
+  assert_int_equal(topofake_join(&f, 0x7800, 0x7800), TORC_CODE_OK);
+  c = topofake_take(&f, FAKE_TRANSFER, 0);
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  c = topofake_take(&f, FAKE_REQUEST, TORC_METHOD_UPDATE);
+  topofake_link_down(&f, 0x7000);
+  assert_true(topofake_view(&f).is_admitting);
+  assert_true(f.ops->is_responsible(f.t, &theirs));
+  assert_true(has_replica(&f, 0x7400, 0x7800));
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  assert_false(f.ops->is_responsible(f.t, &theirs));
+  assert_int_equal(topofake_view(&f).num_owed, 1);
+  assert_int_equal(topofake_view(&f).stats.handoffs_aborted, 0);
+  topofake_clear(&f);
+}
+
 /* A peer that joins, leaves, or is not in the ring admits nobody. */
 static void test_not_in_ring(void **state) {
   topofake f;
@@ -629,6 +652,8 @@ int main(void) {
       TORC_CASE("GAP-114 aborted: the range changed", test_abort, &hows[4]),
       TORC_CASE("GAP-114 aborted: the joining peer leaves", test_abort, &hows[5]),
       TORC_CASE("GAP-114 aborted: too long", test_abort, &hows[6]),
+      TORC_TEST("GAP-114 D-13 the range grows while the hand-over's UPDATE is under way",
+                test_range_grows_late),
       TORC_TEST("GAP-114 the last answer is lost", test_answer_lost),
       TORC_TEST("GAP-116 a known peer joins again", test_rejoin),
       TORC_TEST("JOI-08 GAP-116 not in the ring itself", test_not_in_ring),

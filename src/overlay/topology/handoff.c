@@ -114,6 +114,7 @@ void torc_ring_handoff_answered(torc_topology *t, const torc_ring_op *op, uint16
 void torc_ring_handoff_finish(torc_topology *t) {
   torc_id jp = t->handoff.jp;
   torc_id from = t->handoff.from;
+  torc_id grown = t->range_from;
   torc_ring_member *m;
   t->handoff.stage = TORC_HANDOFF_NONE;
   torc_ring_disarm(t, TORC_ALARM_STEP);
@@ -125,6 +126,9 @@ void torc_ring_handoff_finish(torc_topology *t) {
   }
   m->first_pred = from;
   m->is_restored = true; /* it has just been given everything */
+  if (torc_id_in_open(&from, &grown, &jp)) {
+    torc_ring_owe(t, &grown, &from); /* but what has come to this peer since */
+  }
   t->host->stats->joins_ok++;
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:admitted", TORC_F_ID("peer", &jp));
 }
@@ -151,6 +155,9 @@ void torc_ring_handoff_abort(torc_topology *t, const char *why) {
 void torc_ring_handoff_check(torc_topology *t) {
   if (t->handoff.stage == TORC_HANDOFF_NONE || torc_id_eq(&t->range_from, &t->handoff.from)) {
     return;
+  }
+  if (t->handoff.stage == TORC_HANDOFF_UPDATE && torc_ring_is_responsible(t, &t->handoff.jp)) {
+    return; /* the UPDATE cannot be called back: writes go on to both until it is answered */
   }
   torc_ring_handoff_abort(t, "the range changed meanwhile");
 }
