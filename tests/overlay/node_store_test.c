@@ -436,6 +436,30 @@ static void test_replicas(void **state) {
   nt_free(s.h);
 }
 
+/* A replica with a higher counter has the older history: the responsible peer goes on from there.
+ */
+static void test_replica_ahead(void **state) {
+  static const uint8_t ahead[11] = {0xf0, 0x00, 0x02, 0, 0, 0, 1, 0, 0, 0, 7};
+  scene s = scene_new(2);
+  nt_element e = line(&s, "anew");
+  nt_msg m;
+  nt_msg answer;
+  (void)state;
+  store(&s, &m, &e, 1);
+  nt_out *to_c = expect_copy(&s, s.c, C, &e, 1);
+  nt_out *to_d = expect_copy(&s, s.d, D, &e, 1);
+  nt_response(s.h, &answer, C, to_c, 200, torc_slice_of(ahead, sizeof ahead));
+  nt_input(s.h, s.c, &answer);
+  reply(&s, s.d, D, to_d, 200);
+  (void)nt_expect(s.h, s.a, &m, 200);
+  e.value = "next";
+  e.storage_time++;
+  store(&s, &m, &e, 1);
+  (void)expect_copy(&s, s.c, C, &e, 0x100000008);
+  (void)expect_copy(&s, s.d, D, &e, 0x100000008);
+  nt_free(s.h);
+}
+
 /* A replica that does not answer is given up after two seconds. */
 static void test_replica_silent(void **state) {
   scene s = scene_new(2);
@@ -926,6 +950,7 @@ int main(void) {
       TORC_TEST("D-13 STO-21 the answer waits for the disk", test_sync),
       TORC_TEST("D-13 CHD-07 GAP-95 GAP-102 R-06 the answer waits for every replica",
                 test_replicas),
+      TORC_TEST("GAP-95 D-14 a replica whose counter is ahead", test_replica_ahead),
       TORC_TEST("D-13 GAP-99 a silent replica is given up after 2 s", test_replica_silent),
       TORC_TEST("D-13 GAP-101 a replica whose view is behind is asked again", test_replica_refuses),
       TORC_TEST("D-13 GAP-58 GAP-166 a replica that cannot find a signer",

@@ -41,6 +41,31 @@ static void op_end(torc_node *n, copy_op *op, int rc) {
   done(n, owner, &peer, rc);
 }
 
+/* [GAP-95] [D-14] A peer that took a range over without its data begins its counters anew. A
+ * replica that has the data says so by its own counter: it goes on from there, or a REMOVE would
+ * seem older than what it removes to whoever comes back with an old copy. */
+static void meet_counters(torc_node *n, const copy_op *op, torc_slice answer) {
+  torc_store_request sent;
+  torc_store_type type;
+  torc_store_type_response r;
+  torc_rd types;
+  torc_rd counters;
+  if (op->is_remove || torc_store_request_decode(&sent, torc_slice_of(op->bytes, op->len)) != 0) {
+    return;
+  }
+  torc_rd_init(&types, sent.types);
+  torc_rd_init(&counters, answer);
+  while (torc_store_type_next(&types, &type) && torc_store_type_response_next(&counters, &r) &&
+         r.type == type.type) {
+    int rc = r.generation <= type.generation
+                 ? 0
+                 : torc_store_meet_generation(n->store, &sent.resource, r.type, r.generation);
+    if (rc != 0) {
+      TORC_LOG(n->log, TORC_LOG_ERROR, "store:meet_failed", TORC_F_ERR("why", rc));
+    }
+  }
+}
+
 /* [GAP-58] [GAP-166] 401: it cannot find the signer of a value that names him by reference, nor
  * would it the next time. Such a value stays behind (TORC_ERR_DENIED), and nothing else waits for
  * it. */
@@ -49,6 +74,7 @@ static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_repl
   (void)cookie;
   op->trans = NULL;
   if (reply->rc == 0 && reply->code == TORC_CODE_OK) {
+    meet_counters(n, op, reply->payload);
     op_end(n, op, 0);
     return;
   }

@@ -452,6 +452,26 @@ int torc_store_raise_generations(torc_store *s, const torc_id *from, const torc_
   return for_each_slot_in(s, from, to, raise_slot);
 }
 
+int torc_store_meet_generation(torc_store *s, const torc_id *resource, torc_type_id type,
+                               uint64_t generation) {
+  int rc = torc_txn_begin(s, true, s->now);
+  if (rc != 0) {
+    return rc;
+  }
+  torc_slot slot;
+  rc = torc_slot_load(s, &slot, resource, type);
+  if (rc == 0 && slot.meta.generation != 0 && slot.meta.generation < generation &&
+      generation <= TORC_STORE_GENERATION_MAX) {
+    torc_slot_set_generation(&slot, generation, false);
+    rc = torc_slot_save(s, &slot);
+  }
+  if (rc == 0) {
+    return torc_txn_commit(s);
+  }
+  torc_txn_abort(s);
+  return rc;
+}
+
 /* FIND. */
 
 static bool has_unexpired(torc_store *s, const torc_id *resource, torc_type_id type, int *rc) {

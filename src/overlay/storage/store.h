@@ -137,6 +137,10 @@ int torc_store_next_resource(torc_store *s, const torc_id *after, const torc_id 
 
 /* Deletes every slot in (from, to] [CHD-37]. */
 int torc_store_drop_range(torc_store *s, const torc_id *from, const torc_id *to) TORC_MUST_CHECK;
+/* Another holder's counter of a slot: where this one is lower its history began anew, without the
+ * data, and the counter goes on from the higher one [GAP-95]. No slot: nothing happens. */
+int torc_store_meet_generation(torc_store *s, const torc_id *resource, torc_type_id type,
+                               uint64_t generation) TORC_MUST_CHECK;
 /* Raises the counter of every slot in (from, to] by 2^32 [GAP-95]. */
 int torc_store_raise_generations(torc_store *s, const torc_id *from,
                                  const torc_id *to) TORC_MUST_CHECK;
