@@ -60,7 +60,7 @@ static int worker_init(torc_sim *s, unsigned i) {
   sim_account_init(&w->nodes, &w->pool);
   sim_account_init(&w->stores, &w->pool);
   sim_account_init(&w->engine, &w->pool);
-  int rc = torc_counters_new(&w->counters, &w->engine.mem); /* goes with the pool */
+  int rc = torc_counters_new(&w->counters, &w->engine.mem);
   if (rc != 0) {
     return rc;
   }
@@ -177,6 +177,7 @@ static void worker_free(torc_sim *s, sim_worker *w) {
   free(w->keys);
   free(w->spare);
   free(w->leavers);
+  torc_counters_free(w->counters);
   sim_pool_clear(&w->pool);
 }
 

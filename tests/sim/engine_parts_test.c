@@ -123,7 +123,7 @@ static void test_hash_spread(void **state) {
     torc_slice part = torc_slice_of(&i, sizeof i);
     sim_model_hash(&part, 1, digest);
     for (unsigned b = 0; b < 128; b++) {
-      set[b] += digest[b / 8] >> b % 8 & 1u;
+      set[b] += ((unsigned)digest[b / 8] >> (b % 8)) & 1u;
     }
   }
   for (unsigned b = 0; b < 128; b++) {
