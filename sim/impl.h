@@ -108,9 +108,9 @@ struct sim_worker {
   sim_heap far;   /* what is beyond the ring */
   sim_heap local; /* what the node at hand caused itself within this window */
   sim_wakes wakes;
-  sim_event *work; /* this window's */
+  sim_event *work; /* this window's, but for what whole buckets hold */
   sim_key *keys, *spare;
-  uint32_t num_work, cap_work, cap_keys;
+  uint32_t num_work, cap_work, num_keys, cap_keys;
   sim_pool pool;
   sim_account nodes, stores, engine;
   torc_counters *counters; /* of all its nodes */

@@ -6,6 +6,7 @@
 
 #define FIRST_EVENTS 16u
 #define CHUNK_BYTES 16384u
+#define CHUNKS_LEAST 8u
 #define WAKE_WAYS 4u
 
 /* ---- buckets ---- */
@@ -38,25 +39,36 @@ int sim_bucket_push(sim_bucket *b, const sim_event *e) {
   }
   b->v[b->len] = *e;
   b->len++;
+  b->most = b->len > b->most ? b->len : b->most;
   return 0;
+}
+
+static sim_chunk *new_chunk(sim_chunks *pool, size_t len) {
+  sim_chunk *c = len <= CHUNK_BYTES ? pool->free : NULL;
+  if (c != NULL) {
+    pool->free = c->next;
+    pool->num_free--;
+  } else {
+    size_t cap = len > CHUNK_BYTES ? len : CHUNK_BYTES;
+    c = malloc(sizeof *c + cap);
+    if (c == NULL) {
+      return NULL;
+    }
+    c->cap = (uint32_t)cap;
+    pool->bytes += cap;
+  }
+  pool->num_used++;
+  c->used = 0;
+  return c;
 }
 
 uint8_t *sim_bucket_bytes(sim_bucket *b, sim_chunks *pool, size_t len) {
   sim_chunk *c = b->chunks;
   if (c == NULL || c->cap - c->used < len) {
-    c = len <= CHUNK_BYTES ? pool->free : NULL;
-    if (c != NULL) {
-      pool->free = c->next;
-    } else {
-      size_t cap = len > CHUNK_BYTES ? len : CHUNK_BYTES;
-      c = malloc(sizeof *c + cap);
-      if (c == NULL) {
-        return NULL;
-      }
-      c->cap = (uint32_t)cap;
-      pool->bytes += cap;
+    c = new_chunk(pool, len);
+    if (c == NULL) {
+      return NULL;
     }
-    c->used = 0;
     c->next = b->chunks;
     b->chunks = c;
   }
@@ -65,24 +77,34 @@ uint8_t *sim_bucket_bytes(sim_bucket *b, sim_chunks *pool, size_t len) {
   return p;
 }
 
+/* Half as many as are in use are kept for the next messages. */
 static void give_back(sim_bucket *b, sim_chunks *pool) {
   while (b->chunks != NULL) {
     sim_chunk *c = b->chunks;
     b->chunks = c->next;
-    if (c->cap != CHUNK_BYTES) {
+    pool->num_used--;
+    if (c->cap != CHUNK_BYTES || pool->num_free > pool->num_used / 2 + CHUNKS_LEAST) {
       pool->bytes -= c->cap;
       free(c);
     } else {
       c->next = pool->free;
       pool->free = c;
+      pool->num_free++;
     }
   }
 }
 
 void sim_bucket_reset(sim_bucket *b, sim_chunks *pool) {
-  if (b->len == 0 && b->chunks != NULL) {
-    give_back(b, pool);
+  if (b->len > 0) {
+    return;
   }
+  give_back(b, pool);
+  if (b->most < b->cap / 4) { /* grown in a burst that is over */
+    free(b->v);
+    b->v = NULL;
+    b->cap = 0;
+  }
+  b->most = 0;
 }
 
 void sim_bucket_clear(sim_bucket *b, sim_chunks *pool) {
@@ -102,7 +124,7 @@ void sim_chunks_clear(sim_chunks *pool) {
     free(pool->free);
     pool->free = next;
   }
-  pool->bytes = 0;
+  *pool = (sim_chunks){.bytes = 0};
 }
 
 /* ---- heap of events ---- */

@@ -41,8 +41,8 @@ typedef struct sim_chunk sim_chunk;
 
 typedef struct sim_bucket {
   sim_event *v;
-  uint32_t len, cap;
-  sim_chunk *chunks; /* the bytes of its messages, the newest chunk first */
+  uint32_t len, cap, most; /* most: entries since it was reset */
+  sim_chunk *chunks;       /* the bytes of its messages, the newest chunk first */
 } sim_bucket;
 
 /* From one worker to another: written by the first, read by the second in a later window. */
@@ -55,6 +55,7 @@ typedef struct sim_lane {
 /* Bytes held by buckets. */
 typedef struct sim_chunks {
   sim_chunk *free;
+  uint32_t num_free, num_used;
   uint64_t bytes;
 } sim_chunks;
 

@@ -9,6 +9,7 @@
 #include "impl.h"
 
 #define NODE_HOT 512u /* bytes of a node that every input touches */
+#define KEYS_LEAST 256u
 #define SPINS 4000u /* before a worker that waits for the others sleeps */
 
 /* ---- a window, by one worker ---- */
@@ -31,8 +32,8 @@ static bool reserve_work(sim_worker *w, uint32_t more) {
   return true;
 }
 
-/* What of the bucket is due; the rest stays, which only a window cut short leaves. */
-static bool take_bucket(sim_worker *w, sim_bucket *b) {
+/* A window cut short: what of the bucket is due is copied, the rest stays. */
+static bool take_part(sim_worker *w, sim_bucket *b) {
   uint32_t rest = 0;
   if (!reserve_work(w, b->len)) {
     return false;
@@ -50,12 +51,17 @@ static bool take_bucket(sim_worker *w, sim_bucket *b) {
   return true;
 }
 
-static bool gather(sim_worker *w) {
-  torc_sim *s = w->sim;
+static sim_bucket *bucket_from(const sim_worker *w, unsigned from) {
+  const torc_sim *s = w->sim;
+  return &s->workers[from].lanes[w->index].ring[s->window % s->ring_len];
+}
+
+/* What is due and does not lie in a whole bucket. */
+static bool gather(sim_worker *w, bool is_cut) {
   static const sim_event wake = {.kind = SIM_WAKE};
   w->num_work = 0;
-  for (unsigned i = 0; i < s->num_workers; i++) {
-    if (!take_bucket(w, &s->workers[i].lanes[w->index].ring[s->window % s->ring_len])) {
+  for (unsigned i = 0; is_cut && i < w->sim->num_workers; i++) {
+    if (!take_part(w, bucket_from(w, i))) {
       return false;
     }
   }
@@ -78,25 +84,45 @@ static bool gather(sim_worker *w) {
   return true;
 }
 
-static bool order(sim_worker *w) {
+/* Room for `num` keys; much too much of it is given back. */
+static bool reserve_keys(sim_worker *w, uint32_t num) {
+  if (num <= w->cap_keys && w->cap_keys / 8 <= num + KEYS_LEAST) {
+    return true;
+  }
+  uint32_t cap = num + num / 4 + KEYS_LEAST;
+  free(w->keys);
+  free(w->spare);
+  w->keys = malloc(cap * sizeof *w->keys);
+  w->spare = malloc(cap * sizeof *w->spare);
+  w->cap_keys = w->keys == NULL || w->spare == NULL ? 0 : cap;
+  return w->cap_keys > 0;
+}
+
+static void add_keys(sim_worker *w, const sim_event *v, uint32_t num) {
   torc_time start = w->sim->window * w->sim->window_len;
-  if (w->cap_keys < w->num_work) {
-    free(w->keys);
-    free(w->spare);
-    w->keys = malloc(w->cap_work * sizeof *w->keys);
-    w->spare = malloc(w->cap_work * sizeof *w->spare);
-    w->cap_keys = w->keys == NULL || w->spare == NULL ? 0 : w->cap_work;
-    if (w->cap_keys == 0) {
-      return false;
-    }
-  }
-  for (uint32_t i = 0; i < w->num_work; i++) {
-    const sim_event *e = &w->work[i];
+  for (uint32_t i = 0; i < num; i++) {
+    const sim_event *e = &v[i];
     uint64_t at = e->kind == SIM_WAKE ? 0 : e->at - start + 1;
-    w->keys[i] = (sim_key){
+    w->keys[w->num_keys] = (sim_key){
         .first = (uint64_t)e->dst << 32 | at, .second = (uint64_t)e->src << 32 | e->seq, .e = e};
+    w->num_keys++;
   }
-  sim_keys_sort(w->keys, w->spare, w->num_work);
+}
+
+static bool order(sim_worker *w, bool is_cut) {
+  uint32_t num = w->num_work;
+  for (unsigned i = 0; !is_cut && i < w->sim->num_workers; i++) {
+    num += bucket_from(w, i)->len;
+  }
+  if (!reserve_keys(w, num)) {
+    return false;
+  }
+  w->num_keys = 0;
+  add_keys(w, w->work, w->num_work);
+  for (unsigned i = 0; !is_cut && i < w->sim->num_workers; i++) {
+    add_keys(w, bucket_from(w, i)->v, bucket_from(w, i)->len);
+  }
+  sim_keys_sort(w->keys, w->spare, w->num_keys);
   return true;
 }
 
@@ -110,10 +136,10 @@ static void fetch(const void *p, size_t bytes) {
 
 /* Nodes are far more than a cache holds: the next ones are on their way while one runs. */
 static void look_ahead(const sim_worker *w, uint32_t i) {
-  if (i + 2 < w->num_work) {
+  if (i + 2 < w->num_keys) {
     fetch(sim_node_at(w->sim, w->keys[i + 2].e->dst), sizeof(sim_node));
   }
-  if (i < w->num_work) {
+  if (i < w->num_keys) {
     const sim_event *e = w->keys[i].e;
     const sim_node *n = sim_node_at(w->sim, e->dst);
     fetch(n->node, NODE_HOT);
@@ -124,22 +150,28 @@ static void look_ahead(const sim_worker *w, uint32_t i) {
   }
 }
 
+/* Nothing is posted into this window's buckets while it is gone through, unless it is cut short. */
 static void window(sim_worker *w, torc_time limit) {
+  const torc_sim *s = w->sim;
+  bool is_cut = limit < (s->window + 1) * s->window_len;
   w->limit = limit;
-  if (!gather(w) || !order(w)) {
+  if (!gather(w, is_cut) || !order(w, is_cut)) {
     sim_fail(w, TORC_ERR_NOMEM, "going through a window");
     w->limit = 0;
     return;
   }
-  for (uint32_t i = 0; i < w->num_work;) {
+  for (uint32_t i = 0; i < w->num_keys;) {
     uint32_t dst = w->keys[i].e->dst;
     uint32_t num = 1;
-    while (i + num < w->num_work && w->keys[i + num].e->dst == dst) {
+    while (i + num < w->num_keys && w->keys[i + num].e->dst == dst) {
       num++;
     }
     look_ahead(w, i + num);
-    sim_host_run(w, sim_node_at(w->sim, dst), w->keys + i, num);
+    sim_host_run(w, sim_node_at(s, dst), w->keys + i, num);
     i += num;
+  }
+  for (unsigned i = 0; !is_cut && i < s->num_workers; i++) {
+    bucket_from(w, i)->len = 0;
   }
   w->limit = 0;
 }
