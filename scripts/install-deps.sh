@@ -8,7 +8,7 @@ packages=(
   clang clang-tidy clang-format libclang-rt-14-dev llvm
   libuv1-dev libssl-dev liblmdb-dev libxml2-dev libjansson-dev libinih-dev zlib1g-dev
   libwebsockets-dev libwebsockets-evlib-uv
-  libcmocka-dev python3-pytest python3-cryptography zsh fish
+  libcmocka-dev python3-pytest python3-cryptography spin zsh fish
   libopendht-dev
 )
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the hour-long criteria: C tests of the label "soak" and tests/soak. Results in build/release/results-soak.
+# Runs the hour-long criteria: C tests of the label "soak", tests/soak, and the larger models. Results in build/release/results-soak.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/steps.sh
@@ -22,5 +22,6 @@ counted_step "C soak" c_soak
 if [ -d tests/soak ]; then
   counted_step "soak" python_soak
 fi
+counted_step "model" tests/model/run.sh --soak
 print_steps
 scripts/summary.py "$results" "${step_results[@]}"
