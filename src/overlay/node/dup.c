@@ -7,26 +7,27 @@ typedef struct dup_origin {
   uint8_t digest[TORC_DIGEST_LEN]; /* of the signer's certificate */
   torc_list entries;               /* oldest first */
   uint32_t bytes, num;             /* TORC_NODE_DUP_BYTES at most */
+  uint64_t number;                 /* no two origins had the same */
 } dup_origin;
 
 typedef struct dup_key {
-  dup_origin *origin;
-  uint64_t xid;
+  uint64_t origin, xid;
 } dup_key;
 
 struct torc_dup {
   torc_list age;       /* of all, oldest first */
   torc_list of_origin; /* of one origin, oldest first */
+  dup_origin *origin;
   dup_key key;
   torc_time expires;
-  uint8_t *body;
   uint32_t len;
   bool is_executing;
   bool is_signed; /* the own identity, which ends every signed answer, is left out of the body */
+  uint8_t body[];
 };
 
 static void entry_free(torc_node *n, torc_dup *d) {
-  dup_origin *o = d->key.origin;
+  dup_origin *o = d->origin;
   (void)torc_map_del(&n->dups, &d->key);
   torc_list_remove(&d->age);
   torc_list_remove(&d->of_origin);
@@ -37,7 +38,6 @@ static void entry_free(torc_node *n, torc_dup *d) {
     (void)torc_map_del(&n->dup_origins, o->digest);
     torc_free(n->mem, o);
   }
-  torc_free(n->mem, d->body);
   torc_free(n->mem, d);
 }
 
@@ -91,6 +91,7 @@ static dup_origin *origin_of(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]
     return NULL;
   }
   memcpy(o->digest, digest, TORC_DIGEST_LEN);
+  o->number = ++n->last_dup_origin;
   torc_list_init(&o->entries);
   if (torc_map_put(&n->dup_origins, o) != 0) {
     torc_free(n->mem, o);
@@ -123,7 +124,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
     n->stats->no_memory++;
     return NULL;
   }
-  dup_key key = {.origin = o, .xid = xid};
+  dup_key key = {.origin = o->number, .xid = xid};
   d = torc_map_get(&n->dups, &key);
   if (d != NULL) {
     *is_known = true;
@@ -133,6 +134,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   if (d == NULL) {
     goto fail;
   }
+  d->origin = o;
   d->key = key;
   d->is_executing = true;
   d->expires = torc_time_add(n->now, torc_node_t1(n) * TORC_NODE_DUP_AGE_T1);
@@ -181,21 +183,37 @@ uint8_t *torc_dup_response(torc_node *n, const torc_dup *d, torc_slice *body) {
   return whole;
 }
 
+/* Takes the place of `node` in its list. */
+static void list_replace(torc_list *node, torc_list *fresh) {
+  torc_list_init(fresh);
+  torc_list_push_front(node, fresh);
+  torc_list_remove(node);
+}
+
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
   torc_slice identity = own_identity(n);
-  if (body.len > identity.len &&
-      memcmp(body.p + body.len - identity.len, identity.p, identity.len) == 0) {
-    d->is_signed = true;
-    body.len -= identity.len;
+  torc_dup *fresh = NULL;
+  bool is_signed = body.len > identity.len &&
+                   memcmp(body.p + body.len - identity.len, identity.p, identity.len) == 0;
+  body.len -= is_signed ? identity.len : 0;
+  if (make_room(n, d->origin, body.len)) {
+    fresh = torc_alloc(n->mem, sizeof *fresh + body.len);
   }
-  if (!make_room(n, d->key.origin, body.len) || torc_slice_dup(n->mem, body, &d->body) != 0) {
+  if (fresh == NULL) {
     torc_dup_drop(n, d);
     return;
   }
-  d->len = (uint32_t)body.len;
-  d->is_executing = false;
-  d->key.origin->bytes += d->len;
-  n->dup_bytes += d->len;
+  *fresh = *d;
+  fresh->len = (uint32_t)body.len;
+  fresh->is_signed = is_signed;
+  fresh->is_executing = false;
+  memcpy(fresh->body, body.p, body.len);
+  list_replace(&d->age, &fresh->age);
+  list_replace(&d->of_origin, &fresh->of_origin);
+  (void)!torc_map_put(&n->dups, fresh); /* the entry is there */
+  torc_free(n->mem, d);
+  fresh->origin->bytes += fresh->len;
+  n->dup_bytes += fresh->len;
 }
 
 void torc_dup_drop(torc_node *n, torc_dup *d) {

@@ -555,6 +555,7 @@ struct torc_node {
   torc_map dups, dup_origins;
   torc_list dup_age;
   size_t dup_bytes;
+  uint64_t last_dup_origin;
   torc_list private_age;
   torc_map trans;   /* xid -> torc_trans */
   torc_map replays; /* xid ++ peer -> torc_trans */
