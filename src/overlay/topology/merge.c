@@ -75,7 +75,7 @@ static void owed_later(torc_topology *t) {
 void torc_ring_owed_pump(torc_topology *t, torc_time *next) {
   torc_time now = torc_ring_now(t);
   const torc_ring_member *owner;
-  torc_ring_range *r = &t->owed[0];
+  torc_ring_range *r = t->owed;
   torc_id first, end;
   while (t->num_owed > 0 && !t->is_owed_running && clip_own(t, r)) {
     owed_remove(t, 0);
@@ -139,7 +139,7 @@ void torc_ring_owed_connected(torc_topology *t, const torc_ring_op *op, int rc,
 
 void torc_ring_owed_transferred(torc_topology *t, const torc_ring_op *op, int rc) {
   torc_ring_member *m = torc_ring_member_find(t, &op->peer);
-  torc_ring_range *r = &t->owed[0];
+  torc_ring_range *r = t->owed;
   if (!t->is_owed_running) {
     return;
   }
