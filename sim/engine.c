@@ -487,6 +487,7 @@ void torc_sim_set_loss(torc_sim *s, uint32_t ppm) {
 
 void torc_sim_set_node_loss(torc_sim *s, torc_sim_index i, uint32_t ppm) {
   sim_node_at(s, i)->loss_ppm = ppm;
+  s->has_node_loss = s->has_node_loss || ppm > 0;
 }
 
 void torc_sim_set_hostile(torc_sim *s, torc_sim_index i, unsigned behaviours) {

@@ -92,18 +92,18 @@ static void on_job(sim_worker *w, sim_node *n, const torc_job *job) {
 
 /* ---- outputs ---- */
 
+static bool draws(sim_node *n, uint32_t ppm) {
+  return ppm > 0 && sim_below(&n->rng, 1000000) < ppm;
+}
+
 static bool is_lost(sim_worker *w, sim_node *n, const sim_end *end) {
-  const sim_node *peer = sim_node_at(w->sim, end->peer);
-  uint32_t ppm[3] = {w->sim->cfg.loss_ppm, n->loss_ppm, peer->loss_ppm};
-  if (end->is_silent) {
+  const torc_sim *s = w->sim;
+  if (end->is_silent || draws(n, s->cfg.loss_ppm)) {
     return true;
   }
-  for (unsigned i = 0; i < 3; i++) {
-    if (ppm[i] > 0 && sim_below(&n->rng, 1000000) < ppm[i]) {
-      return true;
-    }
-  }
-  return false;
+  /* The other node is far away in memory: it is looked at only if there is such a loss at all. */
+  return s->has_node_loss &&
+         (draws(n, n->loss_ppm) || draws(n, sim_node_at(s, end->peer)->loss_ppm));
 }
 
 static void on_send(sim_worker *w, sim_node *n, const torc_output *o) {

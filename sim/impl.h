@@ -139,6 +139,7 @@ struct torc_sim {
   bool has_order; /* arrival times vary, so that the order on a link must be kept */
   bool is_running;
   bool has_new_groups;
+  bool has_node_loss; /* of some node, ever */
   uint32_t *touched;
   uint32_t num_touched, cap_touched;
   struct sim_team *team; /* the threads */

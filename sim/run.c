@@ -126,6 +126,10 @@ static bool order(sim_worker *w, bool is_cut) {
   return true;
 }
 
+static uint32_t key_dst(const sim_key *k) {
+  return (uint32_t)(k->first >> 32);
+}
+
 #define LINE 64u /* bytes of a cache line */
 
 static void fetch(const void *p, size_t bytes) {
@@ -137,7 +141,8 @@ static void fetch(const void *p, size_t bytes) {
 /* Nodes are far more than a cache holds: the next ones are on their way while one runs. */
 static void look_ahead(const sim_worker *w, uint32_t i) {
   if (i + 2 < w->num_keys) {
-    fetch(sim_node_at(w->sim, w->keys[i + 2].e->dst), sizeof(sim_node));
+    fetch(sim_node_at(w->sim, key_dst(&w->keys[i + 2])), sizeof(sim_node));
+    fetch(w->keys[i + 2].e, sizeof(sim_event));
   }
   if (i < w->num_keys) {
     const sim_event *e = w->keys[i].e;
@@ -161,9 +166,9 @@ static void window(sim_worker *w, torc_time limit) {
     return;
   }
   for (uint32_t i = 0; i < w->num_keys;) {
-    uint32_t dst = w->keys[i].e->dst;
+    uint32_t dst = key_dst(&w->keys[i]);
     uint32_t num = 1;
-    while (i + num < w->num_keys && w->keys[i + num].e->dst == dst) {
+    while (i + num < w->num_keys && key_dst(&w->keys[i + num]) == dst) {
       num++;
     }
     look_ahead(w, i + num);

@@ -9,7 +9,6 @@
 
 #define LEVELS_MAX 16    /* one node in four rises a level: good for 4^16 entries */
 #define UNDO_FIRST 16    /* entries of the undo log at first */
-#define UNDO_KEEP 64     /* a log longer than this is given back at the end of its transaction */
 #define LEVEL_SEED 20081 /* any number: peers cannot see or steer the levels */
 
 typedef struct mem_node mem_node;
@@ -129,11 +128,9 @@ static int reserve_undo(torc_memory_backend *b) {
 static void end_txn(torc_memory_backend *b) {
   b->txn = MEM_TXN_NONE;
   b->undo_len = 0;
-  if (b->undo_cap > UNDO_KEEP) {
-    torc_free(b->mem, b->undo);
-    b->undo = NULL;
-    b->undo_cap = 0;
-  }
+  torc_free(b->mem, b->undo);
+  b->undo = NULL;
+  b->undo_cap = 0;
 }
 
 static bool is_key_ok(torc_slice key) {
