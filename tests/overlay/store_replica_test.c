@@ -275,6 +275,31 @@ static void last_element_is_a_guess(void **state) {
 }
 
 /* Elements written after the removal are not its business. */
+/* The replay found an older version here; the one it was meant for comes afterwards, from a holder
+ * that had not heard of it. */
+static void removed_version_comes_late(void **state) {
+  (void)state;
+  hs h;
+  hs_init(&h);
+  assert_int_equal(push1(&h, 1, (hs_elem){.type = HS_MAP, .key = "k", .value = "first"}), 200);
+  assert_int_equal(forward_remove(&h, 5, (hs_spec){.type = HS_MAP, .gen = 5, .keys = "k"}, h.alice),
+                   200);
+  hs_elem removed = {
+      .type = HS_MAP, .key = "k", .value = "fifth", .time = HS_NOW + 30, .life = 200};
+  assert_int_equal(push1(&h, 5, removed), 200);
+  expect(&h, HS_MAP, "f00003 g6:");
+  h.now += 150; /* it stays away as long as it would have lived */
+  assert_int_equal(push1(&h, 6, removed), 200);
+  expect(&h, HS_MAP, "f00003 g6:");
+  assert_int_equal(
+      push1(
+          &h, 7,
+          (hs_elem){.type = HS_MAP, .key = "k", .value = "new", .time = HS_NOW + 31, .life = 300}),
+      200);
+  expect(&h, HS_MAP, "f00003 g7: k=new@1000031");
+  hs_clear(&h);
+}
+
 static void replay_spares_later_elements(void **state) {
   (void)state;
   hs h;
@@ -692,6 +717,7 @@ int main(void) {
       TORC_TEST("D-14 GAP-98 the last element is a replica's guess", last_element_is_a_guess),
       TORC_TEST("GAP-98 CHD-35 expired values are not copied", expired_stays_behind),
       TORC_TEST("D-14 a replay spares what was written later", replay_spares_later_elements),
+      TORC_TEST("D-14 GAP-93 the removed version comes late", removed_version_comes_late),
       TORC_TEST("D-14 GAP-93 what was removed elsewhere is kept away", kept_away_before_it_comes),
       TORC_TEST("D-14 REM-09 a replay by somebody without right is void", foreign_replay_is_void),
       TORC_TEST("D-14 R-20 GAP-150 a device keeps away its own entries only", own_keys_only),

@@ -118,6 +118,9 @@ int torc_slot_find_digest(torc_store *s, const torc_slot *slot,
  * counter, REMOVE and is_weak are taken. TORC_ERR_LIMIT: too many. */
 int torc_slot_bury(torc_store *s, torc_slot *slot, const torc_rkey *element_key,
                    const torc_element *e, const torc_tombstone *how) TORC_MUST_CHECK;
+/* The tombstone also stands for a later value at its place [D-14]. */
+int torc_slot_extend_tomb(torc_store *s, const torc_rkey *key, torc_wall storage_time,
+                          torc_wall expiry) TORC_MUST_CHECK;
 int torc_slot_put_blind(torc_store *s, torc_slot *slot, const torc_blind *b,
                         const uint8_t removal[TORC_DIGEST_LEN]) TORC_MUST_CHECK;
 /* Deletes a tombstone or blind, and forgets its REMOVE with the last. */

@@ -309,6 +309,35 @@ int torc_slot_bury(torc_store *s, torc_slot *slot, const torc_rkey *element_key,
   return rc;
 }
 
+int torc_slot_extend_tomb(torc_store *s, const torc_rkey *key, torc_wall storage_time,
+                          torc_wall expiry) {
+  torc_slice value;
+  torc_tombstone t;
+  int rc = torc_txn_get(s, key, &value);
+  if (rc == 0) {
+    rc = torc_tombstone_get(&t, value);
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  if (t.expiry < expiry) {
+    rc = del_due(s, t.expiry, key);
+    if (rc == 0) {
+      rc = put_due(s, expiry, key);
+    }
+    t.expiry = expiry;
+  }
+  if (rc == 0) {
+    t.storage_time = t.storage_time > storage_time ? t.storage_time : storage_time;
+    uint8_t buf[TORC_RECORD_FIXED_MAX];
+    torc_wr wr;
+    torc_wr_init(&wr, buf, sizeof buf);
+    torc_tombstone_put(&wr, &t);
+    rc = torc_txn_put(s, key, torc_wr_slice(&wr));
+  }
+  return rc;
+}
+
 int torc_slot_put_blind(torc_store *s, torc_slot *slot, const torc_blind *b,
                         const uint8_t removal[TORC_DIGEST_LEN]) {
   torc_rkey key;

@@ -262,11 +262,17 @@ typedef struct grave {
   bool is_newer;       /* the removed value's storage time is not before the element's */
   bool is_same;        /* arrays: the removed value was this very element */
   uint64_t generation; /* of the newest such removal */
+  uint64_t counter;    /* of a removal of an older value at this place; 0: none */
+  torc_rkey key;       /* its tombstone */
 } grave;
 
 static void look_at_grave(const torc_store *s, const torc_tombstone *t, const torc_store_element *e,
                           const uint8_t digest[TORC_DIGEST_LEN], grave *out) {
-  if (t->expiry <= s->now || t->storage_time < e->data.storage_time) {
+  if (t->expiry <= s->now) {
+    return;
+  }
+  if (t->storage_time < e->data.storage_time) {
+    out->counter = t->is_weak ? 0 : t->generation;
     return;
   }
   out->is_newer = true;
@@ -299,6 +305,7 @@ static int find_graves(apply *a, torc_slot *slot, const torc_store_element *e,
     }
     if (rc == 0) {
       look_at_grave(a->s, &t, e, digest, out);
+      out->key = key;
     }
     return rc == TORC_ERR_NOTFOUND ? 0 : rc;
   }
@@ -572,6 +579,11 @@ static int place_replica(apply *a, torc_slot *slot, torc_store_element *e, uint6
   }
   if (rc != 0 || is_buried || is_away) {
     return rc; /* [GAP-93] [D-14] no resurrection */
+  }
+  /* This holder had an older value when the REMOVE came; the sender did not know of the removal.
+   * Had the copy come first the REMOVE would have taken it. */
+  if (e->type->model != TORC_MODEL_ARRAY && g.counter != 0 && generation <= g.counter) {
+    return torc_slot_extend_tomb(a->s, &g.key, e->data.storage_time, life.end);
   }
   return write_placed(a, slot, &p);
 }

@@ -32,6 +32,8 @@
 #define TORC_RING_PENDING TORC_SEC(5)
 #define TORC_RING_SUSPECT_PAUSE TORC_SEC(5)
 #define TORC_RING_GRACE TORC_SEC(60)
+/* Longer than a silent death goes unnoticed: a PING after 30 s, 32 s for its answer [GAP-77]. */
+#define TORC_RING_LATELY TORC_SEC(120)
 #define TORC_RING_MERGE_QUIET TORC_SEC(1)
 #define TORC_RING_SYNC_RETRY_MIN TORC_MS(200)
 #define TORC_RING_SYNC_RETRY_MAX TORC_SEC(30)
