@@ -20,6 +20,7 @@ ROWS = {
     "handover-leave": "LEA-04 GAP-114 GAP-119",
     "two-die": "CHD-22 CHD-25 CHD-35 CHD-42 D-13",
     "slow": "GAP-110 GAP-114 CHD-31",
+    "restart": "GAP-116 GAP-119 CHD-35 D-13",
     "five": "CHD-21 CHD-22 CHD-25",
     # without a safeguard
     "no-copy": "",
@@ -30,6 +31,7 @@ ROWS = {
     "two-at-once": "",
     "dead-neighbour": "",
     "given-up-late": "",
+    "dead-border": "",
     "given-away": "",
     "drop": "",
 }

@@ -86,3 +86,19 @@ void __wrap_torc_ring_on_drop(torc_topology *t, torc_time now) {
   t->host->ops->drop_range(t->host->ctx, &t->self, &t->range_from);
 }
 #endif
+
+#ifdef BUG_cand_confirmed
+/* A peer that says it is not in the ring goes on standing for a lost predecessor, as it once did.
+ */
+void __real_torc_ring_cand_confirmed(torc_topology *t, const torc_ring_op *op, uint16_t code);
+void __wrap_torc_ring_cand_confirmed(torc_topology *t, const torc_ring_op *op, uint16_t code);
+void __wrap_torc_ring_cand_confirmed(torc_topology *t, const torc_ring_op *op, uint16_t code) {
+  torc_ring_cand *c;
+  __real_torc_ring_cand_confirmed(t, op, code);
+  c = torc_ring_cand_find(t, &op->peer);
+  if (c != NULL && code == TORC_CODE_NOT_FOUND) {
+    c->fails = 0;
+    c->tried_at = 0;
+  }
+}
+#endif

@@ -79,6 +79,9 @@ const char *model_check_always(void) {
   torc_id key = model_key_id();
   unsigned best = 0;
   unsigned responsible = 0;
+  if (model.is_full) {
+    return "more and more is under way";
+  }
   for (unsigned i = 0; i < PEERS; i++) {
     const model_peer *p = &model.peers[i];
     if (!p->is_alive) {

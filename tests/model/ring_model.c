@@ -12,7 +12,9 @@ static void gone(unsigned me, bool loses) {
   size_t i = 0;
   p->is_alive = false;
   p->state = TORC_TOPO_IDLE;
+#ifndef KEEPS /* its store outlives it: it may come back */
   p->version = 0;
+#endif
   model_drop_messages(NOBODY, me);
   if (loses) {
     model_drop_messages(me, NOBODY);

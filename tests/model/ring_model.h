@@ -101,6 +101,7 @@ typedef struct model_state {
   torc_time now, event_at;
   unsigned num_events, slow, delays, deaths;
   uint8_t issued, answered;
+  bool is_full;             /* more was under way than there is room for here */
   bool links[PEERS][PEERS]; /* as the first one sees it */
   size_t num_messages, num_ops;
   model_message messages[MESSAGES_MAX]; /* oldest first */

@@ -148,7 +148,8 @@ static void on_log(void *ctx, torc_log_level level, const char *name, const torc
 model_message *model_push(unsigned kind, unsigned from, unsigned to) {
   model_message *m;
   if (model.num_messages == MESSAGES_MAX) {
-    model_broken("too many messages");
+    model.is_full = true;
+    model.num_messages--;
   }
   m = &model.messages[model.num_messages++];
   memset(m, 0, sizeof *m);
@@ -189,7 +190,8 @@ size_t model_head_of(unsigned from, unsigned to) {
 model_op *model_push_op(unsigned kind, unsigned peer, torc_token cookie) {
   model_op *op;
   if (model.num_ops == OPS_MAX) {
-    model_broken("too many operations");
+    model.is_full = true;
+    model.num_ops--;
   }
   op = &model.ops[model.num_ops++];
   memset(op, 0, sizeof *op);
@@ -573,7 +575,9 @@ void model_link_up(unsigned a, unsigned b) {
 
 void model_make_peer(unsigned i) {
   model_peer *p = &model.peers[i];
+  uint8_t kept = p->version;
   memset(p, 0, sizeof *p);
+  p->version = kept;
   p->is_alive = true;
   p->learned_via = NOBODY;
   *block_at(p, 0) = (block){.size = ARENA};

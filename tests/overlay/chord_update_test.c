@@ -608,6 +608,26 @@ static void test_three_lost(void **state) {
   topofake_clear(&f);
 }
 
+/* A neighbour dies and the one before it, as others still list it, says that it is not in the ring:
+ * it has started anew. It is no border, else nobody could admit it. */
+static void test_restarted_is_no_border(void **state) {
+  static const unsigned preds[] = {0x6800, 0x6000, 0x5000, 0};
+  static const unsigned succs[] = {0x8000, 0x9000, 0xa000, 0};
+  topofake f;
+  topofake_call c;
+  (void)state;
+  make(&f);
+  topofake_link_up(&f, 0x6800);
+  assert_int_equal(topofake_update(&f, 0x7000, preds, succs), TORC_CODE_OK);
+  topofake_run(&f, TORC_MS(150));
+  assert_true(topofake_find(&f, FAKE_REQUEST, TORC_METHOD_UPDATE, 0x6800, &c));
+  topofake_answer(&f, &c, TORC_CODE_NOT_FOUND);
+  topofake_link_down(&f, 0x7000);
+  assert_peer(topofake_view(&f).range_from, 0x6000);
+  assert_int_equal(topofake_join(&f, 0x6800, 0x6800), TORC_CODE_OK);
+  topofake_clear(&f);
+}
+
 /* All successors gone: ask a predecessor who is next, CONNECT, JOIN there. */
 static void test_gap(void **state) {
   topofake f;
@@ -739,6 +759,7 @@ int main(void) {
       TORC_TEST("CHD-24 CHD-35 ARC-07 successor lost", test_successor_lost),
       TORC_TEST("CHD-24 CHD-22 D-13 two lost on each side", test_two_lost),
       TORC_TEST("CHD-22 CHD-42 GAP-109 GAP-117 three lost", test_three_lost),
+      TORC_TEST("GAP-109 GAP-117 who is not in the ring is no border", test_restarted_is_no_border),
       TORC_TEST("CHD-25 GAP-122 all successors lost", test_gap),
       TORC_TEST("CHD-41 CHD-42 UPDATE not answered", test_update_silent),
       TORC_TEST("UPD-03 CHD-41 answers to UPDATE", test_update_codes),

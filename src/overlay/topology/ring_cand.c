@@ -202,6 +202,9 @@ static void cand_later(torc_topology *t, torc_ring_cand *c) {
 
 static void send_confirm(torc_topology *t, torc_ring_cand *c) {
   torc_id id = c->id;
+  if (c->tried_at == 0) {
+    c->tried_at = torc_ring_now(t);
+  }
   c->state = TORC_CAND_CONFIRMING;
   if (torc_ring_update_send(t, TORC_OP_CONFIRM, 0, &id, NULL) != 0) {
     c = torc_ring_cand_find(t, &id);
@@ -343,6 +346,9 @@ void torc_ring_cand_confirmed(torc_topology *t, const torc_ring_op *op, uint16_t
     cand_failed(t, c);
   } else {
     c->was_member = false;
+    if (code != TORC_CODE_UNAVAILABLE && c->fails == 0) {
+      c->fails = 1; /* not in the ring: it stands for nobody [GAP-109] */
+    }
     cand_later(t, c);
   }
 }
