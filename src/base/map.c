@@ -14,7 +14,6 @@
  * iteration may delete. */
 #define MIN_SLOTS 4u
 #define MAX_SLOTS ((uint32_t)1 << 30)
-#define SPARSE 4u /* a table with fewer than 1/4 of its slots used is made smaller */
 #define TAG_NEVER 0u
 #define TAG_DELETED 1u
 #define TAG_FIRST 2u /* tags of keys are not smaller */
@@ -79,11 +78,16 @@ static void insert_new(torc_map *m, void *value, uint64_t hash) {
   m->used++;
 }
 
-/* A table for twice the present entries, without deleted slots. */
+/* Are `cap` slots enough for a new table of `num` values? It grows when 3/4 of them are used. */
+static bool is_roomy(uint64_t cap, uint64_t num) {
+  return num <= cap * 5 / 8;
+}
+
+/* A table for the present entries and one more, without deleted slots. */
 static int rebuild(torc_map *m) {
   torc_map next = *m;
   next.cap = MIN_SLOTS;
-  while (next.cap / 2 < m->len + 1) {
+  while (!is_roomy(next.cap, (uint64_t)m->len + 1)) {
     if (next.cap == MAX_SLOTS) {
       return TORC_ERR_NOMEM;
     }
@@ -125,7 +129,7 @@ void *torc_map_get(const torc_map *m, const void *key) {
 }
 
 void torc_map_trim(torc_map *m) {
-  if (m->cap > MIN_SLOTS && m->len + 1 < m->cap / SPARSE) {
+  if (m->cap > MIN_SLOTS && is_roomy(m->cap / 2, (uint64_t)m->len + 1)) {
     (void)!rebuild(m); /* no memory: it serves as it is */
   }
 }

@@ -119,7 +119,7 @@ typedef struct torc_link {
   uint16_t share;       /* bytes of this second that went on into congested links */
   uint16_t num_inbound; /* messages being worked on */
   uint32_t inbound_bytes;
-  torc_time second;            /* when "this second" began */
+  uint32_t second;             /* which one "this second" is, in node time */
   torc_time last_in, last_use; /* any message; any message that is no keepalive */
   torc_time up_at;
   torc_time due; /* keepalive, drain, surplus: when the link is to be looked at */

@@ -283,7 +283,6 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
   l->up_at = n->now;
   l->last_in = n->now;
   l->last_use = n->now;
-  l->second = n->now;
   l->due = TORC_NEVER;
   if (num_traffic > 0) {
     l->traffic[0].local = local_address(info);

@@ -4,8 +4,9 @@
 #include "overlay/node/impl.h"
 
 void torc_link_second(const torc_node *n, torc_link *l) {
-  if (n->now - l->second >= TORC_SEC(1)) {
-    l->second = n->now;
+  uint32_t second = (uint32_t)(n->now / TORC_SEC(1));
+  if (l->second != second) {
+    l->second = second;
     l->errors = 0;
     l->share = 0;
   }
