@@ -84,5 +84,6 @@ endif()
 if(EXISTS ${CMAKE_SOURCE_DIR}/packaging/torcd.conf)
   install(FILES packaging/torcd.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/torc)
 endif()
+install(DIRECTORY sim/scenarios DESTINATION ${CMAKE_INSTALL_DATADIR}/torc FILES_MATCHING PATTERN "*.sim")
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DATADIR}/torc
         FILES_MATCHING PATTERN "*.c" PATTERN "*.sh" PATTERN "Makefile")

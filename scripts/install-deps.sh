@@ -9,7 +9,7 @@ packages=(
   libuv1-dev libssl-dev liblmdb-dev libxml2-dev libjansson-dev libinih-dev zlib1g-dev
   libwebsockets-dev libwebsockets-evlib-uv
   libcmocka-dev python3-pytest python3-cryptography spin zsh fish
-  libopendht-dev
+  libopendht-dev gnuplot-nox
 )
 
 if ! command -v dpkg-query >/dev/null; then

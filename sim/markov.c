@@ -4,7 +4,9 @@
 #include <string.h>
 
 #define STATES (TORC_MARKOV_HOLDERS + 1) /* 0..3 holders */
-#define HALVINGS 24
+#define HALVINGS_MAX 60u
+#define SHORT 0.05
+#define TERMS 8
 
 typedef struct matrix {
   double m[STATES][STATES]; /* [from][to] */
@@ -40,21 +42,36 @@ static matrix rates(const torc_markov *m) {
   return q;
 }
 
-/* exp(Q t): two terms of the series for t / 2^24, then squared 24 times. */
+/* exp(Q t): a series for a part so short that nothing much happens in it, then squared until it is
+ * the whole. */
 static matrix after(const torc_markov *m, double time_s) {
   matrix q = rates(m);
   double dt = time_s;
-  for (int i = 0; i < HALVINGS; i++) {
+  unsigned halvings = 0;
+  double most = 0;
+  for (int i = 0; i < STATES; i++) {
+    most = -q.m[i][i] > most ? -q.m[i][i] : most;
+  }
+  for (; dt * most > SHORT && halvings < HALVINGS_MAX; halvings++) {
     dt /= 2;
   }
-  matrix square = multiply(&q, &q);
   matrix p;
+  matrix term;
+  memset(&p, 0, sizeof p);
   for (int i = 0; i < STATES; i++) {
-    for (int j = 0; j < STATES; j++) {
-      p.m[i][j] = (i == j ? 1 : 0) + q.m[i][j] * dt + square.m[i][j] * dt * dt / 2;
+    p.m[i][i] = 1;
+  }
+  term = p;
+  for (int k = 1; k <= TERMS; k++) {
+    term = multiply(&term, &q);
+    for (int i = 0; i < STATES; i++) {
+      for (int j = 0; j < STATES; j++) {
+        term.m[i][j] *= dt / k;
+        p.m[i][j] += term.m[i][j];
+      }
     }
   }
-  for (int i = 0; i < HALVINGS; i++) {
+  for (unsigned i = 0; i < halvings; i++) {
     p = multiply(&p, &p);
   }
   return p;

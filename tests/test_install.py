@@ -63,7 +63,7 @@ def test_every_installed_file_is_where_it_belongs(tree):
             assert (tree.parent / program.lstrip("/")).is_file(), program
     for name in ("share/bash-completion/completions/torc", "share/zsh/site-functions/_torc",
                  "share/fish/vendor_completions.d/torc.fish", "share/torc/torcd.conf", "lib/sysusers.d/torc.conf",
-                 "share/torc/examples/Makefile"):
+                 "share/torc/examples/Makefile", "share/torc/scenarios/growth.sim"):
         assert (tree / name).is_file(), name
 
 

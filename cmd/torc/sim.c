@@ -15,7 +15,7 @@
 
 typedef struct options {
   const char *name;
-  bool json, print, help;
+  bool json, print, all, help;
   unsigned threads;
   const char *report, *trace;
   uint64_t seeds, from;
@@ -41,14 +41,16 @@ static void print_help(FILE *to) {
   (void)fputs(
       "usage: torc sim list [--json]\n"
       "       torc sim show SCENARIO\n"
-      "       torc sim SCENARIO [--SETTING VALUE]... [--sweep SETTING=A,B,...]... [--also]\n"
+      "       torc sim SCENARIO [--peers N] [--algorithm A] [--seed N] [--SETTING VALUE]...\n"
+      "                [--sweep SETTING=A,B,...]... [--also]\n"
       "                [--threads N] [--json] [--report FILE.html] [--trace FILE]\n"
-      "       torc sim search [--seeds 200] [--from 1] [--algorithm A] [--print] [--json] [--trace "
-      "FILE]\n\n"
+      "       torc sim search [--seeds 200] [--from 1] [--all] [--algorithm A] [--print] [--json]\n"
+      "                [--trace FILE]\n\n"
       "SCENARIO is a name of torc sim list or a path. SETTING is a setting of the language\n"
       "(docs/simulator.md) or a parameter of the scenario. --sweep runs every combination,\n"
       "--also begins another set of sweeps for the same report. search runs random small rings\n"
-      "until a seed breaks what must hold; --print shows the scenario of the first seed.\n"
+      "until a seed breaks what must hold, with --all to the last; --print shows the scenario of\n"
+      "the first seed.\n"
       "Exit code 0: all that was expected held; 1: something did not; 2: wrong usage.\n\nSettings:",
       to);
   for (size_t i = 0; torc_setting_name(i) != NULL; i++) {
@@ -127,6 +129,8 @@ static bool read_options(options *o, int argc, char **argv) {
       o->json = true;
     } else if (strcmp(a, "--print") == 0) {
       o->print = true;
+    } else if (strcmp(a, "--all") == 0) {
+      o->all = true;
     } else if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
       o->help = true;
     } else if (strcmp(a, "--also") == 0) {
@@ -320,7 +324,7 @@ static int search_one(work *w, uint64_t seed, const char *algorithm, bool *is_br
                   "and keep it as a scenario with --print\n",
                   (unsigned long long)seed, (unsigned long long)seed,
                   algorithm != NULL ? " --algorithm " : "", algorithm != NULL ? algorithm : "");
-    if (w->o->seeds > 1) {
+    if (w->o->seeds > 1 && !w->o->all) {
       torc_report_text(stderr, &r);
     }
   }
@@ -330,6 +334,7 @@ static int search_one(work *w, uint64_t seed, const char *algorithm, bool *is_br
 
 static int run_search(work *w) {
   const char *algorithm = NULL;
+  uint64_t broken = 0;
   bool show = isatty(STDERR_FILENO) == 1;
   for (size_t k = 0; k < w->o->num_overrides; k++) {
     if (strcmp(w->o->overrides[k].name, "algorithm") != 0) {
@@ -341,19 +346,25 @@ static int run_search(work *w) {
   }
   for (uint64_t k = 0; k < (w->o->print ? 1 : w->o->seeds); k++) {
     bool is_broken = false;
-    if (search_one(w, w->o->from + k, algorithm, &is_broken) != 0 || is_broken) {
+    if (search_one(w, w->o->from + k, algorithm, &is_broken) != 0 || (is_broken && !w->o->all)) {
       return EXIT_FAILURE;
     }
+    broken += is_broken;
     if (show && !w->o->print) {
       (void)fprintf(stderr, "\r%llu of %llu seeds\x1b[K", (unsigned long long)(k + 1),
                     (unsigned long long)w->o->seeds);
     }
   }
   if (!w->o->json && !w->o->print) {
-    (void)printf("%s%llu seeds from %llu: all hold\n", show ? "\n" : "",
-                 (unsigned long long)w->o->seeds, (unsigned long long)w->o->from);
+    (void)printf("%s%llu seeds from %llu: ", show ? "\n" : "", (unsigned long long)w->o->seeds,
+                 (unsigned long long)w->o->from);
+    if (broken == 0) {
+      (void)puts("all hold");
+    } else {
+      (void)printf("%llu broken\n", (unsigned long long)broken);
+    }
   }
-  return EXIT_SUCCESS;
+  return broken == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- the command ---- */

@@ -7,7 +7,7 @@ _torc_types() {
 _torc() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
   case $previous in
-    --socket | --file) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --socket | --file | --report | --trace) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --dir) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --type) _torc_types "$current"; return ;;
     --lifetime) COMPREPLY=($(compgen -W "15m 1h 1d 7d" -- "$current")); return ;;
@@ -16,8 +16,12 @@ _torc() {
     --peers | --key | --index | --generation) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find connect demo version help" \
+    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find connect demo sim version help" \
       -- "$current"))
+    return
+  fi
+  if [ "$command" = sim ] && [ "$COMP_CWORD" -eq 2 ] && [[ $current != -* ]]; then
+    COMPREPLY=($(compgen -W "list show search $(torc sim list 2>/dev/null | cut -d ' ' -f 1)" -- "$current"))
     return
   fi
   options="--socket --json --help"
@@ -27,6 +31,10 @@ _torc() {
     fetch) options+=" --type --key --index --raw" ;;
     remove) options+=" --type --key --index --generation" ;;
     find) options+=" --type --walk" ;;
+    sim)
+      options="--peers --algorithm --seed --sweep --also --threads --json --report --trace --seeds --from --all --print"
+      options+=" --help"
+      ;;
     demo) options="--peers --algorithm --signature --keep --dir --help" ;;
     version) options="--json" ;;
     help) options="" ;;

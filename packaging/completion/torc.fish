@@ -1,7 +1,7 @@
 # fish completion of torc, torcd and torc-authority.
 
 complete -c torc -f
-set -l torc_commands status peers counters ring route ping store fetch remove find connect demo version help
+set -l torc_commands status peers counters ring route ping store fetch remove find connect demo sim version help
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a status -d 'what this peer is and how it does'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a peers -d 'its links'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a counters -d 'everything it counts'
@@ -14,11 +14,12 @@ complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a remove -
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a find -d 'the next resource with values of a type'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a sim -d 'a large ring in virtual time'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
 set -l torc_asking status peers counters ring route ping store fetch remove find connect
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking" -l socket -r -F -d 'control socket of torcd'
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking version" -l json -d 'print JSON'
-complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo" -l help -d 'how it is used'
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo sim" -l help -d 'how it is used'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove find' -l type -x -d 'type of the values'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l key -x -d 'key of a dictionary'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l index -x -d 'index of an array'
@@ -35,6 +36,20 @@ complete -c torc -n '__fish_seen_subcommand_from demo' -l algorithm -x -a 'chord
 complete -c torc -n '__fish_seen_subcommand_from demo' -l signature -x -a 'ecdsa rsa'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l keep -d 'leave it running'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l dir -r -d 'work here'
+complete -c torc -n '__fish_seen_subcommand_from sim' -a "list show search (type -q torc; and torc sim list 2>/dev/null | cut -d ' ' -f 1)"
+complete -c torc -n '__fish_seen_subcommand_from sim' -l peers -x -d 'how many'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l algorithm -x -a 'chord-128-2-8 chord-128-2-24 full-mesh'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l seed -x -d 'of every choice'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l sweep -x -d 'SETTING=A,B,...'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l also -d 'another set of sweeps'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l threads -x -d 'workers'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l json -d 'print JSON lines'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l report -r -F -d 'page with plots'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l trace -r -F -d 'every message'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l seeds -x -d 'of the search'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l from -x -d 'first seed'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l all -d 'do not stop at a broken seed'
+complete -c torc -n '__fish_seen_subcommand_from sim' -l print -d 'show the scenario of a seed'
 
 complete -c torcd -l config -r -F -d 'configuration'
 complete -c torcd -l check-config -d 'only say whether it is usable'
