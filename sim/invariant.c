@@ -153,20 +153,3 @@ size_t torc_ring_holders(torc_sim *s, const torc_ring *r, const torc_id *resourc
   }
   return num;
 }
-
-bool torc_ring_is_held(torc_sim *s, const torc_ring *r, const torc_id *resource) {
-  size_t at = torc_ring_responsible(r, resource);
-  size_t end = at == SIZE_MAX ? 0 : group_end(r, 0);
-  size_t most = end < NEAR ? end : NEAR;
-  for (size_t i = 0; i < most; i++) {
-    if (holds(s, &r->places[(at + i) % end], resource)) {
-      return true;
-    }
-  }
-  for (size_t i = 1; i <= NEAR / 2 && i + most < end; i++) {
-    if (holds(s, &r->places[(at + end - i) % end], resource)) {
-      return true;
-    }
-  }
-  return false;
-}

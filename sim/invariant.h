@@ -35,7 +35,5 @@ bool torc_ring_is_whole(torc_sim *s, const torc_ring *r, char *fault, size_t fau
 /* How many live nodes of the ring hold something at `resource`: looks at the neighbourhood of its
  * place first; `everywhere`: at all if nobody there does. */
 size_t torc_ring_holders(torc_sim *s, const torc_ring *r, const torc_id *resource, bool everywhere);
-/* Whether anybody near its place does; cheaper. */
-bool torc_ring_is_held(torc_sim *s, const torc_ring *r, const torc_id *resource);
 
 #endif

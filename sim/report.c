@@ -54,6 +54,9 @@ static const char *name_of(unsigned method, char out[16]) {
   if (known != NULL && known[0] != '\0' && known[0] != '?') {
     return known;
   }
+  if (method == TORC_SIM_METHODS - 1) {
+    return "other";
+  }
   (void)snprintf(out, 16, "%u", method * 2 + 1);
   return out;
 }
@@ -85,8 +88,9 @@ static void json_values(FILE *to, const torc_run_result *r) {
                 (ull)v->stored, (ull)v->owed, (ull)v->found, (ull)v->lost, (ull)v->lost_held,
                 (ull)v->lost_gone, (ull)v->unanswered);
   json_metric(to, r, TORC_METRIC_LOST_SHARE);
-  (void)fprintf(to, "\"markov_share\":%.6g,\"detect_s\":%.3f,\"copy_s\":%.3f,", v->model_share,
-                v->model.detect_s, v->model.copy_s);
+  (void)fprintf(to,
+                "\"at_once_share\":%.6g,\"markov_share\":%.6g,\"detect_s\":%.3f,\"copy_s\":%.3f,",
+                v->at_once_share, v->model_share, v->model.detect_s, v->model.copy_s);
   json_metric(to, r, TORC_METRIC_MARKOV_RATIO);
 }
 
@@ -150,6 +154,11 @@ static void text_values(FILE *to, const torc_run_result *r) {
   (void)fprintf(
       to, "lost          %llu (%.4f %%): %llu though a holder lives, %llu all holders gone\n",
       (ull)v->lost, 100 * metric(r, TORC_METRIC_LOST_SHARE), (ull)v->lost_held, (ull)v->lost_gone);
+  if (v->at_once_share > 0) {
+    (void)fprintf(to,
+                  "in theory     %.4f %%: all three holders among the peers that went at once\n",
+                  100 * v->at_once_share);
+  }
   if (v->model.session_s > 0) {
     (void)fprintf(
         to,

@@ -512,6 +512,16 @@ static void choose_live(run *r, act *x) {
   }
 }
 
+static void choose_victims(run *r, act *x) {
+  size_t live = 0;
+  (void)torc_workload_live(r->w, TORC_ROLE_PEER, &live);
+  choose_who(r, x, false);
+  if (live > 0 && torc_workload_num_values(r->w) > 0 && key_or(x->a, TORC_KEY_OVER, 0) == 0) {
+    double now = torc_markov_at_once((double)live, (double)x->num_nodes / (double)live);
+    r->at_once_share += (1 - r->at_once_share) * now;
+  }
+}
+
 static void choose_down(run *r, act *x) {
   choose_who(r, x, true);
 }
@@ -540,8 +550,8 @@ static const struct {
 } verbs[TORC_NUM_VERBS] = {
     [TORC_VERB_JOIN] = {start_join, step_nodes},
     [TORC_VERB_LEAVE] = {choose_live, step_nodes},
-    [TORC_VERB_CRASH] = {choose_live, step_nodes},
-    [TORC_VERB_VANISH] = {choose_live, step_nodes},
+    [TORC_VERB_CRASH] = {choose_victims, step_nodes},
+    [TORC_VERB_VANISH] = {choose_victims, step_nodes},
     [TORC_VERB_RESTART] = {choose_down, step_nodes},
     [TORC_VERB_CHURN] = {start_churn, step_churn},
     [TORC_VERB_PARTITION] = {choose_live, step_condition},

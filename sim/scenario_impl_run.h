@@ -43,6 +43,7 @@ typedef struct run {
   uint32_t *lives; /* per node: how often it was started */
   size_t num_lives;
   unsigned num_bootstrap;
+  double at_once_share; /* of the values of which all holders were among peers that went at once */
   /* churn, for the model: its means and when it went on */
   double session_mean_s;
   torc_time churn_from, churn_to;
@@ -71,7 +72,8 @@ torc_time torc_sessions_next(const run *r);
 
 /* scenario_verify.c */
 void torc_verify_step(run *r, act *x);
-void torc_count_gone(run *r);
+/* Marks the values that nobody holds; the number of those that fewer than three peers hold. */
+uint64_t torc_count_holders(run *r);
 /* After this a call has ended [RTX-02]. */
 torc_time torc_run_call_life(const run *r);
 

@@ -233,7 +233,7 @@ static void say_sample(const run *r, const torc_sample *p) {
       "{\"kind\":\"interval\",\"t\":%.3f,\"peers\":%llu,\"clients\":%llu,\"joined\":%llu,"
       "\"lookups\":%llu,\"success\":%.6f,\"wrong\":%llu,\"hops_mean\":%.3f,\"stores\":%llu,"
       "\"store_ok\":%llu,\"fetches\":%llu,\"fetch_ok\":%llu,\"missing\":%llu,\"stale\":%llu,"
-      "\"values\":%llu,\"gone\":%llu,\"messages\":%.3f,\"bytes\":%.1f}\n",
+      "\"values\":%llu,\"gone\":%llu,\"thin\":%llu,\"messages\":%.3f,\"bytes\":%.1f}\n",
       seconds(p->at), (unsigned long long)p->peers, (unsigned long long)p->clients,
       (unsigned long long)p->joined, (unsigned long long)c[TORC_COUNT_LOOKUPS],
       share(c[TORC_COUNT_LOOKUP_OK], c[TORC_COUNT_LOOKUPS]),
@@ -241,7 +241,8 @@ static void say_sample(const run *r, const torc_sample *p) {
       (unsigned long long)c[TORC_COUNT_STORES], (unsigned long long)c[TORC_COUNT_STORE_OK],
       (unsigned long long)c[TORC_COUNT_FETCHES], (unsigned long long)c[TORC_COUNT_FETCH_OK],
       (unsigned long long)c[TORC_COUNT_FETCH_MISSING], (unsigned long long)c[TORC_COUNT_STALE],
-      (unsigned long long)p->values, (unsigned long long)p->gone, p->messages, p->bytes);
+      (unsigned long long)p->values, (unsigned long long)p->gone, (unsigned long long)p->thin,
+      p->messages, p->bytes);
   (void)fflush(r->o->json);
 }
 
@@ -270,7 +271,7 @@ static void take_sample(run *r) {
   double minutes = (r->node_us - r->before_node_us) / 60e6;
   p.messages = minutes > 0 ? (double)messages / minutes : 0;
   p.bytes = minutes > 0 ? (double)bytes / minutes : 0;
-  torc_count_gone(r);
+  p.thin = torc_count_holders(r);
   for (size_t place = 0; place < torc_workload_num_values(r->w); place++) {
     p.values += torc_workload_is_owed(r->w, place);
     p.gone += torc_workload_value(r->w, place)->is_gone;

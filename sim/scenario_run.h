@@ -11,8 +11,9 @@
 /* One interval of a run. */
 typedef struct torc_sample {
   torc_time at;
-  uint64_t peers, clients, joined, values, gone; /* gone: values that no live peer held */
-  uint64_t counts[TORC_NUM_COUNTS];              /* within the interval */
+  uint64_t peers, clients, joined;
+  uint64_t values, gone, thin;      /* gone: no live peer holds it; thin: fewer than three do */
+  uint64_t counts[TORC_NUM_COUNTS]; /* within the interval */
   double hops_mean;
   double messages, bytes; /* per node and minute */
 } torc_sample;
@@ -23,8 +24,9 @@ typedef struct torc_value_result {
   uint64_t stored; /* whose STORE was ever answered with 200 */
   uint64_t owed;   /* of these, not removed, their life not over */
   uint64_t found, lost, lost_held, lost_gone, stale, unanswered;
-  double model_share; /* what the Markov model loses of those owed */
-  torc_markov model;  /* with these means; session_s 0: no churn */
+  double at_once_share; /* in theory, of all three holders having gone at once */
+  double model_share;   /* what the Markov model loses of those owed */
+  torc_markov model;    /* with these means; session_s 0: no churn */
 } torc_value_result;
 
 typedef struct torc_run_result {

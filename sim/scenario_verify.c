@@ -8,6 +8,7 @@
 #define POLL TORC_MS(500)
 #define CALL_LIFE_T1 64u /* [RTX-02] a call ends within 64 T1 */
 #define T1 TORC_MS(500)
+#define HOLDERS 3u /* [CHD-01] the peer itself and two replicas */
 
 torc_time torc_run_call_life(const run *r) {
   torc_time t1 = r->sc->config.t1 == 0 ? T1 : r->sc->config.t1;
@@ -123,6 +124,7 @@ static void judge(run *r) {
       out->lost_held += !v->is_gone;
     }
   }
+  out->at_once_share = r->at_once_share;
   fill_model(r, out);
 }
 
@@ -168,10 +170,17 @@ void torc_verify_step(run *r, act *x) {
   x->wake = now + POLL;
 }
 
-void torc_count_gone(run *r) {
+uint64_t torc_count_holders(run *r) {
   const torc_ring *ring = torc_workload_ring(r->w);
+  uint64_t thin = 0;
   for (size_t place = 0; place < torc_workload_num_values(r->w); place++) {
     torc_work_value *v = torc_workload_value(r->w, place);
-    v->is_gone = torc_workload_is_owed(r->w, place) && !torc_ring_is_held(r->s, ring, &v->resource);
+    v->is_gone = false;
+    if (torc_workload_is_owed(r->w, place)) {
+      size_t num = torc_ring_holders(r->s, ring, &v->resource, false);
+      v->is_gone = num == 0;
+      thin += num < HOLDERS && num < ring->num;
+    }
   }
+  return thin;
 }
