@@ -34,7 +34,7 @@ after 5s expect success>=1
 
 def sim(*words, code=0, **more):
     result = subprocess.run([str(TORC), "sim", *map(str, words)], capture_output=True, text=True, check=False,
-                            timeout=250, **more)
+                            timeout=900, **more)
     assert result.returncode == code, f"{words}\n{result.stdout}\n{result.stderr}"
     return result
 
@@ -182,11 +182,11 @@ def test_search_prints_a_seed_as_a_scenario(tmp_path):
 def test_search_holds_for_the_seeds_of_check():
     """D-13, D-14, CHD-04: what must hold in 200 random small rings; make soak runs 5,000."""
     seeds = 20 if SHORT else 200
-    assert f"{seeds} seeds from 101: all hold" in sim("search", "--from", 101, "--seeds", seeds).stdout
+    assert f"{seeds} seeds from 1: all hold" in sim("search", "--seeds", seeds).stdout
 
 
 FOUND = sorted((ROOT / "sim/scenarios/found").glob("*.sim"))
-OPEN = {"72-resurrected"}  # found, not yet mended; take a name out as soon as its scenario holds
+OPEN = set()  # names of those found and not yet mended
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
