@@ -463,6 +463,9 @@ size_t torc_ring_replicas(const torc_topology *t, const torc_id *resource,
 void torc_ring_restore_pump(torc_topology *t);
 void torc_ring_on_drop(torc_topology *t, torc_time now);
 
+/* What a dead peer held, to who takes its range over and came only lately (ring_table.c). */
+void torc_ring_owe_heir(torc_topology *t, const torc_ring_member *heir, const torc_id *from,
+                        const torc_id *dead);
 /* merge.c: data owed to others, and which copies are taken [GAP-101] [GAP-124]. */
 void torc_ring_owe(torc_topology *t, const torc_id *from, const torc_id *to);
 void torc_ring_owed_pump(torc_topology *t, torc_time *next);

@@ -188,19 +188,25 @@ torc_ring_member *torc_ring_member_add(torc_topology *t, const torc_id *id, bool
 
 /* A predecessor died whose copies this peer holds. Who follows it and came only lately may have
  * joined beside it when it was dead already, and so have none of them, or those of an earlier run:
- * they are given to it [CHD-24] [CHD-35]. */
-static void owe_heir(torc_topology *t, const torc_ring_member *dead) {
+ * they are given to it [CHD-24] [CHD-35]. `from`: start of the dead one's range. */
+void torc_ring_owe_heir(torc_topology *t, const torc_ring_member *heir, const torc_id *from,
+                        const torc_id *dead) {
+  size_t num_between = t->num_members - 1 - (size_t)(heir - t->members);
+  if (torc_ring_is_active(t) && num_between < t->params->num_replicas &&
+      torc_ring_now(t) < torc_time_add(heir->since, TORC_RING_LATELY)) {
+    torc_ring_owe(t, from, dead);
+  }
+}
+
+static void owe_dead(torc_topology *t, const torc_ring_member *dead) {
   size_t at = (size_t)(dead - t->members);
-  size_t num_between = t->num_members - 1 - at;
-  const torc_ring_member *heir = dead + 1;
-  if (!torc_ring_is_active(t) || num_between == 0 || num_between > t->params->num_replicas ||
-      torc_ring_now(t) >= torc_time_add(heir->since, TORC_RING_LATELY)) {
+  if (at + 1 == t->num_members) {
     return;
   }
   if (torc_id_is_peer(&dead->first_pred)) {
-    torc_ring_owe(t, &dead->first_pred, &dead->id);
+    torc_ring_owe_heir(t, dead + 1, &dead->first_pred, &dead->id);
   } else if (at > 0) {
-    torc_ring_owe(t, &t->members[at - 1].id, &dead->id);
+    torc_ring_owe_heir(t, dead + 1, &t->members[at - 1].id, &dead->id);
   }
 }
 
@@ -218,7 +224,7 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
     torc_ring_remember_former(t);
   }
   if (why == TORC_GONE_DOWN) {
-    owe_heir(t, m);
+    owe_dead(t, m);
   }
   t->num_members--;
   memmove(&t->members[at], &t->members[at + 1], (t->num_members - at) * sizeof t->members[0]);

@@ -188,8 +188,15 @@ static void tell_if_unknown(torc_topology *t, torc_ring_member *m, const torc_ri
 
 static void note_sender(torc_topology *t, torc_ring_member *m, const torc_ring_heard *heard) {
   torc_time now = torc_ring_now(t);
+  torc_id before = m->first_pred;
   m->heard = now == 0 ? 1 : now;
   m->first_pred = heard->first_pred;
+  if (torc_id_is_peer(&before) && torc_id_is_peer(&m->first_pred) &&
+      torc_id_in_open(&before, &m->first_pred, &m->id)) {
+    /* It may have missed the dead one before this peer does; or what is owed waits for it. */
+    torc_ring_owe_heir(t, m, &m->first_pred, &before);
+    t->owed_retry_at = 0;
+  }
   /* A member may hand over merged data for a minute, once per UPDATE period [GAP-124]. */
   if (now >= torc_time_add(m->window, t->params->update_period)) {
     m->window = now;
