@@ -56,7 +56,7 @@ static int worker_init(torc_sim *s, unsigned i) {
   w->next_window = UINT64_MAX;
   w->wakes.ctx = s;
   w->wakes.moved = on_wake_moved;
-  sim_pool_init(&w->pool);
+  sim_pool_init(&w->pool, s->num_workers);
   sim_account_init(&w->nodes, &w->pool);
   sim_account_init(&w->stores, &w->pool);
   sim_account_init(&w->engine, &w->pool);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SIM_POOL_PLAIN 1 /* every block from the C library, so that each misuse is seen */
@@ -13,18 +14,19 @@
 #endif
 #endif
 
-void sim_pool_init(sim_pool *p) {
-  *p = (sim_pool){.space = NULL};
-}
-
 #ifdef SIM_POOL_PLAIN
 
 typedef struct plain_head {
   size_t size, pad;
 } plain_head;
 
+void sim_pool_init(sim_pool *p, unsigned share) {
+  (void)share;
+  *p = (sim_pool){.space = NULL};
+}
+
 void sim_pool_clear(sim_pool *p) {
-  sim_pool_init(p);
+  *p = (sim_pool){.space = NULL};
 }
 
 static void *pool_alloc(sim_pool *p, size_t size, size_t *real) {
@@ -54,6 +56,7 @@ static void pool_free(sim_pool *p, void *block) {
 #define SLAB_BYTES ((size_t)1 << SLAB_SHIFT)
 #define SPACE_MOST ((size_t)64 << 30) /* of address, not of memory */
 #define SPACE_LEAST ((size_t)256 << 20)
+#define MACHINE_PERCENT 92u /* of the machine's memory, for all pools */
 #define HUGE_BYTES ((size_t)2 << 20)
 #define HUGE_FROM ((size_t)32 << 20) /* a small simulation takes its pages one by one */
 #define SMALL_MAX 1024u              /* up to here classes are 16 bytes apart, */
@@ -104,7 +107,16 @@ void sim_pool_clear(sim_pool *p) {
   release(p->space, p->max_slabs * SLAB_BYTES);
   release(p->class_of, p->max_slabs);
   release(p->slabs, p->max_slabs * sizeof *p->slabs);
-  sim_pool_init(p);
+  *p = (sim_pool){.allowed_slabs = p->allowed_slabs};
+}
+
+/* Better told in time than killed by the system. */
+void sim_pool_init(sim_pool *p, unsigned share) {
+  long pages = sysconf(_SC_PHYS_PAGES);
+  long page = sysconf(_SC_PAGESIZE);
+  uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : SPACE_MOST;
+  uint64_t slabs = bytes / 100 * MACHINE_PERCENT / share >> SLAB_SHIFT;
+  *p = (sim_pool){.allowed_slabs = slabs < UINT32_MAX ? (uint32_t)slabs : UINT32_MAX};
 }
 
 /* As much address space as can be had: pages are taken when they are first written. */
@@ -157,7 +169,7 @@ static uint32_t new_slab(sim_pool *p, uint32_t class) {
   if (i != NO_SLAB) {
     p->empty = p->slabs[i].next;
   } else {
-    if (p->num_slabs == p->max_slabs) {
+    if (p->num_slabs == p->max_slabs || p->num_slabs >= p->allowed_slabs) {
       return NO_SLAB;
     }
     i = p->num_slabs++;

@@ -15,6 +15,7 @@ typedef struct sim_pool {
   uint8_t *class_of; /* of each slab */
   sim_slab *slabs;
   uint32_t num_slabs, max_slabs;
+  uint32_t allowed_slabs;             /* more would not fit into the machine */
   uint32_t empty;                     /* a list of slabs of no size at present */
   uint32_t partial[SIM_POOL_CLASSES]; /* lists of slabs with room */
   struct {
@@ -30,7 +31,8 @@ typedef struct sim_account {
   torc_mem mem;
 } sim_account;
 
-void sim_pool_init(sim_pool *p);
+/* `share`: how many pools there are; together they take no more than the machine has. */
+void sim_pool_init(sim_pool *p, unsigned share);
 void sim_pool_clear(sim_pool *p); /* everything allocated from it is gone */
 void sim_account_init(sim_account *a, sim_pool *pool);
 

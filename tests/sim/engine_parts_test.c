@@ -181,7 +181,7 @@ static void test_pool(void **state) {
   sim_account a;
   uint64_t rng = 3;
   (void)state;
-  sim_pool_init(&pool);
+  sim_pool_init(&pool, 1);
   sim_account_init(&a, &pool);
   for (unsigned round = 0; round < 40000; round++) {
     size_t i = (size_t)sim_below(&rng, BLOCKS);
@@ -205,6 +205,30 @@ static void test_pool(void **state) {
   }
   assert_true(a.bytes > 0);
   for (size_t i = 0; i < BLOCKS; i++) {
+    a.mem.free(a.mem.ctx, blocks[i]);
+  }
+  assert_int_equal(a.bytes, 0);
+  sim_pool_clear(&pool);
+}
+
+/* A pool that may take no more says so; what was given back serves again. */
+static void test_pool_end(void **state) {
+  static void *blocks[100];
+  sim_pool pool;
+  sim_account a;
+  size_t num = 0;
+  (void)state;
+  sim_pool_init(&pool, 1);
+  pool.allowed_slabs = 2;
+  sim_account_init(&a, &pool);
+  while (num < 100 && (blocks[num] = a.mem.alloc(a.mem.ctx, 8000)) != NULL) {
+    num++;
+  }
+  assert_in_range(num, 2 * 6, 100);
+  a.mem.free(a.mem.ctx, blocks[0]);
+  blocks[0] = a.mem.alloc(a.mem.ctx, 8000);
+  assert_non_null(blocks[0]);
+  for (size_t i = 0; i < num; i++) {
     a.mem.free(a.mem.ctx, blocks[i]);
   }
   assert_int_equal(a.bytes, 0);
@@ -314,6 +338,7 @@ int main(void) {
       TORC_TEST("D-41 signatures are the signer's and over all parts", test_sign),
       TORC_TEST("D-41 certificates name their owner", test_cert),
       TORC_TEST("blocks of memory do not overlap, and are counted", test_pool),
+      TORC_TEST("memory that is used up", test_pool_end),
       TORC_TEST("a heap of events", test_heap),
       TORC_TEST("a heap of wake-ups that knows every place", test_wakes),
       TORC_TEST("sorting", test_keys),
