@@ -28,7 +28,7 @@ sim_end *sim_end_of(const sim_node *n, torc_link_id link, uint16_t *slot) {
 
 static bool grow_ends(sim_worker *w, sim_node *n) {
   const torc_mem *mem = &w->engine.mem;
-  uint32_t cap = n->cap_ends == 0 ? FIRST_ENDS : n->cap_ends + n->cap_ends / 2u;
+  uint32_t cap = n->cap_ends == 0 ? FIRST_ENDS : n->cap_ends + n->cap_ends / 4u;
   cap = cap > SIM_ENDS_MAX ? SIM_ENDS_MAX : cap;
   if (n->num_ends >= cap) {
     return false;
