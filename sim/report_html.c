@@ -62,7 +62,7 @@ static void plot_peers(page *g, const torc_run_result *r) {
   if (!begin(g, &p, "Nodes", "seconds", "nodes")) {
     return;
   }
-  (void)fputs("set yrange [0:*]\n$d << EOD\n", p.script);
+  (void)fputs("set yrange [0:0.1<*]\n$d << EOD\n", p.script);
   for (size_t k = 0; k < r->num_samples; k++) {
     const torc_sample *s = &r->samples[k];
     (void)fprintf(p.script, "%.3f %llu %llu\n", seconds(s->at), (ull)(s->peers + s->clients),
@@ -125,7 +125,7 @@ static void plot_hops(page *g, const torc_run_result *r) {
     return;
   }
   (void)fprintf(p.script,
-                "set boxwidth 0.85\nset style fill solid 0.75 noborder\nset yrange [0:*]\n"
+                "set boxwidth 0.85\nset style fill solid 0.75 noborder\nset yrange [0:0.1<*]\n"
                 "set xrange [-0.6:%llu.6]\nset xtics 1\n$d << EOD\n",
                 (ull)most);
   for (uint64_t k = 0; k <= most && k < 64; k++) {
@@ -134,8 +134,8 @@ static void plot_hops(page *g, const torc_run_result *r) {
   }
   (void)fprintf(
       p.script,
-      "EOD\nset arrow 1 from %.4f, graph 0 to %.4f, graph 1 nohead lc rgb '#c8553d' lw 2\n"
-      "set arrow 2 from %.4f, graph 0 to %.4f, graph 1 nohead lc rgb '#3a7d44' lw 2\n"
+      "EOD\nset arrow 1 from %.4f, graph 0 to %.4f, graph 1 nohead front lc rgb '#c8553d' lw 2\n"
+      "set arrow 2 from %.4f, graph 0 to %.4f, graph 1 nohead front lc rgb '#3a7d44' lw 2\n"
       "plot $d using 1:2 with boxes lt 1 title 'lookups', "
       "1/0 with lines lt 2 title 'mean %.2f', "
       "1/0 with lines lt 3 title 'log2 N / 2 = %.2f'\n",
@@ -150,7 +150,7 @@ static void plot_traffic(page *g, const torc_run_result *r) {
     return;
   }
   (void)fputs(
-      "set y2label 'bytes a minute'\nset y2tics\nset yrange [0:*]\nset y2range [0:*]\n"
+      "set y2label 'bytes a minute'\nset y2tics\nset yrange [0:0.1<*]\nset y2range [0:0.1<*]\n"
       "$d << EOD\n",
       p.script);
   for (size_t k = 0; k < r->num_samples; k++) {
@@ -173,7 +173,7 @@ static void plot_methods(page *g, const torc_run_result *r) {
   }
   (void)fputs(
       "set style data histograms\nset style histogram rowstacked\nset boxwidth 0.7\n"
-      "set style fill solid 0.75 noborder\nset yrange [0:*]\n$d << EOD\n",
+      "set style fill solid 0.75 noborder\nset yrange [0:0.1<*]\n$d << EOD\n",
       p.script);
   for (unsigned m = 0; m < TORC_SIM_METHODS; m++) {
     const uint64_t *b = r->traffic.bytes[m];
@@ -222,7 +222,7 @@ static void plot_values(page *g, const torc_run_result *r) {
       !begin(g, &p, "Values that no live peer holds", "seconds", "percent of the values")) {
     return;
   }
-  (void)fputs("set yrange [0:*]\n$d << EOD\n", p.script);
+  (void)fputs("set yrange [0:0.1<*]\n$d << EOD\n", p.script);
   for (size_t k = first; k < r->num_samples; k++) {
     const torc_sample *s = &r->samples[k];
     if (s->values > 0) {
@@ -363,15 +363,15 @@ static void compare_one(page *g, torc_metric m, const char *title, const char *y
 }
 
 static void compare_runs(page *g) {
-  compare_one(g, TORC_METRIC_HOPS_MEAN, "Mean hops of a lookup", "hops", 1, "[0:*]");
+  compare_one(g, TORC_METRIC_HOPS_MEAN, "Mean hops of a lookup", "hops", 1, "[0:0.1<*]");
   compare_one(g, TORC_METRIC_HOPS_P99, "Hops that 99 % of the lookups do not exceed", "hops", 1,
-              "[0:*]");
+              "[0:0.1<*]");
   compare_one(g, TORC_METRIC_SUCCESS, "Lookups answered", "percent", 100, "[*:100.5]");
-  compare_one(g, TORC_METRIC_MESSAGES, "Messages of a node", "a minute", 1, "[0:*]");
-  compare_one(g, TORC_METRIC_BYTES, "Bytes of a node", "a minute", 1, "[0:*]");
-  compare_one(g, TORC_METRIC_BYTES_PER_NODE, "Memory of a node", "bytes", 1, "[0:*]");
-  compare_one(g, TORC_METRIC_LOST_SHARE, "Values lost", "percent", 100, "[0:*]");
-  compare_one(g, TORC_METRIC_WHOLE, "Time until the ring is whole", "seconds", 1, "[0:*]");
+  compare_one(g, TORC_METRIC_MESSAGES, "Messages of a node", "a minute", 1, "[0:0.1<*]");
+  compare_one(g, TORC_METRIC_BYTES, "Bytes of a node", "a minute", 1, "[0:0.1<*]");
+  compare_one(g, TORC_METRIC_BYTES_PER_NODE, "Memory of a node", "bytes", 1, "[0:0.1<*]");
+  compare_one(g, TORC_METRIC_LOST_SHARE, "Values lost", "percent", 100, "[0:0.1<*]");
+  compare_one(g, TORC_METRIC_WHOLE, "Time until the ring is whole", "seconds", 1, "[0:0.1<*]");
 }
 
 /* ---- the page ---- */
