@@ -16,6 +16,7 @@ struct copy_op {
   torc_node *n;
   torc_id peer;
   bool is_remove;
+  bool is_write; /* an owner's, not a hand-over */
   uint64_t xid;
   uint8_t *bytes; /* STORE payload, or contents ++ signature */
   size_t len, contents_len;
@@ -129,6 +130,8 @@ static void on_retry(torc_timer *t, torc_time now) {
   }
 }
 
+static void replica_done(torc_node *n, void *owner, const torc_id *peer, int rc);
+
 /* Starts one message; on failure `done` is not called. */
 static int op_start(torc_node *n, const torc_id *peer, torc_slice a, torc_slice b, bool is_remove,
                     uint64_t xid, torc_time limit, copy_done_fn done, void *owner) {
@@ -146,6 +149,7 @@ static int op_start(torc_node *n, const torc_id *peer, torc_slice a, torc_slice 
   op->deadline = torc_time_add(n->now, limit);
   op->delay = RETRY_FIRST;
   op->done = done;
+  op->is_write = done == replica_done;
   op->owner = owner;
   torc_timer_init(&op->retry, on_retry);
   torc_list_push_back(&n->copies, &op->node);

@@ -313,7 +313,12 @@ void torc_ring_check_range(torc_topology *t) {
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
            TORC_F_ID("to", &old));
   torc_ring_handoff_check(t);
-  t->host->ops->took_over(t->host->ctx, &t->range_from, &old); /* [GAP-95] */
+  /* What this peer brought from an earlier run may be old or removed, and is not to look new by its
+   * counter before the other holders have had their say [D-14]. */
+  if (!t->join.has_data || t->joined_at == 0 ||
+      torc_ring_now(t) >= torc_time_add(t->joined_at, TORC_RING_LATELY)) {
+    t->host->ops->took_over(t->host->ctx, &t->range_from, &old); /* [GAP-95] */
+  }
 }
 
 bool torc_ring_is_responsible(const torc_topology *t, const torc_id *id) {
