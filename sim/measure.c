@@ -65,25 +65,26 @@ uint64_t torc_hist_percentile(const torc_hist *h, unsigned permille) {
   return 0;
 }
 
-static torc_hist *hist_of(torc_measure *m, size_t i) {
-  torc_hist *all[] = {&m->hops,     &m->lookup_us, &m->store_us,
-                      &m->fetch_us, &m->join_us,   &m->detect_us};
-  return i < sizeof all / sizeof all[0] ? all[i] : NULL;
+typedef void (*hist_fn)(torc_hist *to, const torc_hist *from);
+
+static void each_hist(torc_measure *m, const torc_measure *other, hist_fn fn) {
+  fn(&m->hops, &other->hops);
+  fn(&m->lookup_us, &other->lookup_us);
+  fn(&m->store_us, &other->store_us);
+  fn(&m->fetch_us, &other->fetch_us);
+  fn(&m->join_us, &other->join_us);
+  fn(&m->detect_us, &other->detect_us);
 }
 
 void torc_measure_merge(torc_measure *to, const torc_measure *from) {
-  for (size_t i = 0; hist_of(to, i) != NULL; i++) {
-    torc_hist_merge(hist_of(to, i), hist_of((torc_measure *)(uintptr_t)from, i));
-  }
+  each_hist(to, from, torc_hist_merge);
   for (size_t i = 0; i < TORC_NUM_COUNTS; i++) {
     to->counts[i] += from->counts[i];
   }
 }
 
 void torc_measure_subtract(torc_measure *m, const torc_measure *before) {
-  for (size_t i = 0; hist_of(m, i) != NULL; i++) {
-    torc_hist_subtract(hist_of(m, i), hist_of((torc_measure *)(uintptr_t)before, i));
-  }
+  each_hist(m, before, torc_hist_subtract);
   for (size_t i = 0; i < TORC_NUM_COUNTS; i++) {
     m->counts[i] -= before->counts[i];
   }

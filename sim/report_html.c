@@ -65,7 +65,7 @@ static void plot_peers(page *g, const torc_run_result *r) {
   (void)fputs("set yrange [0:0.1<*]\n$d << EOD\n", p.script);
   for (size_t k = 0; k < r->num_samples; k++) {
     const torc_sample *s = &r->samples[k];
-    (void)fprintf(p.script, "%.3f %llu %llu\n", seconds(s->at), (ull)(s->peers + s->clients),
+    (void)fprintf(p.script, "%.3f %llu %llu\n", seconds(s->at), (ull)s->peers + s->clients,
                   (ull)s->joined);
   }
   (void)fputs(

@@ -7,8 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 int torc_plot_begin(torc_plot *p, const char *title, const char *x, const char *y) {
   p->script = tmpfile();
   if (p->script == NULL) {

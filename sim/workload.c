@@ -12,7 +12,7 @@
 #include "wire/pdu.h"
 
 #define RETRY TORC_SEC(10) /* an owner whose STORE failed tries again */
-#define VALUE_MAX 4000u
+#define VALUE_MAX 4001u    /* with a NUL */
 #define KEY_MAX 16u
 #define NEED_REMOVED 0x0fffffffu /* the FETCH must find nothing */
 #define NEAR 2u                  /* places on the ring that count as neighbours */
@@ -283,21 +283,32 @@ static void store_ended(torc_workload *w, unsigned me, torc_sim_index i, const c
   }
 }
 
+/* A number and the dot behind it; moves on. */
+static bool take_number(const char **at, uint32_t *out) {
+  uint64_t v = 0;
+  const char *p = *at;
+  for (; *p >= '0' && *p <= '9' && v <= UINT32_MAX; p++) {
+    v = v * 10 + (uint64_t)(*p - '0');
+  }
+  *out = (uint32_t)v;
+  *at = p + 1;
+  return *p == '.' && v <= UINT32_MAX;
+}
+
 /* The serial in a fetched value; false: nobody stored these bytes there. */
 static bool serial_of(const torc_work_value *v, torc_slice value, uint32_t *serial) {
   char text[VALUE_MAX];
   char expected[VALUE_MAX];
-  unsigned owner = 0;
-  unsigned number = 0;
+  const char *at = text;
+  uint32_t owner = 0;
+  uint32_t number = 0;
   if (value.len == 0 || value.len >= sizeof text) {
     return false;
   }
   memcpy(text, value.p, value.len);
   text[value.len] = '\0';
-  if (sscanf(text, "%u.%u.%u.", &owner, &number, serial) != 3) {
-    return false;
-  }
-  return value_text(v, *serial, expected) == value.len && memcmp(expected, text, value.len) == 0;
+  return take_number(&at, &owner) && take_number(&at, &number) && take_number(&at, serial) &&
+         value_text(v, *serial, expected) == value.len && memcmp(expected, text, value.len) == 0;
 }
 
 static void fetch_ended(torc_workload *w, unsigned me, const call *c, const torc_done *d,

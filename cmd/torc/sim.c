@@ -351,7 +351,7 @@ static int run_search(work *w) {
     }
     broken += is_broken;
     if (show && !w->o->print) {
-      (void)fprintf(stderr, "\r%llu of %llu seeds\x1b[K", (unsigned long long)(k + 1),
+      (void)fprintf(stderr, "\r%llu of %llu seeds\x1b[K", (unsigned long long)k + 1,
                     (unsigned long long)w->o->seeds);
     }
   }
