@@ -179,6 +179,25 @@ static void test_death_during_join(void **state) {
   }
 }
 
+/* One peer starts anew and another dies, at every moment of the first one's join. */
+static void test_death_during_restart(void **state) {
+  for (size_t victim = 1; victim < 4; victim++) {
+    size_t again = victim % 3 + 1;
+    for (torc_time at = 0; at < TORC_MS(60); at += TORC_MS(2)) {
+      sim *s = ring(victim, *state, 4, 1);
+      sim_kill(s, again);
+      sim_restart(s, again);
+      sim_run(s, at);
+      sim_kill(s, victim);
+      if (!sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(30))) {
+        sim_print_ring(s);
+        fail_msg("n%zu died %.3f s into the restart of n%zu", victim, (double)at / 1e6, again);
+      }
+      sim_free(s);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_CASE("CHD-10 CHD-14 CHD-16 JOI-01 rings of 1 to 32 form (chord)", test_grow,
@@ -193,6 +212,10 @@ int main(void) {
                 "full-mesh"),
       TORC_CASE("CHD-13 CHD-24 JOI-02 a peer dies while another joins (chord)",
                 test_death_during_join, "chord-128-2-8"),
+      TORC_CASE("GAP-109 GAP-116 a peer dies while another starts anew (chord)",
+                test_death_during_restart, "chord-128-2-8"),
+      TORC_CASE("GAP-109 GAP-116 a peer dies while another starts anew (full-mesh)",
+                test_death_during_restart, "full-mesh"),
       TORC_CASE("CHD-24 JOI-02 a peer dies while another joins (full-mesh)", test_death_during_join,
                 "full-mesh"),
       TORC_TEST("GAP-162 GAP-141 members leave their bootstrap peer's links", test_bootstrap_links),
