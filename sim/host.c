@@ -1,7 +1,9 @@
 /* Drives one node: what comes in, what goes out, when it wants to be woken.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "base/slice.h"
 #include "impl.h"
 #include "mix.h"
@@ -75,18 +77,18 @@ static void on_job(sim_worker *w, sim_node *n, const torc_job *job) {
     tell_job(w, n, &d);
     return;
   }
-  done_job *held = malloc(sizeof *held);
+  uint8_t *held = torc_alloc(torc_mem_libc(), sizeof d); /* as the queue frees it */
   if (held == NULL) {
     sim_fail(w, TORC_ERR_NOMEM, "doing a job");
     return;
   }
-  *held = d;
+  memcpy(held, &d, sizeof d);
   sim_event e = {.at = w->now + cost,
                  .dst = n->index,
                  .kind = SIM_JOB,
                  .is_owned = true,
                  .len = n->life,
-                 .u.bytes = (uint8_t *)held};
+                 .u.bytes = held};
   sim_post(w, n, &e);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -193,6 +194,7 @@ static void put_at_hand(sim_pool *p, uint32_t class, void *block) {
 
 static void *take_at_hand(sim_pool *p, uint32_t class) {
   void *block = p->at_hand[class].first;
+  assert(block != NULL);
   memcpy(&p->at_hand[class].first, block, sizeof(void *));
   p->at_hand[class].num--;
   return block;

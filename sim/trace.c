@@ -104,8 +104,11 @@ void sim_trace_flush(torc_sim *s) {
   for (unsigned i = 0; i < s->num_workers; i++) {
     num += s->workers[i].trace.num;
   }
-  merged *all = num == 0 ? NULL : malloc(num * sizeof *all);
-  if (num > 0 && all == NULL) {
+  if (num == 0) {
+    return;
+  }
+  merged *all = malloc(num * sizeof *all);
+  if (all == NULL) {
     sim_fail(&s->workers[0], TORC_ERR_NOMEM, "writing the trace");
     return;
   }
@@ -117,9 +120,7 @@ void sim_trace_flush(torc_sim *s) {
       k++;
     }
   }
-  if (num > 0) {
-    qsort(all, num, sizeof *all, by_key);
-  }
+  qsort(all, num, sizeof *all, by_key);
   for (size_t i = 0; i < num; i++) {
     s->cfg.trace(s->cfg.trace_ctx, all[i].text, all[i].line->len);
   }

@@ -1,6 +1,7 @@
 /* Members, neighbours, own range and next hop. The table is sorted by clockwise distance: its front
  * are the successors, its back the predecessors, and the best next hop is found by halving.
  * SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <string.h>
 
 #include "overlay/topology/ring.h"
@@ -33,6 +34,7 @@ static size_t lower_bound(const torc_topology *t, const torc_id *id) {
 
 torc_ring_member *torc_ring_member_find(const torc_topology *t, const torc_id *id) {
   size_t at = lower_bound(t, id);
+  assert(t->num_members == 0 || t->members != NULL);
   if (at < t->num_members && torc_id_eq(&t->members[at].id, id)) {
     return &t->members[at];
   }
