@@ -13,6 +13,29 @@ static const char *complain(toposim *sim, const char *what, size_t who, size_t n
   return toposim_text(sim);
 }
 
+static bool is_before(const toposim *sim, size_t a, size_t b) {
+  torc_id x = toposim_id(sim, a);
+  torc_id y = toposim_id(sim, b);
+  return torc_id_cmp(&x, &y) < 0;
+}
+
+size_t toposim_ring(const toposim *sim, unsigned side, size_t out[TOPOSIM_PEERS_MAX]) {
+  size_t num = 0;
+  for (size_t i = 0; i < toposim_num(sim); i++) {
+    size_t at = num;
+    if (!toposim_is_alive(sim, i) || toposim_side_of(sim, i) != side) {
+      continue;
+    }
+    while (at > 0 && is_before(sim, i, out[at - 1])) {
+      out[at] = out[at - 1];
+      at--;
+    }
+    out[at] = i;
+    num++;
+  }
+  return num;
+}
+
 /* Is `id` the peer `offset` places clockwise from place `at`? */
 static bool is_at(const toposim *sim, const torc_id *id, const size_t *ring, size_t num, size_t at,
                   size_t offset) {

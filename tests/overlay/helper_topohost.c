@@ -972,21 +972,8 @@ torc_time toposim_joined_at(const toposim *sim, size_t which) {
   return sim->peers[which].joined_at - sim->peers[which].started_at;
 }
 
-size_t toposim_ring(const toposim *sim, unsigned side, size_t out[TOPOSIM_PEERS_MAX]) {
-  size_t num = 0;
-  for (size_t i = 0; i < sim->num_peers; i++) {
-    size_t at = num;
-    if (!toposim_is_alive(sim, i) || sim->peers[i].side != side) {
-      continue;
-    }
-    while (at > 0 && torc_id_cmp(&sim->peers[out[at - 1]].id, &sim->peers[i].id) > 0) {
-      out[at] = out[at - 1];
-      at--;
-    }
-    out[at] = i;
-    num++;
-  }
-  return num;
+unsigned toposim_side_of(const toposim *sim, size_t which) {
+  return sim->peers[which].side;
 }
 
 char *toposim_text(toposim *sim) {

@@ -54,6 +54,7 @@ void toposim_forbid(toposim *sim, size_t a, size_t b,
                     bool on); /* no link between the two can be made */
 /* Splits the network: peers with different `side` cannot hear each other. */
 void toposim_side(toposim *sim, size_t which, unsigned side);
+unsigned toposim_side_of(const toposim *sim, size_t which);
 void toposim_run(toposim *sim, torc_time duration);
 /* Runs until ring and data are right, at most `limit`. NULL, or what is wrong. */
 const char *toposim_settle(toposim *sim, torc_time limit);
