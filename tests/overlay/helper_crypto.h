@@ -25,6 +25,7 @@ torc_cert *helper_cert_der(const char *user, const torc_id *peer, torc_slice der
 /* Changes one that nobody else uses yet; at most TORC_CERT_MAX_PEERS and _USERS. */
 void helper_cert_set_peers(torc_cert *cert, const torc_id *ids, size_t num);
 void helper_cert_add_user(torc_cert *cert, const char *user);
+void helper_cert_release(void *ctx, torc_cert *cert); /* for tables of crypto functions */
 void helper_cert_free(torc_cert *cert);
 
 /* Memory that counts: the `fail_at`-th allocation from the last reset on fails (1 is the first; 0:
