@@ -155,6 +155,12 @@ def test_report_of_one_run(quick, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("gnuplot") is None, reason="no gnuplot")
+def test_a_report_that_cannot_be_written_is_told_before_the_run(quick, tmp_path):
+    result = sim(quick, "--report", tmp_path / "nowhere" / "page.html", code=1)
+    assert "cannot write the report" in result.stderr and "No such file" in result.stderr
+    assert result.stdout == ""
+
+
 def test_report_of_a_sweep(quick, tmp_path):
     page = tmp_path / "page.html"
     out = sim(quick, "--sweep", "algorithm=chord-128-2-8,chord-128-2-24", "--sweep", "peers=6,12", "--also",

@@ -252,13 +252,27 @@ static int write_report(const work *w) {
   return EXIT_SUCCESS;
 }
 
-static int run_scenario(work *w) {
+/* Found out before a run that may take an hour. */
+static bool can_report(const char *path) {
   char err[ERR_MAX];
+  if (torc_report_can_plot(err, sizeof err) != 0) {
+    (void)fprintf(stderr, "torc sim: %s\n", err);
+    return false;
+  }
+  FILE *f = fopen(path, "a");
+  if (f == NULL) {
+    (void)fprintf(stderr, "torc sim: cannot write the report %s: %s\n", path, strerror(errno));
+    return false;
+  }
+  (void)fclose(f);
+  return true;
+}
+
+static int run_scenario(work *w) {
   if (!sim_find(w->o->name, w->path)) {
     return EXIT_USAGE;
   }
-  if (w->o->report != NULL && torc_report_can_plot(err, sizeof err) != 0) {
-    (void)fprintf(stderr, "torc sim: %s\n", err);
+  if (w->o->report != NULL && !can_report(w->o->report)) {
     return EXIT_FAILURE;
   }
   w->runs = calloc(SIM_RUNS_MAX, sizeof *w->runs);

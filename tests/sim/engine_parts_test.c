@@ -36,12 +36,16 @@ static void test_plane(void **state) {
   sim_latency_clear(&l);
 }
 
+#define MATRIX_NAME_MAX 512
+
 typedef struct matrix_case {
   const char *text, *why;
 } matrix_case;
 
-static const char *matrix_file(const char *text, char name[32]) {
-  memcpy(name, "/tmp/torc-matrix-XXXXXX", 24);
+static const char *matrix_file(const char *text, char name[MATRIX_NAME_MAX]) {
+  const char *base = getenv("TMPDIR");
+  int len = snprintf(name, MATRIX_NAME_MAX, "%s/torc-matrix-XXXXXX", base == NULL ? "/tmp" : base);
+  assert_in_range(len, 1, MATRIX_NAME_MAX - 1);
   int fd = mkstemp(name);
   assert_true(fd >= 0);
   assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
@@ -51,7 +55,7 @@ static const char *matrix_file(const char *text, char name[32]) {
 
 static void test_matrix_fault(void **state) {
   const matrix_case *m = *state;
-  char name[32];
+  char name[MATRIX_NAME_MAX];
   torc_sim *s = NULL;
   const char *why = "";
   torc_sim_config c = {.latency_kind = TORC_SIM_MATRIX, .matrix_file = matrix_file(m->text, name)};
@@ -62,7 +66,7 @@ static void test_matrix_fault(void **state) {
 }
 
 static void test_matrix(void **state) {
-  char name[32];
+  char name[MATRIX_NAME_MAX];
   sim_latency l;
   torc_sim_config c = {
       .latency_kind = TORC_SIM_MATRIX,
