@@ -337,8 +337,9 @@ static bool is_usable(const torc_link *l) {
   return !l->is_closing && !l->is_draining;
 }
 
-/* Links that are still up may lead to the ring as well as any address does [GAP-40]. Their peers
- * may be clients, so each is asked for the own place, to which only a member leads. */
+/* Links that are still up when the ring is lost may lead back to it as well as any address does
+ * [GAP-40]. Their peers may be clients, which say nothing, so each is asked for the own place, to
+ * which only a member leads, and no round waits for it. */
 static void ask_links(torc_node *n) {
   size_t it = 0;
   unsigned num = 0;

@@ -42,16 +42,17 @@ static void op_end(torc_node *n, copy_op *op, int rc) {
   done(n, owner, &peer, rc);
 }
 
-/* [GAP-95] [D-14] A peer that took a range over without its data begins its counters anew. A
- * replica that has the data says so by its own counter: it goes on from there, or a REMOVE would
- * seem older than what it removes to whoever comes back with an old copy. */
+/* [GAP-95] [D-14] A peer that took a range over without its data begins its counters anew with the
+ * first write. A replica that has the data says so by its own counter: it goes on from there, or a
+ * REMOVE would seem older than what it removes to whoever comes back with an old copy. */
 static void meet_counters(torc_node *n, const copy_op *op, torc_slice answer) {
   torc_store_request sent;
   torc_store_type type;
   torc_store_type_response r;
   torc_rd types;
   torc_rd counters;
-  if (op->is_remove || torc_store_request_decode(&sent, torc_slice_of(op->bytes, op->len)) != 0) {
+  if (op->is_remove || !op->is_write ||
+      torc_store_request_decode(&sent, torc_slice_of(op->bytes, op->len)) != 0) {
     return;
   }
   torc_rd_init(&types, sent.types);
