@@ -137,6 +137,7 @@ def test_SEC_12_over_quota_is_413(ring):
         peer.control.call("store", name=peer.user, type="list", append=True, value=f"n{i}")
     answer = peer.control.ask("store", name=peer.user, type="list", append=True, value="one too many")
     assert answer["ok"] is False and answer["code"] == 413
+    assert "no room left" in answer["error"]
     answer = peer.control.ask("store", name=peer.user, type="note", value="x" * 4097)
     assert answer["code"] == 413
     done = peer.torc("store", peer.user, "x" * 4097, "--type", "note", check=False)

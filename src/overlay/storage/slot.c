@@ -12,7 +12,8 @@ static int note(torc_store *s, int rc) {
     s->stats.backend_full++;
     if (!s->is_full) {
       s->is_full = true;
-      TORC_LOG(s->log, TORC_LOG_ERROR, "store:backend_full", TORC_F_U64("bytes", s->held.bytes));
+      TORC_LOG(s->log, TORC_LOG_ERROR, "store:backend_full", TORC_F_U64("bytes", s->held.bytes),
+               TORC_F_STR("fix", "make room where the values are kept; until then STOREs get 413"));
     }
   } else if (rc != 0 && rc != TORC_ERR_NOTFOUND) {
     s->stats.backend_errors++;
