@@ -23,7 +23,7 @@ static const char *meaning(uint16_t code) {
     case 412:
       return "the generation or the storage time does not fit what is stored";
     case 413:
-      return "the value is too large, the quota is used up, or that peer has no room left";
+      return "the value is too large, or the quota is used up, or that peer has no room left";
     case 499:
       return "it does not route like that";
     case 503:
