@@ -1,6 +1,7 @@
 /* Joining, from both ends: the joining peer's steps and the admitting peer's hand-over.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/helper_topofake.h"
+#include "overlay/topology/ring.h"
 
 static const unsigned none[] = {0};
 
@@ -349,6 +350,46 @@ static void test_old_store(void **state) {
   topofake_clear(&f);
 }
 
+/* Its first predecessor may have died before it came, and never have given it a copy: for a while
+ * those that held them are asked as well. */
+static void test_elders(void **state) {
+  static const unsigned label[] = {0x5000, 0x3000, 0x2000, 0};
+  static const unsigned preds[] = {0x2000, 0xe000, 0};
+  torc_id boot = topofake_id(0xb000);
+  torc_id out[TORC_REPLICAS_MAX];
+  torc_id given = topofake_id(0x4000), taken = topofake_id(0x2800), other = topofake_id(0x1800);
+  topofake f;
+  topofake_call c;
+  (void)state;
+  topofake_init(&f, "chord-128-2-8", 0x5000);
+  f.has_data = true;
+  topofake_link_up(&f, 0xb000);
+  assert_int_equal(f.ops->start(f.t, &boot), 0);
+  c = find_successors(&f);
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  assert_int_equal(topofake_update(&f, 0x7000, label, none), TORC_CODE_OK);
+  topofake_link(&f, 0x3000);
+  topofake_link(&f, 0x2000);
+  assert_int_equal(topofake_update(&f, 0x3000, preds, none), TORC_CODE_OK);
+  assert_int_equal(topofake_update(&f, 0x2000, none, none), TORC_CODE_OK);
+  assert_int_equal(f.ops->elders(f.t, &given, out), 0);
+  topofake_link_down(&f, 0x3000);
+  topofake_run(&f, TORC_SEC(6)); /* it is not coming back */
+  assert_true(f.ops->is_responsible(f.t, &taken));
+  assert_int_equal(f.ops->elders(f.t, &given, out), 0); /* handed over with its data */
+  assert_int_equal(f.ops->elders(f.t, &other, out), 0); /* not its own */
+  assert_int_equal(f.ops->elders(f.t, &taken, out), 2);
+  assert_peer(out[0], 0x7000);
+  assert_peer(out[1], 0x9000);
+  topofake_run(&f, TORC_RING_LATELY);
+  assert_int_equal(f.ops->elders(f.t, &taken, out), 0);
+  topofake_link_down(&f, 0x2000);
+  topofake_run(&f, TORC_SEC(6));
+  assert_true(f.ops->is_responsible(f.t, &other));
+  assert_int_equal(f.ops->elders(f.t, &other, out), 0); /* it has been here long enough */
+  topofake_clear(&f);
+}
+
 /* ---- the admitting peer ---- */
 
 static const unsigned ring[] = {0x6000, 0x7000, 0x9000, 0xa000, 0xb000, 0x5000, 0};
@@ -642,6 +683,8 @@ int main(void) {
       TORC_TEST("CHD-12 D-13 ARC-19 a successor that cannot be linked", test_late_successor),
       TORC_TEST("CHD-11 GAP-109 into a ring of one", test_ring_of_one),
       TORC_TEST("CHD-35 GAP-103 with the store of an earlier run", test_old_store),
+      TORC_TEST("GAP-95 GAP-103 CHD-24 a peer that has just come asks who held what it takes over",
+                test_elders),
       TORC_TEST("JOI-08 CHD-15 CHD-16 CHD-17 GAP-114 GAP-119 ARC-10 admitting", test_admits),
       TORC_TEST("GAP-116 GAP-54 JOI-05 what a JOIN must be", test_join_checks),
       TORC_TEST("GAP-114 one JOIN at a time", test_one_at_a_time),

@@ -293,6 +293,8 @@ struct torc_topology {
                           replication */
   size_t restores_left; /* predecessors that get their data back after a join with an old store */
   torc_time joined_at;
+  torc_id doubt_to; /* what lies up to here was taken over soon after the join, without its data */
+  torc_time doubt_until; /* 0: there is none */
   unsigned last_serial;
   torc_ring_finger *fingers; /* params.num_fingers */
   size_t num_fingers_running;
@@ -392,6 +394,8 @@ void torc_ring_lists(const torc_topology *t, const torc_id *extra,
                      torc_id succs[TORC_CHORD_LIST_MAX], size_t *num_succs);
 void torc_ring_check_range(torc_topology *t);
 bool torc_ring_is_responsible(const torc_topology *t, const torc_id *id);
+size_t torc_ring_elders(const torc_topology *t, const torc_id *resource,
+                        torc_id out[TORC_REPLICAS_MAX]);
 bool torc_ring_next_hop(const torc_topology *t, const torc_id *id, torc_id *out);
 bool torc_ring_is_neighbour(const torc_topology *t, const torc_id *peer);
 bool torc_ring_wants_link(const torc_topology *t, const torc_id *peer);
@@ -520,7 +524,7 @@ void torc_ring_on_leave(torc_topology *t, const torc_id *from, torc_slice payloa
   .on_link_down = torc_ring_on_link_down, .on_request = torc_ring_on_request,           \
   .on_connect_done = torc_ring_on_connect_done, .on_ping_done = torc_ring_on_ping_done, \
   .on_response = torc_ring_on_response, .on_transfer_done = torc_ring_on_transfer_done, \
-  .on_copy_failed = torc_ring_on_copy_failed
+  .on_copy_failed = torc_ring_on_copy_failed, .elders = torc_ring_elders
 int torc_ring_start(torc_topology *t, const torc_id *bootstrap);
 void torc_ring_on_link_up(torc_topology *t, const torc_id *peer);
 void torc_ring_on_link_down(torc_topology *t, const torc_id *peer);

@@ -289,6 +289,33 @@ static void check_unreachable(torc_topology *t) {
   }
 }
 
+/* Who dies beside a peer that has just come may have died before it came, and never have given it a
+ * copy. */
+static void doubt(torc_topology *t, const torc_id *to) {
+  torc_time now = torc_ring_now(t);
+  if (t->doubt_until <= now || !torc_id_in_open_closed(&t->doubt_to, &t->range_from, &t->self)) {
+    t->doubt_to = *to;
+  }
+  t->doubt_until = torc_time_add(now, TORC_RING_LATELY);
+}
+
+/* The next successors, as for the replicas: they held the copies, and hold what was written since.
+ */
+size_t torc_ring_elders(const torc_topology *t, const torc_id *resource,
+                        torc_id out[TORC_REPLICAS_MAX]) {
+  size_t num = 0;
+  if (t->doubt_until <= torc_ring_now(t) ||
+      !torc_id_in_open_closed(&t->doubt_to, &t->range_from, &t->self) ||
+      !torc_id_in_open_closed(resource, &t->range_from, &t->doubt_to)) {
+    return 0;
+  }
+  while (num < t->params->num_replicas && torc_ring_succ(t, num) != NULL) {
+    out[num] = torc_ring_succ(t, num)->id;
+    num++;
+  }
+  return num;
+}
+
 /* [CHD-04] [GAP-109]: the range begins at the nearest live predecessor; when that is gone it grows
  * at once. */
 void torc_ring_check_range(torc_topology *t) {
@@ -315,10 +342,14 @@ void torc_ring_check_range(torc_topology *t) {
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
            TORC_F_ID("to", &old));
   torc_ring_handoff_check(t);
+  bool is_new =
+      t->joined_at != 0 && torc_ring_now(t) < torc_time_add(t->joined_at, TORC_RING_LATELY);
+  if (is_new) {
+    doubt(t, &old);
+  }
   /* What this peer brought from an earlier run may be old or removed, and is not to look new by its
    * counter before the other holders have had their say [D-14]. */
-  if (!t->join.has_data || t->joined_at == 0 ||
-      torc_ring_now(t) >= torc_time_add(t->joined_at, TORC_RING_LATELY)) {
+  if (!t->join.has_data || !is_new) {
     t->host->ops->took_over(t->host->ctx, &t->range_from, &old); /* [GAP-95] */
   }
 }

@@ -158,6 +158,9 @@ typedef struct torc_topology_ops {
    * being handed the resource included [GAP-114]. Only linked peers. */
   size_t (*replicas)(const torc_topology *t, const torc_id *resource,
                      torc_id out[TORC_REPLICAS_MAX]);
+  /* Who else has to be asked for what is stored at `resource`, which this peer is responsible for:
+   * those that held it before. 0, nearly always: what this peer has is as good as theirs. */
+  size_t (*elders)(const torc_topology *t, const torc_id *resource, torc_id out[TORC_REPLICAS_MAX]);
   /* May `sender` (on a direct link) store a copy of `resource` here [CHD-08] [GAP-101]? Ask it for
    * every STORE or REMOVE replay whose last route entry is the own peer-id, also where this peer is
    * responsible: data of a hand-over or merge come that way. Not const: the answer `true` notes
