@@ -461,6 +461,7 @@ static void set_condition(run *r, const act *x, bool on) {
     } else {
       n->group = on ? 1 : 0;
       torc_sim_set_group(r->s, x->nodes[i], n->group);
+      torc_workload_set_apart(r->w, true); /* until the next "measure" */
     }
   }
   torc_workload_ring_changed(r->w);

@@ -57,6 +57,15 @@ static void subtract_traffic(torc_sim_traffic *t, const torc_sim_traffic *before
   }
 }
 
+static bool is_apart(const run *r) {
+  for (torc_sim_index i = 0; i < torc_sim_num(r->s); i++) {
+    if (torc_workload_node(r->w, i)->group != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void torc_run_note_measure(run *r) {
   size_t num = torc_sim_num(r->s);
   torc_workload_measure(r->w, &r->base);
@@ -75,6 +84,7 @@ void torc_run_note_measure(run *r) {
   r->before_node_us -= r->node_us;
   r->node_us = 0;
   r->measured_from = torc_sim_now(r->s);
+  torc_workload_set_apart(r->w, is_apart(r));
 }
 
 static void fill_load(const run *r, torc_hist *out) {

@@ -10,6 +10,10 @@
 #define HEAL_S 20u
 #define GONE_MAX 2u
 #define MISHAPS_MAX 24u
+#define PARTED_SEEDS 3u                 /* one seed in so many falls apart */
+#define PARTED_DRAW 0x7061727465640aull /* drawn apart: the rest of a seed stays what it was */
+#define PARTED_MAX_S 90u
+#define MERGED_S 30u /* from one ring to all its data where they belong */
 
 typedef struct writer {
   FILE *to;
@@ -76,6 +80,27 @@ static void settings(writer *w, uint64_t seed, const char *algorithm) {
   }
 }
 
+/* [GAP-124] [R-51] At the end, when nobody is missing, for in either part whole sets of holders
+ * are. Owners go on writing, each in its part; what is read meanwhile is not judged. */
+static void partition(writer *w, uint64_t seed) {
+  torc_rng_seed(&w->rng, seed ^ PARTED_DRAW);
+  if (below(w, PARTED_SEEDS) != 0) {
+    return;
+  }
+  (void)fprintf(w->to, "after %us expect stale<=0 resurrected<=0 forged<=0 unended<=0\n", HEAL_S);
+  (void)fprintf(w->to, "after 0s partition %u\n", 1 + below(w, w->peers / 2));
+  unsigned comes = below(w, 4);
+  if (comes == 0) {
+    (void)fprintf(w->to, "after %us join %u\n", below(w, 20), 1 + below(w, 3));
+  } else if (comes == 1 && w->down > 0) {
+    (void)fprintf(w->to, "after %us restart 1 keeps=values\n", below(w, 20));
+  }
+  (void)fprintf(w->to, "after %us heal\n", 1 + below(w, PARTED_MAX_S));
+  /* Links that fell silent are noticed now, if not before. */
+  (void)fprintf(w->to, "after %us expect ring=consistent within=300s\n", HEAL_S);
+  (void)fprintf(w->to, "after %us measure\n", MERGED_S);
+}
+
 int torc_search_text(uint64_t seed, const char *algorithm, char **out) {
   size_t len = 0;
   writer w = {.to = NULL};
@@ -97,6 +122,7 @@ int torc_search_text(uint64_t seed, const char *algorithm, char **out) {
   for (unsigned k = 0; k < num; k++) {
     mishap(&w);
   }
+  partition(&w, seed);
   (void)fprintf(w.to, "after 0s link loss=0\n");
   (void)fprintf(w.to, "after 10s expect ring=consistent within=300s\n");
   (void)fprintf(w.to, "after 30s verify over=2s\n");

@@ -68,6 +68,7 @@ struct torc_workload {
   torc_ring ring;    /* all live peers */
   torc_ring joined;  /* those that have joined: who answers for what */
   bool is_ring_old;
+  bool is_apart; /* parts of the network cannot reach each other, or could not lately */
   uint64_t ring_changes;
   uint64_t abandoned;
 };
@@ -206,7 +207,7 @@ static void on_call(void *ctx, unsigned me, torc_sim_index i, uint64_t arg, torc
     return; /* the run shows it as a call that never began */
   }
   c->kind = kind;
-  c->need = (uint32_t)(arg >> 32) & 0x0fffffffu;
+  c->need = kind == CALL_FETCH && w->is_apart ? 0 : (uint32_t)(arg >> 32) & 0x0fffffffu;
   c->place = place;
   c->started = now;
   w->workers[me].calls_begun++;
@@ -318,6 +319,7 @@ static void fetch_ended(torc_workload *w, unsigned me, const call *c, const torc
   torc_verdict verdict = TORC_VERDICT_NONE;
   uint32_t serial = 0;
   bool exists = d->rc == 0 && d->num_values > 0 && d->values[0].exists;
+  uint32_t need = c->kind == CALL_FETCH && w->is_apart ? 0 : c->need;
   m->counts[TORC_COUNT_FETCHES]++;
   if (d->rc == 0) {
     torc_hist_add(&m->fetch_us, now - c->started);
@@ -325,12 +327,12 @@ static void fetch_ended(torc_workload *w, unsigned me, const call *c, const torc
   }
   if (exists && !serial_of(v, d->values[0].value, &serial)) {
     m->counts[TORC_COUNT_FORGED]++;
-  } else if (exists && c->need == NEED_REMOVED) {
+  } else if (exists && need == NEED_REMOVED) {
     m->counts[TORC_COUNT_RESURRECTED]++;
-  } else if (exists && serial < c->need) {
+  } else if (exists && serial < need) {
     m->counts[TORC_COUNT_STALE]++;
     verdict = TORC_VERDICT_STALE;
-  } else if (d->rc == 0 && !exists && c->need != 0 && c->need != NEED_REMOVED && !v->is_to_go) {
+  } else if (d->rc == 0 && !exists && need != 0 && need != NEED_REMOVED && !v->is_to_go) {
     m->counts[TORC_COUNT_FETCH_MISSING]++;
     verdict = TORC_VERDICT_MISSING;
   } else if (d->rc == 0) {
@@ -349,8 +351,12 @@ static bool remove_goes_on(torc_workload *w, torc_sim_index i, call *c, const to
   torc_slice keys;
   torc_fetch_item item = {.type = TORC_SIM_TYPE_NOTE, .keys = &keys, .num_keys = 1};
   torc_node *n = torc_sim_node(w->sim, i);
+  uint32_t serial = 0;
   if (c->has_generation || d->rc != 0 || d->num_values == 0 || !d->values[0].exists || n == NULL) {
     return false;
+  }
+  if (!serial_of(v, d->values[0].value, &serial) || serial < v->issued) {
+    return false; /* not the one to be removed: its holders cannot be reached */
   }
   item.generation = d->values[0].generation;
   key_text(v, key);
@@ -374,7 +380,9 @@ static void remove_ended(torc_workload *w, unsigned me, torc_sim_index i, const 
     return;
   }
   ++*count_of(w, me, TORC_COUNT_REMOVE_OK);
-  v->is_removed = true;
+  /* [GAP-93] Where nobody has the value's history a REMOVE may not outrank what the other part
+   * holds: then it is neither owed nor gone. */
+  v->is_removed = !w->is_apart;
 }
 
 static void ended(torc_workload *w, unsigned me, torc_sim_index i, call *c, const torc_done *d,
@@ -650,6 +658,10 @@ static bool ring_is_old(torc_workload *w) {
 
 void torc_workload_ring_changed(torc_workload *w) {
   w->is_ring_old = true;
+}
+
+void torc_workload_set_apart(torc_workload *w, bool is_apart) {
+  w->is_apart = is_apart;
 }
 
 const torc_ring *torc_workload_ring(torc_workload *w) {

@@ -68,6 +68,9 @@ size_t torc_workload_joined(const torc_workload *w);
 /* Live peers that do not leave, of all groups; built anew if the ring changed. */
 const torc_ring *torc_workload_ring(torc_workload *w);
 void torc_workload_ring_changed(torc_workload *w); /* groups were dealt out anew */
+/* Whoever cannot reach the holders cannot know better: meanwhile no FETCH is called stale, missing
+ * or resurrected, but those of the check, and what is removed need not stay so. */
+void torc_workload_set_apart(torc_workload *w, bool is_apart);
 
 /* A value of `owner`, which is up; *number: its place in the list. */
 int torc_workload_add_value(torc_workload *w, torc_sim_index owner, uint32_t size,

@@ -420,7 +420,8 @@ static void host_drop_range(void *ctx, const torc_id *from, const torc_id *to) {
   }
 }
 
-static void host_took_over(void *ctx, const torc_id *from, const torc_id *to) {
+static void host_took_over(void *ctx, const torc_id *from, const torc_id *to, bool has_copies) {
+  (void)has_copies;
   (void)ctx;
   (void)from;
   (void)to;

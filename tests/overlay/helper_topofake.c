@@ -102,7 +102,8 @@ static void fake_drop(void *ctx, const torc_id *from, const torc_id *to) {
   c->to = *to;
 }
 
-static void fake_took_over(void *ctx, const torc_id *from, const torc_id *to) {
+static void fake_took_over(void *ctx, const torc_id *from, const torc_id *to, bool has_copies) {
+  (void)has_copies;
   topofake_call *c = record(ctx, FAKE_TOOK_OVER, 0);
   c->from = *from;
   c->to = *to;

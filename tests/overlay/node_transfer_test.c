@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "base/slice.h"
 #include "overlay/helper_node.h"
+#include "overlay/node/impl.h"
 #include "torc_test.h"
 #include "wire/storage_pdu.h"
 
@@ -134,6 +135,61 @@ static void test_handed_over(void **state) {
   assert_int_equal(v.num_successors, 1);
   assert_true(torc_id_eq(&v.range_from, &c));
   nt_free(s.h);
+}
+
+static void answer(scene *s, const nt_out *request, uint64_t generation) {
+  uint8_t buf[16];
+  torc_wr wr;
+  nt_msg m;
+  torc_wr_init(&wr, buf, sizeof buf);
+  const torc_store_type_response r = {.type = NT_TYPE_LINE, .generation = generation};
+  assert_int_equal(torc_store_type_response_put(&wr, &r), 0);
+  nt_response(s->h, &m, C, request, 200, torc_wr_slice(&wr));
+  nt_input(s->h, s->c, &m);
+}
+
+static uint64_t generation_of(const nt_out *store) {
+  torc_store_request r;
+  torc_store_type t;
+  torc_rd rd;
+  assert_non_null(store);
+  assert_int_equal(torc_store_request_decode(&r, store->c.payload), 0);
+  torc_rd_init(&rd, r.types);
+  assert_true(torc_store_type_next(&rd, &t));
+  assert_true(t.values.len > 0);
+  return t.generation;
+}
+
+/* The element goes under its own counter. Where it is all that the other has, the slot's follows;
+ * one with a history of its own keeps that. */
+static void test_counters(void **state) {
+  (void)state;
+  for (unsigned has_own = 0; has_own < 2; has_own++) {
+    scene s = {.h = nt_ring(NULL)};
+    uint8_t user = user_after(0);
+    uint64_t raised = ((uint64_t)1 << 32) + 1;
+    nt_msg m;
+    s.self = nt_self(s.h);
+    s.a = nt_up(s.h, A);
+    write_of(&s, &m, user, TORC_METHOD_STORE, line_of(&s, user));
+    assert_int_equal(
+        torc_store_raise_generations(nt_node(s.h)->store, &torc_id_zero, &torc_id_zero, true), 0);
+    join(&s);
+    nt_out *first = nt_take_request(s.h, s.c, TORC_METHOD_STORE);
+    assert_true(generation_of(first) == 1);
+    answer(&s, first, has_own == 0 ? 1 : 47);
+    nt_advance(s.h, TORC_MS(20));
+    nt_out *second = nt_take_request(s.h, s.c, TORC_METHOD_STORE);
+    if (has_own == 0) {
+      assert_true(generation_of(second) == raised);
+      assert_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE)); /* still on its way */
+      answer(&s, second, raised);
+      nt_advance(s.h, TORC_MS(20));
+    }
+    assert_null(nt_take_request(s.h, s.c, TORC_METHOD_STORE));
+    assert_non_null(nt_take_request(s.h, s.c, TORC_METHOD_UPDATE));
+    nt_free(s.h);
+  }
 }
 
 /* One resource of many messages, more than a link may take at once: sixteen are under way. */
@@ -319,6 +375,7 @@ int main(void) {
       TORC_TEST(
           "JOI-03 JOI-08 CHD-15 CHD-16 D-14 R-16 GAP-114 a joining peer gets values and removals",
           test_handed_over),
+      TORC_TEST("GAP-95 D-14 counters of elements and of their slot", test_counters),
       TORC_TEST("CHD-15 GAP-114 one resource of many messages", test_large),
       TORC_TEST("GAP-86 GAP-114 GAP-131 short messages", test_short),
       TORC_TEST("R-10 GAP-101 GAP-131 a copy may be longer than a message", test_a_little_longer),

@@ -78,7 +78,7 @@ static int op_drop(hs *h) {
 }
 
 static int op_raise(hs *h) {
-  return torc_store_raise_generations(h->store, &torc_id_zero, &torc_id_zero);
+  return torc_store_raise_generations(h->store, &torc_id_zero, &torc_id_zero, true);
 }
 
 static int op_find(hs *h) {

@@ -682,7 +682,7 @@ static void raises_generations(void **state) {
   (void)state;
   ring r;
   ring_init(&r);
-  assert_int_equal(torc_store_raise_generations(r.h.store, &r.ids[2], &r.ids[5]), 0);
+  assert_int_equal(torc_store_raise_generations(r.h.store, &r.ids[2], &r.ids[5], true), 0);
   for (size_t i = 0; i < NUM_USERS; i++) {
     uint64_t want = i >= 3 && i <= 5 ? ((uint64_t)1 << 32) + 1 : 1;
     assert_true(hs_generation(&r.h, &r.ids[i], HS_NOTE) == want);
@@ -700,6 +700,88 @@ static void raises_generations(void **state) {
       hs_remove(&r.h, &r.ids[4], SPEC(.type = HS_NOTE, .gen = UINT64_MAX), 1, r.users[4]), 400);
   assert_true(hs_generation(&r.h, &r.ids[4], HS_NOTE) == ((uint64_t)1 << 32) + 1);
   ring_clear(&r);
+}
+
+/* What a range's new peer never had begins above what another part of the ring may hold. */
+static void raises_new_slots(void **state) {
+  (void)state;
+  ring r;
+  ring_init(&r);
+  const hs_elem e = {.type = HS_MAP, .key = "k", .value = "v", .signer = r.users[4]};
+  assert_int_equal(torc_store_raise_generations(r.h.store, &r.ids[2], &r.ids[5], false), 0);
+  assert_true(hs_generation(&r.h, &r.ids[4], HS_NOTE) == 1); /* slots that there are stay */
+  assert_true(hs_generation(&r.h, &r.ids[4], HS_MAP) == 0);
+  assert_int_equal(hs_store(&r.h, &r.ids[4], &e, 1), 200);
+  assert_true(hs_generation(&r.h, &r.ids[4], HS_MAP) == ((uint64_t)1 << 32) + 1);
+  hs_reopen(&r.h);
+  assert_int_equal(torc_store_raise_generations(r.h.store, &r.ids[2], &r.ids[5], true), 0);
+  const hs_elem f = {.type = HS_MAP, .key = "k", .value = "v", .signer = r.users[5]};
+  assert_int_equal(hs_store(&r.h, &r.ids[5], &f, 1), 200);
+  assert_true(hs_generation(&r.h, &r.ids[5], HS_MAP) == ((uint64_t)2 << 32) + 1);
+  ring_clear(&r);
+}
+
+/* An old element of a slot whose counter was raised stays old on its way through other holders: a
+ * REMOVE of a later state takes it, whichever comes first. */
+static void copies_stay_old(void **state) {
+  (void)state;
+  for (int order = 0; order < 2; order++) {
+    hs stale;
+    hs fresh;
+    hs_init(&stale);
+    hs_init(&fresh);
+    const hs_elem list[] = {{.type = HS_NOTE, .value = "old"},
+                            {.type = HS_MAP, .key = "k", .value = "old"},
+                            {.type = HS_LIST, .index = -1, .value = "a"}};
+    assert_int_equal(hs_store(&stale, &stale.res, list, 3), 200);
+    assert_int_equal(store1(&stale, (hs_elem){.type = HS_MAP, .key = "l", .value = "v"}), 200);
+    assert_int_equal(torc_store_raise_generations(stale.store, &torc_id_zero, &torc_id_zero, true),
+                     0);
+    uint64_t counter = 0;
+    assert_int_equal(torc_store_copy_counter(stale.store, &stale.res, HS_MAP, 1, &counter), 0);
+    assert_true(counter == 1); /* not the highest of the slot's */
+    assert_int_equal(torc_store_copy_counter(stale.store, &stale.res, HS_MAP, 2, &counter), 0);
+    assert_true(counter == ((uint64_t)1 << 32) + 2);
+    for (int step = 0; step < 2; step++) {
+      if (step == order) {
+        assert_int_equal(hs_copy(&stale, &fresh, &stale.res, stale.alice), 0);
+      } else {
+        assert_int_equal(
+            forward_remove(&fresh, 7, (hs_spec){.type = HS_NOTE, .gen = 4}, fresh.alice), 200);
+        assert_int_equal(
+            forward_remove(&fresh, 8, (hs_spec){.type = HS_MAP, .gen = 1}, fresh.alice), 200);
+      }
+    }
+    expect(&fresh, HS_NOTE, "f00001 g5: =-");
+    expect(&fresh, HS_MAP, "f00003 g2: l=v@1000000");
+    hs_clear(&fresh);
+    hs_clear(&stale);
+  }
+}
+
+/* More counters than groups: all of it arrives, nothing above the slot's counter. */
+static void copies_of_many_counters(void **state) {
+  (void)state;
+  hs from;
+  hs to;
+  hs_init(&from);
+  hs_init(&to);
+  for (uint64_t i = 0; i < 16; i++) {
+    char key[16];
+    (void)snprintf(key, sizeof key, "%02u", (unsigned)i);
+    assert_int_equal(push1(&from, 10 + i, (hs_elem){.type = HS_MAP, .key = key, .value = "v"}),
+                     200);
+  }
+  assert_int_equal(push1(&from, 8, (hs_elem){.type = HS_NOTE, .value = "n"}), 200);
+  assert_int_equal(push1(&from, 30, (hs_elem){.type = HS_NOTE, .value = "n"}), 200);
+  assert_int_equal(hs_copy(&from, &to, &from.res, from.alice), 0);
+  char *want = strdup(hs_fetch_all(&from, &from.res, HS_MAP));
+  assert_non_null(want);
+  expect(&to, HS_MAP, want);
+  free(want);
+  expect(&to, HS_NOTE, "f00001 g8: =n@1000000");
+  hs_clear(&to);
+  hs_clear(&from);
 }
 
 int main(void) {
@@ -729,6 +811,9 @@ int main(void) {
       TORC_TEST("GAP-105 CHD-35 walking a range of the ring", walks_ranges),
       TORC_TEST("CHD-37 GAP-67 dropping a range", drops_range),
       TORC_TEST("GAP-95 raising the counters of a range", raises_generations),
+      TORC_TEST("GAP-95 D-14 slots that are begun after a take-over", raises_new_slots),
+      TORC_TEST("D-14 GAP-93 GAP-95 a copy under a raised counter stays old", copies_stay_old),
+      TORC_TEST("GAP-95 GAP-114 elements of many counters are copied", copies_of_many_counters),
   };
   return TORC_RUN(tests);
 }

@@ -17,6 +17,7 @@ struct copy_op {
   torc_id peer;
   bool is_remove;
   bool is_write; /* an owner's, not a hand-over */
+  bool is_again; /* under the slots' counters */
   uint64_t xid;
   uint8_t *bytes; /* STORE payload, or contents ++ signature */
   size_t len, contents_len;
@@ -68,6 +69,42 @@ static void meet_counters(torc_node *n, const copy_op *op, torc_slice answer) {
   }
 }
 
+/* [GAP-95] [D-14] Where a hand-over's elements have arrived at a holder that had none, the slots'
+ * counters follow. True: under these the elements go once more. */
+static bool raise_counters(torc_node *n, copy_op *op, torc_slice answer) {
+  torc_store_request sent;
+  torc_store_type type;
+  torc_store_type_response r;
+  torc_rd types;
+  torc_rd counters;
+  bool is_raised = false;
+  if (op->is_remove || op->is_write || op->is_again ||
+      torc_store_request_decode(&sent, torc_slice_of(op->bytes, op->len)) != 0) {
+    return false;
+  }
+  torc_rd_init(&types, sent.types);
+  torc_rd_init(&counters, answer);
+  while (torc_store_type_next(&types, &type) && torc_store_type_response_next(&counters, &r) &&
+         r.type == type.type) {
+    uint64_t own = type.generation;
+    int rc = r.generation != type.generation
+                 ? 0
+                 : torc_store_copy_counter(n->store, &sent.resource, r.type, r.generation, &own);
+    if (rc == 0 && own > type.generation) {
+      /* type, counter, length, values */
+      size_t at = (size_t)(type.values.p - op->bytes) - sizeof(uint16_t) - sizeof(uint64_t);
+      torc_wr wr;
+      torc_wr_init(&wr, op->bytes + at, sizeof(uint64_t));
+      torc_wr_u64(&wr, own);
+      is_raised = true;
+    }
+  }
+  op->is_again = is_raised;
+  return is_raised;
+}
+
+static int op_send(torc_node *n, copy_op *op);
+
 /* [GAP-58] [GAP-166] 401: it cannot find the signer of a value that names him by reference, nor
  * would it the next time. Such a value stays behind (TORC_ERR_DENIED), and nothing else waits for
  * it. */
@@ -77,7 +114,14 @@ static void on_reply(torc_node *n, void *ctx, torc_token cookie, const torc_repl
   op->trans = NULL;
   if (reply->rc == 0 && reply->code == TORC_CODE_OK) {
     meet_counters(n, op, reply->payload);
-    op_end(n, op, 0);
+    int rc = 0;
+    bool goes_on = raise_counters(n, op, reply->payload);
+    if (goes_on) {
+      rc = op_send(n, op);
+    }
+    if (!goes_on || rc != 0) {
+      op_end(n, op, rc);
+    }
     return;
   }
   if (reply->rc == 0 && reply->code == TORC_CODE_UNAUTHORIZED) {

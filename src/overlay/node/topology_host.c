@@ -111,9 +111,10 @@ static void host_drop_range(void *ctx, const torc_id *from, const torc_id *to) {
   }
 }
 
-static void host_took_over(void *ctx, const torc_id *from, const torc_id *to) { /* [GAP-95] */
+static void host_took_over(void *ctx, const torc_id *from, const torc_id *to,
+                           bool has_copies) { /* [GAP-95] */
   torc_node *n = ctx;
-  int rc = torc_store_raise_generations(n->store, from, to);
+  int rc = torc_store_raise_generations(n->store, from, to, has_copies);
   if (rc != 0) {
     TORC_LOG(n->log, TORC_LOG_ERROR, "store:raise_failed", TORC_F_ERR("why", rc));
   }

@@ -383,14 +383,16 @@ static int for_each_slot(torc_store *s, const torc_id *resource, slot_fn fn) {
   return rc == TORC_ERR_NOTFOUND ? 0 : rc;
 }
 
-static int for_each_slot_in(torc_store *s, const torc_id *from, const torc_id *to, slot_fn fn) {
+/* fn NULL: nothing is done to them. New slots begin above `floor`. */
+static int for_each_slot_in(torc_store *s, const torc_id *from, const torc_id *to, slot_fn fn,
+                            uint64_t floor) {
   int rc = torc_txn_begin(s, true, s->now);
   if (rc != 0) {
     return rc;
   }
   torc_id at = *from;
   torc_id resource;
-  rc = next_in_range(s, &at, from, to, &resource);
+  rc = fn == NULL ? TORC_ERR_NOTFOUND : next_in_range(s, &at, from, to, &resource);
   while (rc == 0) {
     rc = for_each_slot(s, &resource, fn);
     if (rc == 0) {
@@ -399,6 +401,9 @@ static int for_each_slot_in(torc_store *s, const torc_id *from, const torc_id *t
     }
   }
   if (rc == TORC_ERR_NOTFOUND) {
+    rc = torc_store_raise_floor(s, floor);
+  }
+  if (rc == 0) {
     return torc_txn_commit(s);
   }
   torc_txn_abort(s);
@@ -437,19 +442,22 @@ static int drop_slot(torc_store *s, torc_slot *slot) {
 }
 
 int torc_store_drop_range(torc_store *s, const torc_id *from, const torc_id *to) {
-  return for_each_slot_in(s, from, to, drop_slot); /* [CHD-37] */
+  return for_each_slot_in(s, from, to, drop_slot, 0); /* [CHD-37] */
+}
+
+static uint64_t raised(uint64_t g) {
+  return g > UINT64_MAX - TORC_STORE_RAISE ? UINT64_MAX : g + TORC_STORE_RAISE;
 }
 
 static int raise_slot(torc_store *s, torc_slot *slot) {
-  uint64_t g = slot->meta.generation;
-  torc_slot_set_generation(
-      slot, g > UINT64_MAX - TORC_STORE_RAISE ? UINT64_MAX : g + TORC_STORE_RAISE, false);
+  torc_slot_set_generation(slot, raised(slot->meta.generation), false);
   return torc_slot_save(s, slot);
 }
 
-int torc_store_raise_generations(torc_store *s, const torc_id *from, const torc_id *to) {
+int torc_store_raise_generations(torc_store *s, const torc_id *from, const torc_id *to,
+                                 bool with_slots) {
   /* [GAP-95] a counter cached from the old responsible peer never matches by chance. */
-  return for_each_slot_in(s, from, to, raise_slot);
+  return for_each_slot_in(s, from, to, with_slots ? raise_slot : NULL, raised(s->next.floor));
 }
 
 int torc_store_meet_generation(torc_store *s, const torc_id *resource, torc_type_id type,

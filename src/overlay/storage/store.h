@@ -107,10 +107,9 @@ uint64_t torc_store_num_bytes(const torc_store *s);
 
 /* Copying to another holder: the node walks resources with torc_store_next_resource and copies each
  * one, message by message. First come the REMOVEs of the resource's tombstones to replay, each
- * once; then STORE payloads with generation = own counter and elements unmodified (expired ones
- * left out), each payload at most TORC_STORE_COPY_MAX bytes. Any order of arrival is safe, this one
- * removes most.
- */
+ * once; then STORE payloads with the elements unmodified (expired ones left out), each payload at
+ * most TORC_STORE_COPY_MAX bytes: under the counter that each was written at, lowest first, those
+ * of arrays under their slots'. Any order of arrival is safe, this one removes most. */
 #define TORC_STORE_COPY_MAX 120000u
 typedef int (*torc_copy_store_fn)(void *ctx, const torc_id *resource, torc_slice payload);
 typedef int (*torc_copy_remove_fn)(void *ctx, const torc_id *resource, uint64_t xid,
@@ -121,7 +120,11 @@ typedef struct torc_copy_place {
   torc_id resource;
   size_t payload_max; /* a payload of several elements is no longer; 0: as long as it can be */
   torc_rkey at;
-  bool is_begun, has_removals_behind, is_over;
+  bool is_begun, has_removals_behind;
+  bool in_group; /* elements whose counters lie in [from, upto] are being sent */
+  bool is_arrays;
+  unsigned num_groups;
+  uint64_t from, upto;
 } torc_copy_place;
 /* Calls `remove` for the next REMOVE record of the resource, or `store` for the next STORE payload,
  * and returns the callback's result; TORC_ERR_NOTFOUND: there was none left. Slices are borrowed
@@ -129,6 +132,13 @@ typedef struct torc_copy_place {
 int torc_store_copy_next(torc_store *s, torc_copy_place *place, torc_wall now,
                          torc_copy_store_fn store, torc_copy_remove_fn remove,
                          void *ctx) TORC_MUST_CHECK;
+/* The slot's counter may be above those of its elements: something was removed or has expired, or
+ * the range was taken over. A holder that answers a payload sent under `sent` with that counter has
+ * these elements and no history of its own: they are sent to it again under *out, if that is higher
+ * than `sent` [GAP-95]. Any other has REMOVEs of its own, which must not look older than they are.
+ */
+int torc_store_copy_counter(torc_store *s, const torc_id *resource, torc_type_id type,
+                            uint64_t sent, uint64_t *out) TORC_MUST_CHECK;
 /* Smallest resource strictly clockwise after `after` inside (from, to]; TORC_ERR_NOTFOUND if none.
  * When from == to the range is the whole ring but for `from` itself. A walk starts with after =
  * from. Resources of which only tombstones are left are walked too. */
@@ -141,9 +151,11 @@ int torc_store_drop_range(torc_store *s, const torc_id *from, const torc_id *to)
  * data, and the counter goes on from the higher one [GAP-95]. No slot: nothing happens. */
 int torc_store_meet_generation(torc_store *s, const torc_id *resource, torc_type_id type,
                                uint64_t generation) TORC_MUST_CHECK;
-/* Raises the counter of every slot in (from, to] by 2^32 [GAP-95]. */
-int torc_store_raise_generations(torc_store *s, const torc_id *from,
-                                 const torc_id *to) TORC_MUST_CHECK;
+/* Raises the counter of every slot in (from, to] by 2^32, unless !with_slots, and those of all that
+ * are begun later: in the other part of a ring that has fallen apart there may be such a slot, and
+ * what is removed here is not to seem older than what is stored there [GAP-95] [D-14]. */
+int torc_store_raise_generations(torc_store *s, const torc_id *from, const torc_id *to,
+                                 bool with_slots) TORC_MUST_CHECK;
 /* Removes what has expired, at most `max` elements; the next wall time at which something expires
  * (0: nothing). */
 int torc_store_expire(torc_store *s, torc_wall now, size_t max, torc_wall *next) TORC_MUST_CHECK;

@@ -10,6 +10,9 @@
 #define TYPE_HEAD 13u /* type, generation, length of the values */
 #define PAYLOAD_MAX (REQUEST_HEAD + TORC_VEC16_MAX)
 
+/* So many groups of elements of one counter; what is left goes under the slot's counter. */
+#define GROUPS_MAX 16u
+
 _Static_assert(PAYLOAD_MAX <= TORC_STORE_COPY_MAX,
                "a payload must fit into what the node was told");
 
@@ -22,7 +25,10 @@ typedef struct copier {
   torc_type_id type; /* 0: none open */
   bool is_known;     /* the open type is configured */
   size_t num_elements;
-  size_t limit; /* bytes of several elements */
+  size_t limit;        /* bytes of several elements */
+  uint64_t from, upto; /* elements of these counters */
+  bool is_group;       /* sent under `upto`, not under the counters of their slots */
+  bool is_arrays;      /* these last */
 } copier;
 
 static void close_type(copier *c) {
@@ -40,8 +46,8 @@ static int open_type(copier *c, torc_type_id type) {
     c->is_known = slot.type != NULL;
   }
   if (rc == 0 && c->is_known) {
-    c->type_mark = torc_store_type_begin(&c->wr, type,
-                                         slot.meta.generation); /* [GAP-95] the sender's counter */
+    uint64_t generation = c->is_group ? c->upto : slot.meta.generation;
+    c->type_mark = torc_store_type_begin(&c->wr, type, generation); /* [GAP-95] */
   }
   return rc;
 }
@@ -51,7 +57,7 @@ static int add_element(copier *c, torc_type_id type, torc_slice value, bool *fit
   torc_element e;
   int rc = torc_element_get(&e, value);
   *fits = true;
-  if (rc != 0 || e.expiry <= c->s->now) {
+  if (rc != 0 || e.expiry <= c->s->now || e.generation < c->from || e.generation > c->upto) {
     return rc; /* [GAP-98] expired ones stay behind */
   }
   size_t head = c->type == type ? 0 : TYPE_HEAD;
@@ -73,6 +79,54 @@ static int add_element(copier *c, torc_type_id type, torc_slice value, bool *fit
   return rc;
 }
 
+/* A REMOVE of an array's last element does not say which it was: to a holder without elements only
+ * the counter of the slot tells that one from those that are left. */
+static bool keeps_counters(const torc_store *s, torc_type_id type) {
+  const torc_type *t = torc_types_find(s->types, type);
+  return t != NULL && t->model != TORC_MODEL_ARRAY;
+}
+
+static torc_type_id type_of(const torc_rkey *key) {
+  torc_rd rd;
+  torc_rd_init(&rd, torc_rkey_slice(key));
+  torc_rd_skip(&rd, 1 + TORC_ID_LEN);
+  return torc_rd_u24(&rd);
+}
+
+/* Looks at the elements of a resource, or of one slot, that have not expired: the least counter of
+ * one from `from` on, and the highest of all. TORC_ERR_NOTFOUND: there is none from `from` on. */
+static int look(torc_store *s, const torc_id *resource, const torc_type_id *type, uint64_t from,
+                uint64_t *least, uint64_t *most) {
+  torc_rkey key;
+  torc_slice value;
+  bool has_any = false;
+  torc_rkey_resource(&key, TORC_TABLE_SLOT, resource);
+  if (type != NULL) {
+    torc_rkey_slot(&key, resource, *type, TORC_KIND_ELEMENT);
+  }
+  size_t prefix = key.len;
+  int rc = torc_txn_seek(s, &key, prefix, &key, &value);
+  *most = 0;
+  while (rc == 0) {
+    torc_element e = {.expiry = 0};
+    if (key.b[TORC_RECORD_PREFIX_LEN] == TORC_KIND_ELEMENT && keeps_counters(s, type_of(&key))) {
+      rc = torc_element_get(&e, value);
+    }
+    if (rc == 0 && e.expiry > s->now) {
+      *most = e.generation > *most ? e.generation : *most;
+      if (e.generation >= from && (!has_any || e.generation < *least)) {
+        *least = e.generation;
+        has_any = true;
+      }
+    }
+    if (rc == 0) {
+      torc_rkey_next(&key);
+      rc = torc_txn_seek(s, &key, prefix, &key, &value);
+    }
+  }
+  return rc == TORC_ERR_NOTFOUND && has_any ? 0 : rc;
+}
+
 /* Fills the payload from `at` on. TORC_ERR_NOTFOUND: nothing is left behind it. */
 static int fill(copier *c, torc_rkey *at) {
   for (;;) {
@@ -90,7 +144,7 @@ static int fill(copier *c, torc_rkey *at) {
     if (rd.err != 0) {
       return rd.err;
     }
-    if (kind == TORC_KIND_ELEMENT) {
+    if (kind == TORC_KIND_ELEMENT && keeps_counters(c->s, type) != c->is_arrays) {
       rc = add_element(c, type, value, &fits);
     }
     if (rc != 0 || !fits) {
@@ -112,6 +166,49 @@ static size_t limit_of(size_t payload_max) {
   return payload_max > REQUEST_HEAD ? payload_max - REQUEST_HEAD : 0;
 }
 
+/* [D-14] A REMOVE takes what was written at a lower counter than its own, before it comes or after:
+ * each element keeps its own. TORC_ERR_NOTFOUND: all groups are done. */
+static int next_group(const copier *c, torc_copy_place *place) {
+  uint64_t most = 0;
+  int rc = TORC_ERR_NOTFOUND;
+  if (place->is_arrays) {
+    return rc;
+  }
+  if (place->num_groups == 0 || place->upto != UINT64_MAX) {
+    place->from = place->num_groups == 0 ? 0 : place->upto + 1;
+    rc = look(c->s, c->resource, NULL, place->from, &place->upto, &most);
+  }
+  if (rc == TORC_ERR_NOTFOUND) {
+    place->is_arrays = true;
+    place->from = 0;
+    place->upto = UINT64_MAX;
+    rc = 0;
+  } else if (rc == 0 && ++place->num_groups == GROUPS_MAX) {
+    place->upto = UINT64_MAX;
+  }
+  place->in_group = rc == 0;
+  torc_rkey_resource(&place->at, TORC_TABLE_SLOT, c->resource);
+  return rc;
+}
+
+/* The next elements, at least one. TORC_ERR_NOTFOUND: none is left. */
+static int fill_next(copier *c, torc_copy_place *place) {
+  int rc = 0;
+  while (rc == 0 && c->num_elements == 0) {
+    rc = place->in_group ? 0 : next_group(c, place);
+    if (rc == 0) {
+      c->from = place->from;
+      c->upto = place->upto;
+      c->is_group = place->upto != UINT64_MAX;
+      c->is_arrays = place->is_arrays;
+      rc = fill(c, &place->at);
+      place->in_group = rc == 0;
+      rc = rc == TORC_ERR_NOTFOUND ? 0 : rc;
+    }
+  }
+  return rc;
+}
+
 /* No transaction is open while a callback runs, so it may use the store. */
 static int next_elements(torc_store *s, torc_copy_place *place, torc_wall now, uint8_t *room,
                          torc_copy_store_fn store, void *ctx) {
@@ -122,14 +219,10 @@ static int next_elements(torc_store *s, torc_copy_place *place, torc_wall now, u
   if (rc != 0) {
     return rc;
   }
-  rc = fill(&c, &place->at);
+  rc = fill_next(&c, place);
   close_type(&c);
   torc_store_request_end(&c.wr, c.request_mark);
   torc_txn_abort(s);
-  place->is_over = rc == TORC_ERR_NOTFOUND;
-  if (place->is_over && c.num_elements > 0) {
-    rc = 0; /* the last payload */
-  }
   rc = rc == 0 ? c.wr.err : rc;
   return rc != 0 ? rc : store(ctx, &place->resource, torc_wr_slice(&c.wr));
 }
@@ -194,10 +287,6 @@ int torc_store_copy_next(torc_store *s, torc_copy_place *place, torc_wall now,
       return rc;
     }
     place->has_removals_behind = true;
-    torc_rkey_resource(&place->at, TORC_TABLE_SLOT, &place->resource);
-  }
-  if (place->is_over) {
-    return TORC_ERR_NOTFOUND;
   }
   uint8_t *room = torc_alloc(s->mem, PAYLOAD_MAX);
   if (room == NULL) {
@@ -206,4 +295,22 @@ int torc_store_copy_next(torc_store *s, torc_copy_place *place, torc_wall now,
   int rc = next_elements(s, place, now, room, store, ctx);
   torc_free(s->mem, room);
   return rc;
+}
+
+int torc_store_copy_counter(torc_store *s, const torc_id *resource, torc_type_id type,
+                            uint64_t sent, uint64_t *out) {
+  torc_slot slot;
+  uint64_t least = 0;
+  uint64_t most = 0;
+  int rc = torc_txn_begin(s, false, s->now);
+  if (rc != 0) {
+    return rc;
+  }
+  rc = torc_slot_load(s, &slot, resource, type);
+  if (rc == 0) {
+    rc = look(s, resource, &type, 0, &least, &most);
+  }
+  torc_txn_abort(s);
+  *out = rc == 0 && sent == most && slot.meta.generation > most ? slot.meta.generation : sent;
+  return rc == TORC_ERR_NOTFOUND ? 0 : rc;
 }

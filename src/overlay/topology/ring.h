@@ -34,6 +34,8 @@
 #define TORC_RING_GRACE TORC_SEC(60)
 /* Longer than a silent death goes unnoticed: a PING after 30 s, 32 s for its answer [GAP-77]. */
 #define TORC_RING_LATELY TORC_SEC(120)
+/* Who has been a neighbour for so long has made its copies. */
+#define TORC_RING_COPIED TORC_SEC(10)
 #define TORC_RING_MERGE_QUIET TORC_SEC(1)
 #define TORC_RING_SYNC_RETRY_MIN TORC_MS(200)
 #define TORC_RING_SYNC_RETRY_MAX TORC_SEC(30)
@@ -295,6 +297,8 @@ struct torc_topology {
   torc_time joined_at;
   torc_id doubt_to; /* what lies up to here was taken over soon after the join, without its data */
   torc_time doubt_until; /* 0: there is none */
+  bool has_lost_proven;  /* since the last take-over: the predecessor, which had made copies here */
+  bool has_lost_unproven; /* one that may never have done so */
   unsigned last_serial;
   torc_ring_finger *fingers; /* params.num_fingers */
   size_t num_fingers_running;

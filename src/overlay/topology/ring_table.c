@@ -212,6 +212,15 @@ static void owe_dead(torc_topology *t, const torc_ring_member *dead) {
   }
 }
 
+/* A predecessor whose range may become this peer's: has it been here long enough to copy it? */
+static void note_lost(torc_topology *t, const torc_ring_member *m) {
+  bool is_proven = m->heard != 0 && torc_ring_now(t) >= torc_time_add(m->since, TORC_RING_COPIED);
+  if (torc_id_eq(&m->id, &t->range_from)) {
+    t->has_lost_proven = is_proven;
+  }
+  t->has_lost_unproven = t->has_lost_unproven || !is_proven;
+}
+
 void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone why) {
   torc_ring_member *m = torc_ring_member_find(t, id);
   torc_id gone = *id;
@@ -224,6 +233,7 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   was_near = torc_ring_is_near(t, m);
   if (was_near) {
     torc_ring_remember_former(t);
+    note_lost(t, m);
   }
   if (why == TORC_GONE_DOWN) {
     owe_dead(t, m);
@@ -342,16 +352,15 @@ void torc_ring_check_range(torc_topology *t) {
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
            TORC_F_ID("to", &old));
   torc_ring_handoff_check(t);
-  bool is_new =
-      t->joined_at != 0 && torc_ring_now(t) < torc_time_add(t->joined_at, TORC_RING_LATELY);
-  if (is_new) {
+  bool has_copies = t->joined_at == 0 ||
+                    torc_ring_now(t) >= torc_time_add(t->joined_at, TORC_RING_LATELY) ||
+                    (t->has_lost_proven && !t->has_lost_unproven);
+  t->has_lost_proven = false;
+  t->has_lost_unproven = false;
+  if (!has_copies) {
     doubt(t, &old);
   }
-  /* What this peer brought from an earlier run may be old or removed, and is not to look new by its
-   * counter before the other holders have had their say [D-14]. */
-  if (!t->join.has_data || !is_new) {
-    t->host->ops->took_over(t->host->ctx, &t->range_from, &old); /* [GAP-95] */
-  }
+  t->host->ops->took_over(t->host->ctx, &t->range_from, &old, has_copies); /* [GAP-95] */
 }
 
 bool torc_ring_is_responsible(const torc_topology *t, const torc_id *id) {

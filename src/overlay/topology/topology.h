@@ -87,8 +87,10 @@ typedef struct torc_topology_host_ops {
                   torc_token cookie);
   /* Deletes data in (from, to] [CHD-37]. */
   void (*drop_range)(void *ctx, const torc_id *from, const torc_id *to);
-  /* This peer became responsible for (from, to] without a handoff [GAP-95]. */
-  void (*took_over)(void *ctx, const torc_id *from, const torc_id *to);
+  /* This peer became responsible for (from, to] without a handoff [GAP-95]. has_copies: it held
+   * those of the peer before; else what it has there is not to look new by its counter before the
+   * other holders have had their say [D-14]. */
+  void (*took_over)(void *ctx, const torc_id *from, const torc_id *to, bool has_copies);
   void (*close_link)(void *ctx, const torc_id *peer);
   void (*state_changed)(void *ctx, torc_topology_state state);
   /* Asks the node to PING through a random bootstrap peer with target self+1 [GAP-124]; the answer
