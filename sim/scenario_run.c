@@ -185,6 +185,12 @@ static bool count_metric(const torc_run_result *r, torc_metric m, double *out) {
     case TORC_METRIC_UNENDED:
       *out = (double)r->unended;
       return true;
+    case TORC_METRIC_OVERFULL:
+      *out = (double)r->overfull.num_over;
+      return true;
+    case TORC_METRIC_LEFTOVER:
+      *out = (double)r->leftover.num_over;
+      return true;
     case TORC_METRIC_MESSAGES:
       *out = r->node_minutes > 0 ? (double)messages / r->node_minutes : 0;
       return r->node_minutes > 0;
@@ -350,6 +356,43 @@ static void look_at_ring(run *r) {
   }
 }
 
+/* [SEC-12] */
+static void look_at_bounds(run *r, bool is_rest, torc_bounds *out) {
+  size_t num = 0;
+  const torc_sim_index *live = torc_workload_live(r->w, TORC_ROLE_PEER, &num);
+  for (size_t k = 0; k < num; k++) {
+    torc_bounds_look(r->s, live[k], is_rest ? num : 0, out);
+  }
+  if (is_rest) {
+    torc_bounds_look_at_memory(r->r->bytes_per_node, num, out);
+  }
+}
+
+static bool expects(const torc_action *a, torc_metric m) {
+  for (size_t k = 0; k < a->num_expects; k++) {
+    if (a->expects[k].metric == m) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool is_expected(const torc_scenario *sc, torc_metric m) {
+  for (size_t k = 0; k < sc->num_actions; k++) {
+    if (expects(&sc->actions[k], m)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static const char *fault_of(const run *r, torc_metric m) {
+  return m == TORC_METRIC_RING       ? r->r->fault
+         : m == TORC_METRIC_OVERFULL ? r->r->overfull.fault
+         : m == TORC_METRIC_LEFTOVER ? r->r->leftover.fault
+                                     : "";
+}
+
 static void say_expect(const run *r, const act *x, const torc_expect *e, bool known, double value,
                        bool ok) {
   double t = seconds(torc_sim_now(r->s));
@@ -362,7 +405,7 @@ static void say_expect(const run *r, const act *x, const torc_expect *e, bool kn
     (void)fprintf(r->o->json, known ? "%.10g" : "null", value);
     (void)fprintf(r->o->json, ",\"after_s\":%.3f,\"ok\":%s,\"fault\":\"%s\"}\n",
                   seconds(torc_sim_now(r->s) - x->started), ok ? "true" : "false",
-                  ring ? r->r->fault : "");
+                  fault_of(r, e->metric));
     (void)fflush(r->o->json);
   }
   if (r->o->said != NULL) {
@@ -373,7 +416,9 @@ static void say_expect(const run *r, const act *x, const torc_expect *e, bool kn
     } else {
       (void)fprintf(r->o->said, "%s%s%.10g, ", torc_metric_name(e->metric),
                     torc_compare_text(e->compare), e->value);
-      (void)fprintf(r->o->said, known ? "it is %.10g\n" : "nothing was measured\n", value);
+      (void)fprintf(r->o->said, known ? "it is %.10g" : "nothing was measured", value);
+      const char *fault = fault_of(r, e->metric);
+      (void)fprintf(r->o->said, "%s%s\n", fault[0] == '\0' ? "" : ": ", fault);
     }
   }
 }
@@ -381,12 +426,13 @@ static void say_expect(const run *r, const act *x, const torc_expect *e, bool kn
 /* Whether all of a line holds; says so if it is final. */
 static bool judge_expects(run *r, act *x, bool is_final) {
   bool all = true;
-  bool ring = false;
-  for (size_t k = 0; k < x->a->num_expects; k++) {
-    ring = ring || x->a->expects[k].metric == TORC_METRIC_RING;
-  }
+  bool ring = expects(x->a, TORC_METRIC_RING);
   if (ring) {
     look_at_ring(r);
+  }
+  if (expects(x->a, TORC_METRIC_LEFTOVER)) {
+    r->r->leftover = (torc_bounds){.num_over = 0};
+    look_at_bounds(r, true, &r->r->leftover);
   }
   for (size_t k = 0; k < x->a->num_expects; k++) {
     const torc_expect *e = &x->a->expects[k];
@@ -506,6 +552,7 @@ static torc_time next_stop(const run *r) {
 }
 
 static void loop(run *r) {
+  bool looks = is_expected(r->sc, TORC_METRIC_OVERFULL);
   do_due(r);
   while (r->rc == 0 && !is_over(r)) {
     torc_time next = next_stop(r);
@@ -519,6 +566,9 @@ static void loop(run *r) {
     if (next >= r->next_sample) {
       take_sample(r);
       r->next_sample += r->sc->interval;
+    }
+    if (looks) {
+      look_at_bounds(r, false, &r->r->overfull);
     }
     do_due(r);
     show_progress(r);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "bounds.h"
 #include "markov.h"
 #include "measure.h"
 #include "scenario.h"
@@ -48,9 +49,11 @@ typedef struct torc_run_result {
   double wall_s;
   torc_value_result values;
   uint64_t resurrected, unended;
-  bool is_whole;   /* the ring, when it was last looked at */
-  double whole_s;  /* the last wait for ring=consistent; below 0: none */
-  char fault[160]; /* of the ring, when it was last looked at */
+  torc_bounds overfull; /* above their limits, whenever looked at; only if that is expected */
+  torc_bounds leftover; /* above what a node needs at rest, when last expected */
+  bool is_whole;        /* the ring, when it was last looked at */
+  double whole_s;       /* the last wait for ring=consistent; below 0: none */
+  char fault[160];      /* of the ring, when it was last looked at */
   torc_sample *samples;
   size_t num_samples;
   uint64_t num_expects, num_failed;

@@ -351,6 +351,10 @@ bool torc_node_holds(const torc_node *n, const torc_id *resource);
 /* Named counters for metrics: calls `each` once per counter, in a fixed order. */
 void torc_node_counters(const torc_node *n, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value));
+/* What the node holds at present of each thing that others can make grow, and the most that it ever
+ * holds of it: for metrics. Calls `each` once per table, in a fixed order. */
+typedef void (*torc_node_table_fn)(void *ctx, const char *name, uint64_t held, uint64_t limit);
+void torc_node_tables(const torc_node *n, void *ctx, torc_node_table_fn each);
 
 #ifdef __cplusplus
 }

@@ -37,6 +37,13 @@ static void add_present(void *ctx, const char *name, uint64_t value) {
   add_gauge(ctx, full, value);
 }
 
+static void add_table(void *ctx, const char *name, uint64_t held, uint64_t limit) {
+  char full[128];
+  (void)limit;
+  (void)snprintf(full, sizeof full, "torc_held_%s", name);
+  add_gauge(ctx, full, held);
+}
+
 static void add_view(page *p, const torc_node_view *v) {
   add_gauge(p, "torc_uptime_seconds", v->uptime / TORC_SEC(1));
   add_gauge(p, "torc_joined", v->is_joined ? 1 : 0);
@@ -57,6 +64,7 @@ int torc_metrics_text(const torc_metrics_config *cfg, char **out, size_t *len) {
   torc_node_get_view(torc_peer_node(cfg->peer), &view);
   add_view(&p, &view);
   torc_peer_gauges(cfg->peer, &p, add_present);
+  torc_node_tables(torc_peer_node(cfg->peer), &p, add_table);
   torc_peer_counters(cfg->peer, &p, add_counter);
   if (cfg->control != NULL) {
     torc_control_counters(cfg->control, &p, add_counter);

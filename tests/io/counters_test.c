@@ -92,6 +92,14 @@ static void on_metric(void *ctx, const char *name, uint64_t value) {
   assert_metric(ctx, name, "_total", "counter");
 }
 
+static void on_table(void *ctx, const char *name, uint64_t held, uint64_t limit) {
+  char full[64];
+  (void)held;
+  (void)limit;
+  snprintf(full, sizeof full, "held_%s", name);
+  assert_metric(ctx, full, "", "gauge");
+}
+
 static void test_metrics(void **state) {
   (void)state;
   torc_metrics_config cfg = {.peer = s.peer, .control = &s.control};
@@ -105,6 +113,7 @@ static void test_metrics(void **state) {
     assert_metric(text, gauges[i], "", "gauge");
   }
   torc_node_counters(s.control.node, text, on_metric);
+  torc_node_tables(s.control.node, text, on_table);
   assert_non_null(strstr(text, "\ntorc_control_requests_total 77\n"));
   free(text);
 }

@@ -97,10 +97,50 @@ static void test_node(void **state) {
   nt_free(h);
 }
 
+static void on_table(void *ctx, const char *name, uint64_t held, uint64_t limit) {
+  assert_true(limit > 0 && held <= limit);
+  on_counter(ctx, name, held);
+}
+
+static uint64_t held(const shown *s, const char *name) {
+  for (size_t i = 0; i < s->num; i++) {
+    if (strcmp(s->names[i], name) == 0) {
+      return s->values[i];
+    }
+  }
+  fail_msg("no table %s", name);
+  return 0;
+}
+
+static void test_tables(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_id to = nt_id(0x70);
+  torc_token token = 0;
+  shown before = {.num = 0};
+  shown s = {.num = 0};
+  (void)state;
+  nt_answer(h, 1u << TORC_METHOD_UPDATE);
+  (void)nt_join(h, 0xc0);
+  nt_advance(h, TORC_SEC(1));
+  torc_node_tables(nt_node(h), &before, on_table);
+  assert_int_equal(torc_node_ping(nt_node(h), &to, 1, 0, nt_now(h), &token), 0);
+  torc_node_tables(nt_node(h), &s, on_table);
+  assert_int_equal(held(&s, "requests"), held(&before, "requests") + 1);
+  assert_int_equal(held(&s, "members"), 1);
+  assert_int_equal(held(&s, "stored_bytes"), 0);
+  assert_true(held(&s, "answers") > 0); /* to C's UPDATE */
+  nt_advance(h, TORC_SEC(60));
+  s.num = 0;
+  torc_node_tables(nt_node(h), &s, on_table);
+  assert_int_equal(held(&s, "answers"), 0);
+  nt_free(h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("every counter of the store is shown", test_store),
       TORC_TEST("every counter of the topology is shown", test_topology),
+      TORC_TEST("SEC-12 the node shows what its tables hold", test_tables),
       TORC_TEST("the node shows its counters once each, and no other", test_node),
   };
   return TORC_RUN(tests);

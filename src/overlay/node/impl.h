@@ -52,6 +52,9 @@
 #define TORC_NODE_CONN_SPENT TORC_SEC(10) /* an answered one without a link counts so long */
 #define TORC_NODE_COPY_WINDOW 16u         /* requests of one transfer under way */
 #define TORC_NODE_TRANSFERS_MAX 64u
+/* Those of the transfers, and one to each replica for each write being worked on. */
+#define TORC_NODE_COPIES_MAX \
+  (TORC_NODE_TRANSFERS_MAX * TORC_NODE_COPY_WINDOW + TORC_NODE_INBOUND_MAX * TORC_REPLICAS_MAX)
 #define TORC_NODE_LISTEN_MAX 16u
 #define TORC_NODE_REDIRECTS_MAX 16u           /* [GAP-31] */
 #define TORC_NODE_DRAIN TORC_SEC(30)          /* an old link is closed by then */

@@ -164,6 +164,13 @@ const torc_store_stats *torc_store_get_stats(const torc_store *s) {
   return &s->stats;
 }
 
+torc_store_room torc_store_get_room(const torc_store *s) {
+  return (torc_store_room){.bytes = s->next.bytes,
+                           .max_bytes = s->max_bytes + s->max_bytes / TORC_STORE_REMOVE_RESERVE,
+                           .removals = s->next.removals,
+                           .max_removals = s->max_remove_memory};
+}
+
 void torc_write_result_fail(torc_store *s, torc_write_result *r, uint16_t code,
                             const char *detail) {
   r->code = code;

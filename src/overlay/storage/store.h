@@ -169,5 +169,10 @@ typedef struct torc_store_stats {
                               never had */
 } torc_store_stats;
 const torc_store_stats *torc_store_get_stats(const torc_store *s);
+/* What is held and how much may be: bytes with REMOVEs and keys, remembered REMOVEs. */
+typedef struct torc_store_room {
+  uint64_t bytes, max_bytes, removals, max_removals;
+} torc_store_room;
+torc_store_room torc_store_get_room(const torc_store *s);
 
 #endif
