@@ -184,6 +184,7 @@ static int open_peer(torcd *d, char *err, size_t err_cap) {
   cfg.idle_close = c->idle_close;
   cfg.max_links = (uint32_t)c->max_links;
   cfg.max_client_links = (uint32_t)c->max_client_links;
+  cfg.max_answer_bytes = (uint32_t)c->max_answer_bytes;
   cfg.max_stored_bytes = c->max_stored_bytes;
   return torc_peer_new_from(&d->peer, &cfg, &d->document, NULL, err, err_cap);
 }

@@ -95,6 +95,7 @@ typedef struct torc_node_config {
   torc_time idle_close;                 /* 0: 300 s [GAP-162] */
   uint32_t max_links;                   /* 0: 256 [GAP-162] */
   uint32_t max_client_links;            /* 0: 64 [GAP-141] */
+  uint32_t max_answer_bytes;            /* 0: 4 MiB, of answers kept for repeated requests [D-24] */
   uint64_t max_stored_bytes;            /* 0: 1 GiB */
   bool compress_via;                    /* list compression [GAP-27]; default off */
   bool hide_topology;                   /* do not append to route logs [GAP-49] */

@@ -32,7 +32,7 @@ typedef struct torc_peer_config {
   const torc_log *log; /* borrowed; may be NULL */
   /* 0: from the overlay configuration, else the default; for tests and small overlays */
   torc_time update_period, ping_period, t1, keepalive, deletion_delay, replica_wait, idle_close;
-  uint32_t max_links, max_client_links;
+  uint32_t max_links, max_client_links, max_answer_bytes;
   uint64_t max_stored_bytes;
 } torc_peer_config;
 

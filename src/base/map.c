@@ -13,6 +13,7 @@
  * Linear probing: a key lies in the first such run after its home. Deleting moves nothing, so an
  * iteration may delete. */
 #define MIN_SLOTS 4u
+#define LARGE 256u /* entries of a large table */
 #define MAX_SLOTS ((uint32_t)1 << 30)
 #define TAG_NEVER 0u
 #define TAG_DELETED 1u
@@ -48,6 +49,20 @@ static bool key_eq(const void *one, const void *other, size_t len) {
   return len == 0 || memcmp(a, b, len) == 0;
 }
 
+/* Any number of slots serves, so that a table is not up to twice as large as it need be: the low
+ * half of the hash is scaled to it. */
+static uint32_t home_of(const torc_map *m, uint64_t hash) {
+  return (uint32_t)(((hash & UINT32_MAX) * m->cap) >> 32);
+}
+
+static uint32_t after(const torc_map *m, uint32_t i) {
+  return i + 1 == m->cap ? 0 : i + 1;
+}
+
+static uint32_t before(const torc_map *m, uint32_t i) {
+  return i == 0 ? m->cap - 1 : i - 1;
+}
+
 /* Index of `key` with this hash, or m->cap. */
 static uint32_t find(const torc_map *m, const void *key, uint64_t hash) {
   if (m->len == 0) {
@@ -55,7 +70,7 @@ static uint32_t find(const torc_map *m, const void *key, uint64_t hash) {
   }
   const uint8_t *tags = tags_of(m);
   uint8_t tag = tag_of(hash);
-  for (uint32_t i = (uint32_t)hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
+  for (uint32_t i = home_of(m, hash);; i = after(m, i)) {
     if (tags[i] == TAG_NEVER) {
       return m->cap; /* there is one: the table is never full */
     }
@@ -68,9 +83,9 @@ static uint32_t find(const torc_map *m, const void *key, uint64_t hash) {
 /* Puts a value whose key is not there into the first slot never used of its run. */
 static void insert_new(torc_map *m, void *value, uint64_t hash) {
   uint8_t *tags = tags_of(m);
-  uint32_t i = (uint32_t)hash & (m->cap - 1);
+  uint32_t i = home_of(m, hash);
   while (tags[i] != TAG_NEVER) {
-    i = (i + 1) & (m->cap - 1);
+    i = after(m, i);
   }
   m->slots[i] = value;
   tags[i] = tag_of(hash);
@@ -78,21 +93,22 @@ static void insert_new(torc_map *m, void *value, uint64_t hash) {
   m->used++;
 }
 
-/* Are `cap` slots enough for a new table of `num` values? It grows when 3/4 of them are used. */
-static bool is_roomy(uint64_t cap, uint64_t num) {
-  return num <= cap * 5 / 8;
+/* Slots of a new table for `num` values: half as many again, and as many again for a large one,
+ * whose entries are dear to move. A new one is made when this one is full to 13/16. */
+static uint64_t slots_for(uint64_t num) {
+  uint64_t more = num < LARGE ? num / 2 : num;
+  uint64_t cap = (num + more + 3) / 4 * 4;
+  return cap < MIN_SLOTS ? MIN_SLOTS : cap;
 }
 
 /* A table for the present entries and one more, without deleted slots. */
 static int rebuild(torc_map *m) {
   torc_map next = *m;
-  next.cap = MIN_SLOTS;
-  while (!is_roomy(next.cap, (uint64_t)m->len + 1)) {
-    if (next.cap == MAX_SLOTS) {
-      return TORC_ERR_NOMEM;
-    }
-    next.cap *= 2;
+  uint64_t cap = slots_for((uint64_t)m->len + 1);
+  if (cap > MAX_SLOTS) {
+    return TORC_ERR_NOMEM;
   }
+  next.cap = (uint32_t)cap;
   next.slots = torc_calloc(m->mem, next.cap, sizeof *next.slots + 1);
   if (next.slots == NULL) {
     return TORC_ERR_NOMEM;
@@ -129,7 +145,7 @@ void *torc_map_get(const torc_map *m, const void *key) {
 }
 
 void torc_map_trim(torc_map *m) {
-  if (m->cap > MIN_SLOTS && is_roomy(m->cap / 2, (uint64_t)m->len + 1)) {
+  if (m->cap / 2 > slots_for((uint64_t)m->len + 1)) {
     (void)!rebuild(m); /* no memory: it serves as it is */
   }
 }
@@ -145,7 +161,7 @@ int torc_map_put(torc_map *m, void *value) {
     m->slots[i] = value;
     return 0;
   }
-  if (m->used + 1 > m->cap / 4 * 3) {
+  if ((uint64_t)m->used + 1 > (uint64_t)m->cap * 13 / 16) {
     rc = rebuild(m);
     if (rc != 0) {
       return rc;
@@ -173,11 +189,11 @@ void *torc_map_del(torc_map *m, const void *key) {
   m->slots[i] = NULL;
   tags[i] = TAG_DELETED;
   /* A deleted slot at the end of its run serves no probe: give it back, and those before it. */
-  if (tags[(i + 1) & (m->cap - 1)] == TAG_NEVER) {
+  if (tags[after(m, i)] == TAG_NEVER) {
     while (tags[i] == TAG_DELETED) {
       tags[i] = TAG_NEVER;
       m->used--;
-      i = (i - 1) & (m->cap - 1);
+      i = before(m, i);
     }
   }
   return value;

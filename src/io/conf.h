@@ -25,7 +25,7 @@ typedef struct torc_conf {
   char log_file[TORC_CONF_TEXT_MAX]; /* empty: standard error */
   bool log_json;
   char metrics_listen[TORC_CONF_TEXT_MAX]; /* empty: none */
-  uint64_t max_links, max_client_links, max_stored_bytes;
+  uint64_t max_links, max_client_links, max_answer_bytes, max_stored_bytes;
   torc_time update_period, ping_period, t1, keepalive, deletion_delay, replica_wait, idle_close;
 } torc_conf;
 

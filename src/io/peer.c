@@ -194,6 +194,7 @@ static int make_node(build *b) {
   cfg.idle_close = b->cfg.idle_close;
   cfg.max_links = b->cfg.max_links;
   cfg.max_client_links = b->cfg.max_client_links;
+  cfg.max_answer_bytes = b->cfg.max_answer_bytes;
   cfg.max_stored_bytes = b->cfg.max_stored_bytes;
   cfg.remove_zero_generation = o->remove_zero_generation;
   cfg.wall = torc_peer_wall();

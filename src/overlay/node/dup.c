@@ -1,6 +1,6 @@
 /* At-most-once execution: requests seen in the last 64*T1 and their answers, with bounded memory
- * and a share per origin [GAP-63] [D-24] [R-06] [R-07] [RTX-03]. SPDX-License-Identifier:
- * Apache-2.0 */
+ * and a share per origin [GAP-63] [D-24] [R-06] [R-07] [RTX-03]. When memory ends, answers go first
+ * whose requests may be executed again without harm. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 typedef struct dup_origin {
@@ -22,7 +22,8 @@ struct torc_dup {
   torc_time expires;
   uint32_t len;
   bool is_executing;
-  bool is_signed; /* the own identity, which ends every signed answer, is left out of the body */
+  bool is_harmless; /* to be executed twice: it changes nothing, or the same again */
+  bool is_signed;   /* the own identity, which ends every signed answer, is left out of the body */
   uint8_t body[];
 };
 
@@ -41,15 +42,20 @@ static void entry_free(torc_node *n, torc_dup *d) {
   torc_free(n->mem, d);
 }
 
-bool torc_dups_expire(torc_node *n) {
-  while (!torc_list_empty(&n->dup_age)) {
-    torc_dup *d = TORC_CONTAINER_OF(n->dup_age.next, torc_dup, age);
+static bool expire(torc_node *n, torc_list *age) {
+  while (!torc_list_empty(age)) {
+    torc_dup *d = TORC_CONTAINER_OF(age->next, torc_dup, age);
     if (d->expires > n->now || d->is_executing) {
       return true;
     }
     entry_free(n, d);
   }
   return false;
+}
+
+bool torc_dups_expire(torc_node *n) {
+  bool is_left = expire(n, &n->dup_age);
+  return expire(n, &n->dup_harmless) || is_left;
 }
 
 static bool evict_from(torc_node *n, torc_list *head, bool by_origin) {
@@ -65,20 +71,31 @@ static bool evict_from(torc_node *n, torc_list *head, bool by_origin) {
   return false;
 }
 
+static size_t share_of(const torc_node *n) {
+  size_t share = n->cfg.max_answer_bytes / TORC_NODE_DUP_SHARE;
+  return share > TORC_NODE_DUP_SHARE_MIN ? share : TORC_NODE_DUP_SHARE_MIN;
+}
+
 /* Makes room for `more` bytes of `o`: its own oldest first when its share is used up, else the
- * oldest of all. `o` keeps at least the entry being made, so it is not freed here. */
+ * oldest harmless one of all, else the oldest of all. `o` keeps at least the entry being made, so
+ * it is not freed here. */
 static bool make_room(torc_node *n, dup_origin *o, size_t more) {
-  while (o->bytes + more > TORC_NODE_DUP_BYTES / TORC_NODE_DUP_SHARE) {
+  while (o->bytes + more > share_of(n)) {
     if (!evict_from(n, &o->entries, true)) {
       return false;
     }
   }
-  while (n->dup_bytes + more > TORC_NODE_DUP_BYTES || n->dups.len > TORC_NODE_DUP_ENTRIES) {
-    if (!evict_from(n, &n->dup_age, false)) {
+  while (n->dup_bytes + more > n->cfg.max_answer_bytes || n->dups.len > TORC_NODE_DUP_ENTRIES) {
+    if (!evict_from(n, &n->dup_harmless, false) && !evict_from(n, &n->dup_age, false)) {
       return false;
     }
   }
   return true;
+}
+
+static bool is_harmless(uint16_t method) {
+  return method == TORC_METHOD_PING || method == TORC_METHOD_UPDATE ||
+         method == TORC_METHOD_FETCH || method == TORC_METHOD_FIND;
 }
 
 static dup_origin *origin_of(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]) {
@@ -108,7 +125,7 @@ static void origin_release(torc_node *n, dup_origin *o) {
 }
 
 torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
-                         uint64_t xid, bool *is_known) {
+                         uint64_t xid, uint16_t method, bool *is_known) {
   uint8_t digest[TORC_DIGEST_LEN] = {0};
   torc_dup *d = NULL;
   dup_origin *o = NULL;
@@ -137,6 +154,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   d->origin = o;
   d->key = key;
   d->is_executing = true;
+  d->is_harmless = is_harmless(method);
   d->expires = torc_time_add(n->now, torc_node_t1(n) * TORC_NODE_DUP_AGE_T1);
   torc_list_init(&d->age);
   torc_list_init(&d->of_origin);
@@ -149,7 +167,7 @@ torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *f
   o->num++;
   o->bytes += (uint32_t)sizeof *d;
   n->dup_bytes += sizeof *d;
-  torc_list_push_back(&n->dup_age, &d->age);
+  torc_list_push_back(d->is_harmless ? &n->dup_harmless : &n->dup_age, &d->age);
   torc_list_push_back(&o->entries, &d->of_origin);
   torc_node_untidy(n);
   return d;
@@ -222,6 +240,7 @@ void torc_dup_drop(torc_node *n, torc_dup *d) {
 
 void torc_dups_init(torc_node *n, uint64_t seed) {
   torc_list_init(&n->dup_age);
+  torc_list_init(&n->dup_harmless);
   torc_map_init(&n->dups, n->mem, offsetof(torc_dup, key), sizeof(dup_key), seed);
   torc_map_init(&n->dup_origins, n->mem, offsetof(dup_origin, digest), TORC_DIGEST_LEN, seed);
 }
@@ -229,6 +248,9 @@ void torc_dups_init(torc_node *n, uint64_t seed) {
 void torc_dups_clear(torc_node *n) {
   while (!torc_list_empty(&n->dup_age)) {
     entry_free(n, TORC_CONTAINER_OF(n->dup_age.next, torc_dup, age));
+  }
+  while (!torc_list_empty(&n->dup_harmless)) {
+    entry_free(n, TORC_CONTAINER_OF(n->dup_harmless.next, torc_dup, age));
   }
   torc_map_clear(&n->dups);
   torc_map_clear(&n->dup_origins);

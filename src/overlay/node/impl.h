@@ -38,8 +38,9 @@
 #define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600)   /* [CRT-06] [GAP-52] */
 #define TORC_NODE_NAMESAKES_MAX 10u             /* certificates tried for one name */
 #define TORC_NODE_DUP_AGE_T1 64u                /* duplicates are known for 64*T1 [GAP-63] [D-24] */
-#define TORC_NODE_DUP_BYTES (4u << 20)          /* memory of cached responses */
+#define TORC_NODE_DUP_BYTES (4u << 20)          /* memory of cached responses, the default */
 #define TORC_NODE_DUP_SHARE 8u                  /* one origin may use 1/8 of it [D-24] */
+#define TORC_NODE_DUP_SHARE_MIN 2048u           /* but never less */
 #define TORC_NODE_DUP_ENTRIES 8192u
 #define TORC_NODE_PRIVATE_IDS_MAX 4096u       /* compressed via lists */
 #define TORC_NODE_PRIVATE_ID_AGE TORC_SEC(60) /* [GAP-27] */
@@ -272,7 +273,7 @@ typedef struct torc_dup torc_dup;
 /* NULL and *is_known false: no memory or limit, go on without. *is_known: a duplicate; then *dup is
  * the entry. */
 torc_dup *torc_dup_enter(torc_node *n, const torc_cert *signer, const torc_id *first_via,
-                         uint64_t xid, bool *is_known);
+                         uint64_t xid, uint16_t method, bool *is_known);
 /* The response body (contents and signature), for the caller to free; NULL while the request is
  * being worked on, or for want of memory. */
 uint8_t *torc_dup_response(torc_node *n, const torc_dup *d, torc_slice *body);
@@ -489,7 +490,7 @@ struct torc_counters {
 /* The numbers of torc_node_config that count after the creation, defaults filled in. */
 typedef struct torc_node_settings {
   torc_time t1, replica_wait, keepalive, idle_close;
-  uint32_t max_message, max_links, max_client_links;
+  uint32_t max_message, max_links, max_client_links, max_answer_bytes;
   uint8_t initial_ttl;
   bool may_found, compress_via, hide_topology, is_lean;
 } torc_node_settings;
@@ -556,7 +557,7 @@ struct torc_node {
   torc_map certs; /* digest -> struct */
   torc_list cert_lru;
   torc_map dups, dup_origins;
-  torc_list dup_age;
+  torc_list dup_age, dup_harmless; /* the latter go first when memory ends */
   size_t dup_bytes;
   uint64_t last_dup_origin;
   torc_list private_age;

@@ -97,7 +97,7 @@ static torc_id signer_peer(const torc_inbound *in) {
 static bool is_duplicate(torc_node *n, torc_inbound *in) {
   torc_id first = in->hdr.via.len > 0 ? torc_id_list_at(in->hdr.via, 0) : in->last_hop;
   bool is_known = false;
-  torc_dup *d = torc_dup_enter(n, in->signer, &first, in->hdr.xid, &is_known);
+  torc_dup *d = torc_dup_enter(n, in->signer, &first, in->hdr.xid, in->c.code, &is_known);
   if (!is_known) {
     in->dup = d;
     return false;
