@@ -53,7 +53,7 @@ static void pool_free(sim_pool *p, void *block) {
 
 #else
 
-#define SLAB_SHIFT 16
+#define SLAB_SHIFT 14 /* small: one block that stays holds all of its slab */
 #define SLAB_BYTES ((size_t)1 << SLAB_SHIFT)
 #define SPACE_MOST ((size_t)64 << 30) /* of address, not of memory */
 #define SPACE_LEAST ((size_t)256 << 20)
@@ -61,7 +61,7 @@ static void pool_free(sim_pool *p, void *block) {
 #define HUGE_BYTES ((size_t)2 << 20)
 #define HUGE_FROM ((size_t)32 << 20) /* a small simulation takes its pages one by one */
 #define SMALL_MAX 1024u              /* up to here classes are 16 bytes apart, */
-#define MEDIUM_MAX 16384u            /* up to here four to an octave; above: a block of its own */
+#define MEDIUM_MAX 4096u             /* up to here four to an octave; above: a block of its own */
 #define AT_HAND_BYTES 16384u         /* of one class; half goes back to the slabs then */
 #define REFILL 16u
 #define NO_SLAB UINT32_MAX
@@ -144,7 +144,19 @@ static bool open_space(sim_pool *p) {
   return true;
 }
 
+/* The first of the list is the one blocks are taken from. It is the lowest of those that came since
+ * it was: what is used gathers in low slabs, and the high ones run empty. */
 static void list_add(sim_pool *p, uint32_t class, uint32_t i) {
+  uint32_t first = p->partial[class];
+  if (first != NO_SLAB && first < i) {
+    p->slabs[i].prev = first;
+    p->slabs[i].next = p->slabs[first].next;
+    if (p->slabs[i].next != NO_SLAB) {
+      p->slabs[p->slabs[i].next].prev = i;
+    }
+    p->slabs[first].next = i;
+    return;
+  }
   p->slabs[i].prev = NO_SLAB;
   p->slabs[i].next = p->partial[class];
   if (p->partial[class] != NO_SLAB) {

@@ -49,7 +49,7 @@ static const setting settings[] = {
     {"replica-wait", S_DURATION, AT(config.replica_wait), 1000, DAY},
     {"max-links", S_U32, AT(config.max_links), 1, 1000000},
     {"max-client-links", S_U32, AT(config.max_client_links), 1, 1000000},
-    {"answer-bytes", S_U32, AT(config.max_answer_bytes), 1024, 1000000000},
+    {"answer-bytes", S_U32, AT(config.max_answer_bytes), 256, 1000000000},
     {"store-bytes", S_NUMBER, AT(config.max_stored_bytes), 1, (uint64_t)1 << 40},
     {"flood", S_U32, AT(config.flood_rate), 1, 1000000},
 };

@@ -140,6 +140,9 @@ void torc_map_clear(torc_map *m) {
 }
 
 void *torc_map_get(const torc_map *m, const void *key) {
+  if (m->len == 0) { /* as often as not: nothing to hash for */
+    return NULL;
+  }
   uint32_t i = find(m, key, hash_of(m, key));
   return i < m->cap ? m->slots[i] : NULL;
 }

@@ -31,7 +31,7 @@ static const char everything[] =
     "[control]\nsocket = /tmp/s\n"
     "[log]\nlevel = debug\nfile = /tmp/l\nformat = text\n"
     "[metrics]\nlisten = [::1]:9466\n"
-    "[limits]\nlinks = 500\nclient-links = 20\nstored-bytes = 2G\n"
+    "[limits]\nlinks = 500\nclient-links = 20\nanswer-bytes = 64K\nstored-bytes = 2G\n"
     "[timers]\nupdate-period = 2s\nping-period = 15m\nt1 = 100ms\nkeepalive = 1h\n"
     "deletion-delay = 500ms\nreplica-wait = 3\nidle-close = 1m";
 
@@ -59,6 +59,7 @@ static void every_key_is_read(void **state) {
   assert_string_equal(c.metrics_listen, "[::1]:9466");
   assert_int_equal(c.max_links, 500);
   assert_int_equal(c.max_client_links, 20);
+  assert_int_equal(c.max_answer_bytes, 65536);
   assert_int_equal(c.max_stored_bytes, 2ull << 30);
   assert_int_equal(c.update_period, TORC_SEC(2));
   assert_int_equal(c.ping_period, TORC_SEC(900));

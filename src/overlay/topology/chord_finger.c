@@ -67,9 +67,13 @@ static bool resolve(const torc_topology *t, const torc_id *target, torc_id *out)
   return from_fingers(t, target, out);
 }
 
-/* Nearest targets first: their answers cover some of the farther ones. */
+/* Nearest targets first: their answers cover some of the farther ones. While as many are looked for
+ * as may be, the others wait: their turn comes with the next answer. */
 void torc_ring_fingers_pump(torc_topology *t, torc_time *next) {
   torc_time now = torc_ring_now(t);
+  if (t->num_fingers_running >= TORC_RING_FINGERS_AT_ONCE) {
+    return;
+  }
   for (size_t n = t->params->num_fingers; n > 0; n--) {
     size_t i = n - 1;
     torc_ring_finger *f = &t->fingers[i];

@@ -141,8 +141,12 @@ static bool has_share(const torc_topology *t, const torc_id *reporter) {
   return num < t->policy->tokens_max;
 }
 
-/* [CHD-29] [GAP-117]: only peers that could be neighbours, or replace one, are remembered; `2 *
- * keep` so that the next three are known when three die at once. */
+/* [CHD-29] [GAP-117]: only peers that could be neighbours, or replace one, are remembered, so that
+ * the next three are known when three die at once. */
+static bool is_worth_knowing(const torc_topology *t, const torc_id *id) {
+  return t->policy->keeps_all || torc_ring_would_be_near(t, id, t->keep + TORC_RING_NEIGHBOURS_MIN);
+}
+
 static void hear_one(torc_topology *t, torc_ring_member *reporter, const torc_id *id) {
   torc_ring_cand *c;
   if (torc_id_eq(id, &t->self) || torc_ring_member_find(t, id) != NULL) {
@@ -150,7 +154,7 @@ static void hear_one(torc_topology *t, torc_ring_member *reporter, const torc_id
   }
   c = torc_ring_cand_find(t, id);
   if (c == NULL) {
-    if (!t->policy->keeps_all && !torc_ring_would_be_near(t, id, 2 * t->keep)) {
+    if (!is_worth_knowing(t, id)) {
       return;
     }
     if (!torc_ring_has_token(t, &reporter->id) || !has_share(t, &reporter->id)) {
@@ -295,14 +299,15 @@ void torc_ring_cands_pump(torc_topology *t, torc_time *next) {
     if (expire(t, c, now)) {
       continue;
     }
-    i++;
-    if (c->state == TORC_CAND_CONNECTING || c->state == TORC_CAND_CONFIRMING) {
+    bool is_busy = c->state == TORC_CAND_CONNECTING || c->state == TORC_CAND_CONFIRMING;
+    bool is_needed = !is_busy && is_wanted(t, c);
+    if (!is_busy && !is_needed && !is_worth_knowing(t, &c->id)) {
+      cand_remove(t, c); /* nearer ones have come between */
       continue;
     }
-    if (!is_wanted(t, c)) {
-      if (c->was_member) {
-        c->was_member = false;
-      }
+    i++;
+    if (!is_needed) {
+      c->was_member = c->was_member && is_busy;
       continue;
     }
     if (c->retry_at > now) {
