@@ -31,7 +31,7 @@ static const char everything[] =
     "[control]\nsocket = /tmp/s\n"
     "[log]\nlevel = debug\nfile = /tmp/l\nformat = text\n"
     "[metrics]\nlisten = [::1]:9466\n"
-    "[limits]\nlinks = 500\nclient-links = 20\nanswer-bytes = 64K\nstored-bytes = 2G\n"
+    "[limits]\nlinks = 500\nclient-links = 20\nanswer-bytes = 64k\nstored-bytes = 2G\n"
     "[timers]\nupdate-period = 2s\nping-period = 15m\nt1 = 100ms\nkeepalive = 1h\n"
     "deletion-delay = 500ms\nreplica-wait = 3\nidle-close = 1m";
 

@@ -7,6 +7,7 @@
 #include "base/slice.h"
 #include "overlay/helper_node.h"
 #include "torc_test.h"
+#include "wire/pdu.h"
 
 #define A 0x20
 #define C 0xc0
@@ -86,6 +87,48 @@ static void test_transactions(void **state) {
   assert_int_equal(torc_node_ping(nt_node(h), &there, 1, 0, nt_now(h), &token), TORC_ERR_LIMIT);
   nt_advance(h, TORC_SEC(33));
   assert_int_equal(torc_node_ping(nt_node(h), &there, 1, 0, nt_now(h), &token), 0);
+  nt_free(h);
+}
+
+static void little_memory(torc_node_config *c, void *ctx) {
+  (void)ctx;
+  c->max_answer_bytes = 1500; /* less than one origin's share */
+}
+
+static torc_slice tunnel_payload(nt *h) {
+  torc_tunnel_data t = {.application = 5060};
+  uint8_t *buf = nt_block(h, 64);
+  torc_wr wr;
+  torc_wr_init(&wr, buf, 64);
+  assert_int_equal(torc_tunnel_put(&wr, &t), 0);
+  return torc_wr_slice(&wr);
+}
+
+/* Where memory ends, what may be done twice goes first: a TUNNEL is known longer than the PINGs
+ * that came after it. */
+static void test_harmless_first(void **state) {
+  nt_options options = {.algorithm = "chord-128-2-8", .tweak = little_memory};
+  nt *h = nt_ring(&options);
+  torc_link_id a = nt_up(h, A);
+  torc_id self = nt_self(h);
+  nt_msg once;
+  nt_msg m;
+  (void)state;
+  nt_request(h, &once, A, TORC_METHOD_TUNNEL, tunnel_payload(h));
+  nt_route(&once, &self);
+  nt_input(h, a, &once);
+  (void)nt_expect(h, a, &once, 404);
+  torc_link_id b = nt_up(h, A + 1); /* an origin that has not used up its share */
+  for (unsigned i = 0; i < 200; i++) {
+    ping(h, &m, A + 1, &self);
+    nt_input(h, b, &m);
+    (void)nt_expect(h, b, &m, 200);
+  }
+  assert_true(nt_counter(h, "duplicate_evictions") > 150);
+  uint64_t before = nt_counter(h, "requests_received");
+  nt_input(h, a, &once);
+  (void)nt_expect(h, a, &once, 404);
+  assert_int_equal(nt_counter(h, "requests_received"), before);
   nt_free(h);
 }
 
@@ -328,6 +371,7 @@ int main(void) {
       TORC_TEST("ARC-12 ARC-13 forwarding needs no room", test_full_but_forwarding),
       TORC_TEST("RTX-01 own requests under way are bounded", test_transactions),
       TORC_TEST("D-24 GAP-63 duplicates of many origins are bounded", test_duplicates_of_all),
+      TORC_TEST("D-24 GAP-63 R-06 what may be done twice is forgotten first", test_harmless_first),
       TORC_TEST("ARC-14 what is counted", test_counters),
       TORC_TEST("ARC-15 CHD-02 what is shown", test_view),
       TORC_TEST(
