@@ -458,7 +458,7 @@ static void test_keepalive(void **state) {
   nt_advance(h, TORC_SEC(30));
   o = nt_take_request(h, a, TORC_METHOD_PING); /* the next one is not answered */
   assert_non_null(o);
-  nt_advance(h, TORC_SEC(32) - 1);
+  nt_advance(h, TORC_SEC(8) - 1);
   assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
   nt_advance(h, 1);
   expect_close(h, a);
@@ -480,7 +480,7 @@ static void test_keepalive_forged(void **state) {
   nt_response(h, &m, A, o, 200, nt_pong_payload(h, 1));
   m.is_forged = true;
   nt_input(h, a, &m);
-  nt_advance(h, TORC_SEC(32));
+  nt_advance(h, TORC_SEC(8));
   expect_close(h, a);
   nt_free(h);
 }
@@ -498,6 +498,57 @@ static void test_keepalive_patience(void **state) {
   assert_null(nt_take_request(h, b, TORC_METHOD_PING));
   nt_advance(h, 1);
   assert_non_null(nt_take_request(h, b, TORC_METHOD_PING));
+  nt_free(h);
+}
+
+/* A request went on to a peer that says nothing at all: it is asked at once, not when it is idle,
+ * and what is sent again finds the way without it. */
+static void test_keepalive_early(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id a = nt_up(h, A);
+  torc_link_id c = nt_join(h, C);
+  torc_id there = nt_id(0xb0);
+  nt_msg m;
+  (void)state;
+  nt_clear(h);
+  nt_answer(h, 0);
+  ping(h, &m, A, &there);
+  nt_input(h, a, &m);
+  assert_int_equal(nt_take_xid(h, m.hdr.xid)->link, c);
+  nt_advance(h, TORC_SEC(1) - 1);
+  assert_null(nt_take_request(h, c, TORC_METHOD_PING));
+  nt_advance(h, 1);
+  assert_non_null(nt_take_request(h, c, TORC_METHOD_PING));
+  nt_advance(h, TORC_SEC(8) - 1);
+  assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
+  nt_advance(h, 1);
+  expect_close(h, c);
+  nt_down(h, c);
+  nt_input(h, a, &m); /* sent again: this peer answers for C's range now */
+  (void)nt_expect(h, a, &m, 200);
+  nt_free(h);
+}
+
+/* Whatever comes on the link shows that somebody is there. */
+static void test_keepalive_early_heard(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id a = nt_up(h, A);
+  torc_link_id c = nt_join(h, C);
+  torc_id there = nt_id(0xb0);
+  torc_id self = nt_self(h);
+  nt_msg m;
+  (void)state;
+  nt_clear(h);
+  nt_answer(h, 0);
+  ping(h, &m, A, &there);
+  nt_input(h, a, &m);
+  assert_int_equal(nt_take_xid(h, m.hdr.xid)->link, c);
+  nt_advance(h, TORC_MS(900));
+  ping(h, &m, C, &self);
+  nt_input(h, c, &m);
+  (void)nt_expect(h, c, &m, 200);
+  nt_advance(h, TORC_SEC(20));
+  assert_null(nt_take_request(h, c, TORC_METHOD_PING));
   nt_free(h);
 }
 
@@ -714,11 +765,14 @@ int main(void) {
       TORC_TEST("CLI-01 CLI-02 CLI-05 CLI-06 GAP-141 RTG-27 ARC-14 ARC-15 a client at its peer",
                 test_client_served),
       TORC_TEST("R-47 CLI-01 LEA-02 LEAVE of a client", test_client_leaves),
-      TORC_TEST("GAP-77 a PING after 30 s of silence, the end after 32 s without an answer",
+      TORC_TEST("GAP-77 a PING after 30 s of silence, the end after 8 s without an answer",
                 test_keepalive),
       TORC_TEST("GAP-77 one of the two waits longer, so that one PING does for both",
                 test_keepalive_patience),
       TORC_TEST("GAP-77 a forged answer keeps no link", test_keepalive_forged),
+      TORC_TEST("GAP-77 RTX-01 a peer that took a request and is silent is asked early",
+                test_keepalive_early),
+      TORC_TEST("GAP-77 one that says anything is not", test_keepalive_early_heard),
       TORC_TEST("GAP-77 the period is configured", test_keepalive_period),
       TORC_TEST("GAP-162 links nobody needs are closed", test_idle),
       TORC_TEST("GAP-162 links in use are not", test_idle_but_used),

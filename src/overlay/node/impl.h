@@ -119,6 +119,7 @@ typedef struct torc_link {
   bool is_congested : 1;
   bool is_counted_client : 1;
   bool is_pinging : 1;
+  bool is_owing : 1;    /* took a request, and nothing has come since */
   uint8_t errors;       /* unverified ones told in this second */
   uint16_t share;       /* bytes of this second that went on into congested links */
   uint16_t num_inbound; /* messages being worked on */
@@ -134,6 +135,8 @@ torc_link *torc_link_find(const torc_node *n, torc_link_id id);
 /* The newest link of a peer; NULL if there is none or only draining ones. */
 torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer);
 bool torc_link_is_client(const torc_link *l);
+/* A request leaves on it: an answer, or anything else, is to come [GAP-77]. */
+void torc_link_asked(torc_node *n, torc_link *l);
 void torc_link_close(torc_node *n, torc_link *l);
 void torc_links_close_all(torc_node *n);
 /* Takes one of the link's unverified errors of this second; false: none left [R-30] (respond.c). */

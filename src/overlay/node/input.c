@@ -90,6 +90,7 @@ void torc_input_message(torc_node *n, torc_link *l, torc_slice msg) {
     l->traffic[0].bytes_in += msg.len;
   }
   l->last_in = n->now;
+  l->is_owing = false;
   if (rc == TORC_ERR_INVALID) { /* [GAP-11] */
     n->stats->drop_not_reload++;
     return;

@@ -6,7 +6,9 @@
 
 #define PATIENCE_SHARE 16u /* of the keepalive, that one side waits longer */
 #define MANY_LINKS 16u
-#define LOOKS 32u /* at that many links, in the time of a keepalive */
+#define LOOKS 32u     /* at that many links, in the time of a keepalive */
+#define EARLY_T1S 2u  /* so many T1 a link that was given a request may say nothing at all */
+#define PROBE_T1S 16u /* so many T1 the PING of a link has until the link is lost [GAP-77] */
 
 torc_link *torc_link_find(const torc_node *n, torc_link_id id) {
   return id == 0 ? NULL : torc_map_get(&n->links, &id);
@@ -102,6 +104,19 @@ static torc_time patience(const torc_node *n, const torc_link *l) {
   return torc_time_add(n->cfg.keepalive, more);
 }
 
+/* [GAP-77] A link that took a request and says nothing at all is asked early whether anybody is
+ * there: who vanished is not to swallow all retransmissions until the link has been idle. */
+void torc_link_asked(torc_node *n, torc_link *l) {
+  torc_time at = torc_time_add(n->now, EARLY_T1S * n->cfg.t1);
+  if (l->is_owing || l->is_pinging) {
+    return;
+  }
+  l->is_owing = true;
+  if (at < l->due) {
+    set_due(n, l, at);
+  }
+}
+
 static void arm(torc_node *n, torc_link *l) {
   torc_time at = torc_time_add(l->last_in, patience(n, l));
   set_due(n, l, at > n->now ? at : torc_time_add(n->now, patience(n, l)));
@@ -132,6 +147,7 @@ static void keepalive(torc_node *n, torc_link *l) {
   r.payload = torc_wr_slice(&wr);
   r.route[0] = l->peer;
   r.link = l->id;
+  r.limit = PROBE_T1S * n->cfg.t1;
   r.cookie = l->id;
   if (torc_request_start(n, &r, NULL) == 0) {
     l->is_pinging = true;
@@ -181,7 +197,8 @@ static void on_due(torc_node *n, torc_link *l) {
     l->due = l->is_closing ? TORC_NEVER : torc_time_add(n->now, TORC_SEC(1)); /* no memory for it */
     return;
   }
-  if (!l->is_pinging && n->now - l->last_in >= patience(n, l)) {
+  bool is_silent = n->now - l->last_in >= patience(n, l);
+  if (!l->is_pinging && (is_silent || l->is_owing)) {
     keepalive(n, l);
   }
   arm(n, l);

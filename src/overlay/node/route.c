@@ -194,15 +194,22 @@ static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) 
   return 0;
 }
 
+static bool is_request(torc_slice body) {
+  return body.len > 0 && (body.p[0] & 0x80u) == 0;
+}
+
 /* An own message that is no keepalive keeps its link open [GAP-162]. */
 static int send_own(torc_node *n, torc_link *l, torc_header *h, const torc_send *s) {
   bool is_ping = s->body.len >= 2 && s->body.p[0] == 0 && s->body.p[1] == TORC_METHOD_PING;
-  bool is_response = s->body.len > 0 && (s->body.p[0] & 0x80u) != 0;
+  bool is_response = !is_request(s->body);
   if (!is_ping && !is_response) {
     l->last_use = n->now;
   }
   if (s->sent_on != NULL) {
     *s->sent_on = l->id;
+  }
+  if (!is_response && s->link == 0) {
+    torc_link_asked(n, l);
   }
   return send_on(n, l, h, s->body);
 }
@@ -356,6 +363,9 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
   n->stats->messages_forwarded++;
   from->last_use = n->now;
   step->link->last_use = n->now;
+  if (is_request(body)) {
+    torc_link_asked(n, step->link);
+  }
   if (log_owned != NULL || !forward_in_place(n, step->link, &h, body)) {
     if (send_on(n, step->link, &h, body) != 0) {
       n->stats->no_memory++;

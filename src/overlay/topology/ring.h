@@ -32,7 +32,7 @@
 #define TORC_RING_PENDING TORC_SEC(5)
 #define TORC_RING_SUSPECT_PAUSE TORC_SEC(5)
 #define TORC_RING_GRACE TORC_SEC(60)
-/* Longer than a silent death goes unnoticed: a PING after 30 s, 32 s for its answer [GAP-77]. */
+/* Longer than a silent death goes unnoticed: a PING after 32 s, 8 s for its answer [GAP-77]. */
 #define TORC_RING_LATELY TORC_SEC(120)
 /* Who has been a neighbour for so long has made its copies. */
 #define TORC_RING_COPIED TORC_SEC(10)
