@@ -128,7 +128,8 @@ int torc_search_text(uint64_t seed, const char *algorithm, char **out) {
   (void)fprintf(w.to, "after 30s verify over=2s\n");
   (void)fprintf(w.to, "after 0s expect lost<=0 stale<=0 resurrected<=0 forged<=0 unended<=0\n");
   (void)fprintf(w.to, "after 0s measure\nafter 0s lookups 20/s for=5s\n");
-  (void)fprintf(w.to, "after 15s expect success>=1 wrong<=0 unended<=0 overfull<=0 leftover<=0\n");
+  /* At rest is who has made the longest pause before a try again, 30 s, and tried. */
+  (void)fprintf(w.to, "after 45s expect success>=1 wrong<=0 unended<=0 overfull<=0 leftover<=0\n");
   if (fclose(w.to) != 0) {
     free(*out);
     *out = NULL;
