@@ -93,7 +93,7 @@ typedef struct torc_node_config {
   torc_time replica_wait;               /* 0: 2 s [D-13] */
   torc_time keepalive;                  /* 0: 30 s idle before a PING [GAP-77] */
   torc_time idle_close;                 /* 0: 300 s [GAP-162] */
-  uint32_t max_links;                   /* 0: 256 [GAP-162] */
+  uint32_t max_links;                   /* 0: 256 [GAP-162]; 512 in a full mesh */
   uint32_t max_client_links;            /* 0: 64 [GAP-141] */
   uint32_t max_answer_bytes;            /* 0: 4 MiB, of answers kept for repeated requests [D-24] */
   uint64_t max_stored_bytes;            /* 0: 1 GiB */

@@ -8,7 +8,7 @@
 #include "base/id.h"
 #include "overlay/topology/topology.h"
 
-#define TOPOSIM_PEERS_MAX 96
+#define TOPOSIM_PEERS_MAX 260
 #define TOPOSIM_KEYS_MAX 256
 #define TOPOSIM_NONE ((size_t)-1)
 #define TOPOSIM_TEXT_MAX 200

@@ -496,6 +496,7 @@ int main(void) {
       CASE("GAP-114 JOI-02 JOI-03 32 at once", test_all_at_once, CHORD, 4, 32, .param = 0),
       CASE("GAP-114 JOI-02 JOI-03 64 at once", test_all_at_once, CHORD, 5, 64, .param = 0),
       CASE("GAP-114 ARC-22 64 at once (full-mesh)", test_all_at_once, MESH, 6, 64, .param = 0),
+      CASE("ARC-22 D-03 256 at once (full-mesh)", test_all_at_once, MESH, 7, 256, .param = 0),
       CASE("D-12 GAP-114 32 at once with 5 copies and 24 fingers", test_all_at_once,
            "chord-128-5-24", 7, 32, .param = 0),
       CASE("GAP-114 D-13 writes during growth", test_writes_in_growth, CHORD, 8, 24, .param = 0),

@@ -34,6 +34,8 @@
 #define TORC_NODE_INBOUND_BYTES (64u << 20)     /* and of all links */
 #define TORC_NODE_ERRORS_PER_SECOND 10u         /* unverified errors per link */
 #define TORC_NODE_CONGESTED_SHARE 8192u         /* bytes a second into a congested link, of each */
+#define TORC_NODE_LINKS 256u                    /* unless told otherwise [GAP-162] */
+#define TORC_NODE_MESH_LINKS 512u               /* in a full mesh: to everybody, and clients */
 #define TORC_NODE_CERTS_MAX 1024u               /* certificate cache */
 #define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600)   /* [CRT-06] [GAP-52] */
 #define TORC_NODE_NAMESAKES_MAX 10u             /* certificates tried for one name */

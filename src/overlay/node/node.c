@@ -169,7 +169,7 @@ static torc_node_settings settings_of(const torc_node_config *c) {
   s.replica_wait = c->replica_wait == 0 ? TORC_SEC(2) : c->replica_wait;
   s.keepalive = c->keepalive == 0 ? TORC_SEC(30) : c->keepalive;
   s.idle_close = c->idle_close == 0 ? TORC_SEC(300) : c->idle_close;
-  s.max_links = c->max_links == 0 ? 256 : c->max_links;
+  s.max_links = c->max_links == 0 ? TORC_NODE_LINKS : c->max_links;
   s.max_client_links = c->max_client_links == 0 ? 64 : c->max_client_links;
   s.max_answer_bytes = c->max_answer_bytes == 0 ? TORC_NODE_DUP_BYTES : c->max_answer_bytes;
   return s;

@@ -213,6 +213,9 @@ int torc_topology_setup(torc_node *n, const torc_node_config *cfg, const char **
   if (n->role == TORC_ROLE_CLIENT) { /* [CLI-01] never JOINs: no plug-in */
     return 0;
   }
+  if (cfg->max_links == 0 && n->topo_ops == &torc_topology_full_mesh) {
+    n->cfg.max_links = TORC_NODE_MESH_LINKS;
+  }
   return n->topo_ops->create(&n->topo, &n->topo_host, p);
 }
 

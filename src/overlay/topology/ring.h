@@ -11,13 +11,13 @@
 /* Limits that a peer can reach; each has a counter in torc_topology_stats. */
 #define TORC_RING_MEMBERS_MAX 256u    /* linked peers in the routing table */
 #define TORC_RING_LINKS_MAX 512u      /* linked peers told of a LEAVE [LEA-01] */
-#define TORC_RING_CANDIDATES_MAX 128u /* peers heard of and not yet linked [GAP-117] */
+#define TORC_RING_CANDIDATES_MAX 256u /* peers heard of and not yet linked [GAP-117] */
 #define TORC_RING_OPS_MAX 512u        /* operations under way at the host */
 #define TORC_RING_OWED_MAX 8u         /* ranges still to be handed over after a merge */
 #define TORC_RING_FORMER_MAX 16u      /* ranges remembered for GAP-101's 60 s */
-#define TORC_RING_HEARD_MAX 64u       /* ids taken out of one UPDATE */
+#define TORC_RING_HEARD_MAX 260u /* ids taken out of one UPDATE: of a full mesh, and some more */
 #define TORC_RING_PINGS_PER_UPDATE 4u /* suspicion PINGs that one UPDATE can cause [CHD-31] */
-#define TORC_MESH_PEERS_MAX 64u       /* peers of a full-mesh overlay */
+#define TORC_MESH_PEERS_MAX 256u      /* peers of a full-mesh overlay */
 #define TORC_RING_NEIGHBOURS_MIN 3u   /* [CHD-02] [CHD-22] */
 
 /* Times. Both ends of a wanted link: the lower id dials at once, the other after YIELD. A second
