@@ -27,7 +27,7 @@ typedef struct topofake_call {
   bool is_exact, has_via;
   torc_id via;
   torc_method method;
-  uint8_t payload[1200];
+  uint8_t payload[4200];
   size_t len;
   torc_token cookie;
   torc_id from, to;

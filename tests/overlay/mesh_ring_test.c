@@ -3,7 +3,7 @@
 #include "overlay/helper_topofake.h"
 
 static uint16_t mesh_update(topofake *f, unsigned from, const unsigned *peers) {
-  uint8_t ids[300 * TORC_ID_LEN], buf[sizeof ids + 2];
+  uint8_t ids[410 * TORC_ID_LEN], buf[sizeof ids + 2];
   size_t len = 0;
   torc_wr wr;
   for (size_t i = 0; peers[i] != 0; i++) {
@@ -134,17 +134,17 @@ static void test_admit(void **state) {
   topofake_clear(&f);
 }
 
-/* 64 peers, this one included; the next JOIN gets 503, the next UPDATE too. */
+/* 256 peers, this one included; the next JOIN gets 503, the next UPDATE too. */
 static void test_limit(void **state) {
-  unsigned peers[64] = {0};
+  unsigned peers[256] = {0};
   topofake f;
   static const unsigned none[] = {0};
   (void)state;
-  for (unsigned i = 0; i < 63; i++) {
-    peers[i] = 0x100u * (i + 1u);
+  for (unsigned i = 0; i < 255; i++) {
+    peers[i] = 0x100u * (i + 1u) + 2u;
   }
   make(&f, peers);
-  assert_int_equal(topofake_view(&f).num_routing, 63);
+  assert_int_equal(topofake_view(&f).num_routing, 255);
   assert_int_equal(topofake_view(&f).num_successors, 16); /* of the view */
   topofake_link_up(&f, 0x7fff);
   assert_int_equal(topofake_join(&f, 0x7fff, 0x7fff), TORC_CODE_UNAVAILABLE);
@@ -155,17 +155,17 @@ static void test_limit(void **state) {
 }
 
 static void test_long_list(void **state) {
-  unsigned peers[201] = {0};
+  unsigned peers[401] = {0};
   topofake f;
   (void)state;
-  for (unsigned i = 0; i < 200; i++) {
+  for (unsigned i = 0; i < 400; i++) {
     peers[i] = 0x8001u + i;
   }
   make(&f, five);
   assert_int_equal(mesh_update(&f, 0x9000, peers), TORC_CODE_OK);
   topofake_run(&f, TORC_MS(200));
-  assert_int_equal(topofake_view(&f).num_candidates, 64);
-  assert_int_equal(topofake_view(&f).stats.ids_ignored, 136);
+  assert_int_equal(topofake_view(&f).num_candidates, 256);
+  assert_int_equal(topofake_view(&f).stats.ids_ignored, 144);
   assert_true(topofake_count(&f, FAKE_CONNECT, 0) <= 32);
   topofake_clear(&f);
 }
@@ -213,7 +213,7 @@ int main(void) {
       TORC_TEST("ARC-22 CHD-04 GAP-110 D-13 the ring rule (full-mesh)", test_ring_rule),
       TORC_TEST("ARC-22 CHD-16 GAP-114 joining (full-mesh)", test_join),
       TORC_TEST("ARC-22 JOI-08 GAP-114 admitting (full-mesh)", test_admit),
-      TORC_TEST("ARC-22 64 peers at most (full-mesh)", test_limit),
+      TORC_TEST("ARC-22 D-03 256 peers at most (full-mesh)", test_limit),
       TORC_TEST("ARC-22 GAP-117 a long list (full-mesh)", test_long_list),
       TORC_TEST("R-46 UPD-03 malformed (full-mesh)", test_malformed),
       TORC_TEST("CHD-24 CHD-33 CHD-41 a peer is lost (full-mesh)", test_lost),
