@@ -168,6 +168,14 @@ static void put_data(hash *h, const torc_topology *t) {
   put_time(h, t->merged_at == 0 ? 0 : torc_time_add(t->merged_at, TORC_RING_MERGE_QUIET));
   put(h, t->restores_left);
   put_time(h, t->restores_left == 0 ? 0 : torc_time_add(t->joined_at, TORC_RING_GRACE));
+  for (size_t i = 0; i < TORC_ARRAY_LEN(t->deaths); i++) {
+    const torc_ring_death *d = &t->deaths[i];
+    torc_time until = d->at == 0 ? 0 : torc_time_add(d->at, TORC_RING_BESIDE);
+    put_time(h, until);
+    if (until > model.now) {
+      put_id(h, &d->id);
+    }
+  }
 }
 
 static void put_topology(hash *h, const torc_topology *t) {

@@ -34,6 +34,8 @@
 #define TORC_RING_GRACE TORC_SEC(60)
 /* Longer than a silent death goes unnoticed: a PING after 32 s, 8 s for its answer [GAP-77]. */
 #define TORC_RING_LATELY TORC_SEC(120)
+/* Deaths this near to each other may have taken all holders of a range but the strays. */
+#define TORC_RING_BESIDE TORC_SEC(60)
 /* Who has been a neighbour for so long has made its copies. */
 #define TORC_RING_COPIED TORC_SEC(10)
 #define TORC_RING_MERGE_QUIET TORC_SEC(1)
@@ -254,6 +256,11 @@ typedef struct torc_ring_policy {
   int (*get_update)(torc_slice payload, const torc_id *sender, torc_ring_heard *out);
 } torc_ring_policy;
 
+typedef struct torc_ring_death {
+  torc_id id;
+  torc_time at; /* 0: none */
+} torc_ring_death;
+
 struct torc_topology {
   const torc_topology_host *host;
   const torc_topology_params *params;
@@ -296,8 +303,9 @@ struct torc_topology {
   size_t restores_left; /* predecessors that get their data back after a join with an old store */
   torc_time joined_at;
   torc_id doubt_to; /* what lies up to here was taken over soon after the join, without its data */
-  torc_time doubt_until; /* 0: there is none */
-  bool has_lost_proven;  /* since the last take-over: the predecessor, which had made copies here */
+  torc_time doubt_until;     /* 0: there is none */
+  torc_ring_death deaths[2]; /* the neighbours lost last */
+  bool has_lost_proven; /* since the last take-over: the predecessor, which had made copies here */
   bool has_lost_unproven; /* one that may never have done so */
   unsigned last_serial;
   torc_ring_finger *fingers; /* params.num_fingers */

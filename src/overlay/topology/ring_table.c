@@ -188,27 +188,62 @@ torc_ring_member *torc_ring_member_add(torc_topology *t, const torc_id *id, bool
   return torc_ring_member_find(t, id);
 }
 
-/* A predecessor died whose copies this peer holds. Who follows it and came only lately may have
- * joined beside it when it was dead already, and so have none of them, or those of an earlier run:
- * they are given to it [CHD-24] [CHD-35]. `from`: start of the dead one's range. */
+/* Of the deaths remembered, how many others happened about when `dead` did. */
+static size_t num_died_beside(const torc_topology *t, const torc_id *dead) {
+  size_t num = 0;
+  for (size_t i = 0; i < TORC_ARRAY_LEN(t->deaths); i++) {
+    const torc_ring_death *d = &t->deaths[i];
+    num += d->at != 0 && !torc_id_eq(&d->id, dead) &&
+           torc_ring_now(t) < torc_time_add(d->at, TORC_RING_BESIDE);
+  }
+  return num;
+}
+
+static bool is_late(const torc_topology *t, const torc_ring_member *m) {
+  return torc_ring_now(t) < torc_time_add(m->since, TORC_RING_LATELY);
+}
+
+/* Predecessors between `m` and this peer that have been there for a while. */
+static size_t num_old_between(const torc_topology *t, const torc_ring_member *m) {
+  size_t num = 0;
+  for (const torc_ring_member *o = m + 1; o < t->members + t->num_members; o++) {
+    num += !is_late(t, o);
+  }
+  return num;
+}
+
+static void note_death(torc_topology *t, const torc_id *dead) {
+  torc_time now = torc_ring_now(t);
+  t->deaths[1] = t->deaths[0];
+  t->deaths[0] = (torc_ring_death){.id = *dead, .at = now == 0 ? 1 : now};
+}
+
+/* A predecessor died whose copies this peer holds. Who follows it may have none of them, or those
+ * of an earlier run: it came only lately, and may have joined beside a dead one; or others that
+ * stood between the two died with it. They are given to it [CHD-24] [CHD-35]. `from`: start of the
+ * dead one's range. */
 void torc_ring_owe_heir(torc_topology *t, const torc_ring_member *heir, const torc_id *from,
                         const torc_id *dead) {
-  size_t num_between = t->num_members - 1 - (size_t)(heir - t->members);
-  if (torc_ring_is_active(t) && num_between < t->params->num_replicas &&
-      torc_ring_now(t) < torc_time_add(heir->since, TORC_RING_LATELY)) {
+  size_t num_deaths = num_died_beside(t, dead);
+  if (torc_ring_is_active(t) && (is_late(t, heir) || num_deaths > 0) &&
+      num_old_between(t, heir) < t->params->num_replicas + num_deaths) {
     torc_ring_owe(t, from, dead);
   }
 }
 
+/* With others that died beside it, the heir's range begins at the nearest that lives. */
 static void owe_dead(torc_topology *t, const torc_ring_member *dead) {
   size_t at = (size_t)(dead - t->members);
+  const torc_ring_member *before = at > 0 ? dead - 1 : NULL;
   if (at + 1 == t->num_members) {
     return;
   }
-  if (torc_id_is_peer(&dead->first_pred)) {
+  if (torc_id_is_peer(&dead->first_pred) && num_died_beside(t, &dead->id) == 0) {
     torc_ring_owe_heir(t, dead + 1, &dead->first_pred, &dead->id);
-  } else if (at > 0) {
-    torc_ring_owe_heir(t, dead + 1, &t->members[at - 1].id, &dead->id);
+  } else if (before != NULL && torc_ring_is_near(t, before)) {
+    torc_ring_owe_heir(t, dead + 1, &before->id, &dead->id);
+  } else if (torc_id_is_peer(&dead->first_pred)) {
+    torc_ring_owe_heir(t, dead + 1, &dead->first_pred, &dead->id);
   }
 }
 
@@ -237,6 +272,9 @@ void torc_ring_member_del(torc_topology *t, const torc_id *id, torc_ring_gone wh
   }
   if (why == TORC_GONE_DOWN) {
     owe_dead(t, m);
+    if (was_near) {
+      note_death(t, &gone);
+    }
   }
   t->num_members--;
   memmove(&t->members[at], &t->members[at + 1], (t->num_members - at) * sizeof t->members[0]);
@@ -348,6 +386,7 @@ void torc_ring_check_range(torc_topology *t) {
   }
   t->range_from = nearest_before(t, &old);
   t->changed_at = torc_ring_now(t);
+  torc_ring_update_near(t); /* who holds copies of it and sees no dead peer gives them now */
   t->host->stats->takeovers++;
   TORC_LOG(t->host->log, TORC_LOG_INFO, "topology:took_over", TORC_F_ID("from", &t->range_from),
            TORC_F_ID("to", &old));
