@@ -91,6 +91,11 @@ static void json_values(FILE *to, const torc_run_result *r) {
   (void)fprintf(to,
                 "\"at_once_share\":%.6g,\"markov_share\":%.6g,\"detect_s\":%.3f,\"copy_s\":%.3f,",
                 v->at_once_share, v->model_share, v->model.detect_s, v->model.copy_s);
+  if (v->model.session_s > 0 && v->repair_s >= 0) {
+    (void)fprintf(to, "\"repair_s\":%.3f,", v->repair_s);
+  } else {
+    (void)fputs("\"repair_s\":null,", to);
+  }
   json_metric(to, r, TORC_METRIC_MARKOV_RATIO);
 }
 
@@ -166,6 +171,9 @@ static void text_values(FILE *to, const torc_run_result *r) {
         "measured / model %.2f\n",
         100 * v->model_share, v->model.session_s, v->model.detect_s, v->model.copy_s,
         metric(r, TORC_METRIC_MARKOV_RATIO));
+    if (v->repair_s >= 0) {
+      (void)fprintf(to, "repaired      a holder that vanished is missing for %.1f s\n", v->repair_s);
+    }
   }
 }
 

@@ -47,6 +47,7 @@ typedef struct run {
   /* churn, for the model: its means and when it went on */
   double session_mean_s;
   torc_time churn_from, churn_to;
+  double held, missing; /* holders of values, and those to three, summed over its intervals */
   /* measures */
   torc_measure base;
   torc_sim_traffic base_traffic;
@@ -72,7 +73,8 @@ torc_time torc_sessions_next(const run *r);
 
 /* scenario_verify.c */
 void torc_verify_step(run *r, act *x);
-/* Marks the values that nobody holds; the number of those that fewer than three peers hold. */
+/* Marks the values that nobody holds; the number of those that fewer than three peers hold. While
+ * there is churn, also sums up holders. */
 uint64_t torc_count_holders(run *r);
 /* After this a call has ended [RTX-02]. */
 torc_time torc_run_call_life(const run *r);

@@ -28,6 +28,7 @@ typedef struct torc_value_result {
   double at_once_share; /* in theory, of all three holders having gone at once */
   double model_share;   /* what the Markov model loses of those owed */
   torc_markov model;    /* with these means; session_s 0: no churn */
+  double repair_s;      /* measured: how long a holder that is gone is missing; below 0: unknown */
 } torc_value_result;
 
 typedef struct torc_run_result {

@@ -98,6 +98,8 @@ static void fill_model(const run *r, torc_value_result *out) {
     }
   }
   out->model_share = out->owed == 0 ? 0 : sum / (double)out->owed;
+  /* As many come to be missing as are replaced: held / session = missing / repair. */
+  out->repair_s = r->held > 0 ? r->missing / r->held * r->session_mean_s : -1;
 }
 
 /* ---- the verdicts ---- */
@@ -173,6 +175,8 @@ void torc_verify_step(run *r, act *x) {
 uint64_t torc_count_holders(run *r) {
   const torc_ring *ring = torc_workload_ring(r->w);
   uint64_t thin = 0;
+  torc_time now = torc_sim_now(r->s);
+  bool is_churn = r->session_mean_s > 0 && now > r->churn_from && now <= r->churn_to;
   for (size_t place = 0; place < torc_workload_num_values(r->w); place++) {
     torc_work_value *v = torc_workload_value(r->w, place);
     v->is_gone = false;
@@ -180,6 +184,10 @@ uint64_t torc_count_holders(run *r) {
       size_t num = torc_ring_holders(r->s, ring, &v->resource, false);
       v->is_gone = num == 0;
       thin += num < HOLDERS && num < ring->num;
+      if (is_churn && num > 0) {
+        r->held += (double)(num < HOLDERS ? num : HOLDERS);
+        r->missing += (double)(num < HOLDERS ? HOLDERS - num : 0);
+      }
     }
   }
   return thin;
