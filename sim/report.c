@@ -172,7 +172,8 @@ static void text_values(FILE *to, const torc_run_result *r) {
         100 * v->model_share, v->model.session_s, v->model.detect_s, v->model.copy_s,
         metric(r, TORC_METRIC_MARKOV_RATIO));
     if (v->repair_s >= 0) {
-      (void)fprintf(to, "repaired      a holder that vanished is missing for %.1f s\n", v->repair_s);
+      (void)fprintf(to, "repaired      a holder that vanished is missing for %.1f s\n",
+                    v->repair_s);
     }
   }
 }
