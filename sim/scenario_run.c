@@ -11,6 +11,7 @@
 #define POLL_FIRST TORC_MS(200)
 #define POLL_MOST TORC_SEC(1)
 #define SHOW_S 0.2 /* between two lines of progress, of wall time */
+#define SAY_S 60.0 /* the same where they stay */
 #define SAMPLES_MAX 100000u
 
 double torc_run_wall(void) {
@@ -311,16 +312,18 @@ static void show_progress(run *r) {
   double wall = torc_run_wall();
   size_t peers = 0;
   torc_sim_traffic t;
-  if (r->o->progress == NULL || wall - r->wall_shown < SHOW_S) {
+  double pause = r->o->is_terminal ? SHOW_S : SAY_S;
+  if (r->o->progress == NULL || wall - r->wall_shown < pause) {
     return;
   }
   r->wall_shown = wall;
   (void)torc_workload_live(r->w, TORC_ROLE_PEER, &peers);
   torc_sim_get_traffic(r->s, &t);
-  (void)fprintf(r->o->progress,
-                "\r%s  %.1f s  %zu peers, %zu joined  %zu calls under way  %.0f events/s \x1b[K",
-                r->r->name, seconds(torc_sim_now(r->s)), peers, torc_workload_joined(r->w),
-                torc_workload_pending(r->w), (double)t.events / (wall - r->wall_started + 1e-9));
+  (void)fprintf(
+      r->o->progress, "%s%s  %.1f s  %zu peers, %zu joined  %zu calls under way  %.0f events/s%s",
+      r->o->is_terminal ? "\r" : "", r->r->name, seconds(torc_sim_now(r->s)), peers,
+      torc_workload_joined(r->w), torc_workload_pending(r->w),
+      (double)t.events / (wall - r->wall_started + 1e-9), r->o->is_terminal ? " \x1b[K" : "\n");
   (void)fflush(r->o->progress);
 }
 
@@ -645,6 +648,7 @@ int torc_scenario_run(const torc_scenario *scenario, const torc_run_options *o,
   r->o = o;
   r->r = out;
   r->wall_started = torc_run_wall();
+  r->wall_shown = r->wall_started;
   int rc = set_up(r, err, err_cap);
   if (rc == 0) {
     out->threads = torc_sim_threads(r->s);
@@ -659,7 +663,7 @@ int torc_scenario_run(const torc_scenario *scenario, const torc_run_options *o,
       (void)snprintf(err, err_cap, "%s", why != NULL ? why : torc_strerror(rc));
     }
   }
-  if (o->progress != NULL) {
+  if (o->progress != NULL && o->is_terminal) {
     (void)fputs("\r\x1b[K", o->progress);
   }
   tear_down(r);

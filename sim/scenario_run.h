@@ -62,9 +62,10 @@ typedef struct torc_run_result {
 
 typedef struct torc_run_options {
   unsigned threads;
-  FILE *json;     /* a line for each interval, expectation and check; NULL: none */
-  FILE *progress; /* one line, rewritten; NULL: none */
-  FILE *said;     /* expectations and checks for people; NULL: none */
+  FILE *json;       /* a line for each interval, expectation and check; NULL: none */
+  FILE *progress;   /* NULL: none */
+  bool is_terminal; /* progress is one line, rewritten; else a line a minute */
+  FILE *said;       /* expectations and checks for people; NULL: none */
   FILE *trace;
 } torc_run_options;
 

@@ -183,7 +183,8 @@ static torc_run_options run_options(const work *w) {
   return (torc_run_options){.threads = w->o->threads,
                             .json = w->o->json ? stdout : NULL,
                             .said = w->o->json ? NULL : stdout,
-                            .progress = isatty(STDERR_FILENO) == 1 ? stderr : NULL,
+                            .progress = stderr,
+                            .is_terminal = isatty(STDERR_FILENO) == 1,
                             .trace = w->trace};
 }
 
