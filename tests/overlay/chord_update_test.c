@@ -357,6 +357,30 @@ static void test_tell_unknown(void **state) {
   topofake_clear(&f);
 }
 
+/* Rings that met at one place: a peer elsewhere takes this one for its neighbour and lists none of
+ * those between, who do not know it. Nobody else can tell it of them. */
+static void test_tell_far(void **state) {
+  static const unsigned preds[] = {0x8000, 0x1000, 0};
+  static const unsigned succs[] = {0x1000, 0};
+  static const unsigned right_preds[] = {0xb000, 0xa000, 0x9000, 0};
+  topofake f;
+  torc_chord_update u;
+  (void)state;
+  make(&f);
+  assert_int_equal(topofake_update(&f, 0xe000, right_preds, succs), TORC_CODE_OK);
+  topofake_run(&f, TORC_MS(200));
+  assert_int_equal(topofake_count(&f, FAKE_REQUEST, TORC_METHOD_UPDATE), 0);
+  for (size_t i = 0; i < 5; i++) { /* at most once a second */
+    assert_int_equal(topofake_update(&f, 0xe000, preds, succs), TORC_CODE_OK);
+    topofake_run(&f, TORC_MS(10));
+  }
+  assert_int_equal(topofake_count(&f, FAKE_REQUEST, TORC_METHOD_UPDATE), 1);
+  u = sent_to(&f, 0xe000);
+  assert_int_equal(u.num_successors, 3);
+  assert_peer(u.successors[2], 0xb000);
+  topofake_clear(&f);
+}
+
 /* ---- hostile UPDATEs ---- */
 
 static void test_malformed(void **state) {
@@ -748,6 +772,7 @@ int main(void) {
       TORC_CASE("CHD-32 GAP-117 around somebody else", test_bracket, &brackets[5]),
       TORC_TEST("CHD-31 the suspect answers", test_suspect_lives),
       TORC_TEST("CHD-33 a neighbour that does not know this peer", test_tell_unknown),
+      TORC_TEST("GAP-124 GAP-117 a far peer that lacks the neighbours", test_tell_far),
       TORC_TEST("R-46 UPD-03 CHD-20 malformed", test_malformed),
       TORC_TEST("GAP-117 GAP-54 a flood of lists", test_flood),
       TORC_TEST("GAP-117 one sender's share of CONNECTs", test_flood_share),

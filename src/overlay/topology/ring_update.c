@@ -153,9 +153,11 @@ static bool concerns_self(const torc_topology *t, const torc_id *a, const torc_i
 
 /* Third case [CHD-27] [CHD-31] [CHD-32]: an adjacent pair (a, b) of the sender has this peer
  * between them, and a neighbour x as well, but x is not listed [GAP-117]. A pair that ends in this
- * peer is evidence just as well: the sender has lost an x that was next to it. */
-static void check_brackets(torc_topology *t, const torc_ring_heard *heard) {
+ * peer is evidence just as well: the sender has lost an x that was next to it, or never met it.
+ * True: there is such a neighbour. */
+static bool check_brackets(torc_topology *t, const torc_ring_heard *heard) {
   unsigned num = 0;
+  bool lacks = false;
   for (size_t i = 0; i + 1 < heard->num_walk; i++) {
     const torc_id *a = &heard->walk[i];
     const torc_id *b = &heard->walk[i + 1];
@@ -164,19 +166,27 @@ static void check_brackets(torc_topology *t, const torc_ring_heard *heard) {
     }
     for (size_t k = 0; k < t->num_members; k++) {
       torc_ring_member *m = &t->members[k];
-      if (torc_ring_is_near(t, m) && torc_id_in_open(&m->id, a, b) && !is_listed(heard, &m->id) &&
-          !suspect(t, m, &num)) {
-        return;
+      if (!torc_ring_is_near(t, m) || !torc_id_in_open(&m->id, a, b) || is_listed(heard, &m->id)) {
+        continue;
+      }
+      lacks = true;
+      if (!suspect(t, m, &num)) {
+        return true;
       }
     }
   }
+  return lacks;
 }
 
-/* A neighbour that does not know this peer, though it should, is told. */
-static void tell_if_unknown(torc_topology *t, torc_ring_member *m, const torc_ring_heard *heard) {
+/* A neighbour that does not know this peer, though it should, is told. So is a peer far from here
+ * that takes this one for its neighbour and lacks those between: after two rings have met at one
+ * place it may know the other ring by them alone, and nobody else will tell it who comes before
+ * them [GAP-124]. */
+static void tell_if_lacking(torc_topology *t, torc_ring_member *m, const torc_ring_heard *heard,
+                            bool lacks) {
   torc_time now = torc_ring_now(t);
   torc_ring_pace *p = NULL;
-  if (!torc_ring_is_near(t, m) || is_listed(heard, &t->self)) {
+  if (torc_ring_is_near(t, m) ? is_listed(heard, &t->self) : !lacks) {
     return;
   }
   p = torc_ring_pace_of(t, &m->id);
@@ -233,8 +243,7 @@ void torc_ring_on_update(torc_topology *t, const torc_id *from, torc_slice paylo
   reply->code = TORC_CODE_OK;
   note_sender(t, m, &heard);
   torc_ring_cands_heard(t, m, &heard);
-  check_brackets(t, &heard);
-  tell_if_unknown(t, m, &heard);
+  tell_if_lacking(t, m, &heard, check_brackets(t, &heard));
 }
 
 void torc_ring_suspect_answered(torc_topology *t, const torc_ring_op *op, int rc,
