@@ -13,7 +13,8 @@
 #define PARTED_SEEDS 3u                 /* one seed in so many falls apart */
 #define PARTED_DRAW 0x7061727465640aull /* drawn apart: the rest of a seed stays what it was */
 #define PARTED_MAX_S 90u
-#define MERGED_S 30u /* from one ring to all its data where they belong */
+#define PARTED_GONE_DRAW 0x70617274676f6eull /* drawn apart likewise */
+#define MERGED_S 30u                         /* from one ring to all its data where they belong */
 
 typedef struct writer {
   FILE *to;
@@ -34,13 +35,17 @@ static bool may_go(const writer *w) {
   return w->peers > 4 && (w->num_gone < GONE_MAX || w->now_s >= oldest + HEAL_S);
 }
 
-static void mishap(writer *w) {
+static const char *any_end(writer *w) {
   static const char *const ends[] = {"vanish", "crash", "leave"};
+  return ends[below(w, 3)];
+}
+
+static void mishap(writer *w) {
   unsigned kind = below(w, 10);
   unsigned pause = below(w, 3) == 0 ? below(w, 3) : below(w, 15);
   w->now_s += pause;
   if (kind < 5 && may_go(w)) {
-    (void)fprintf(w->to, "after %us %s 1\n", pause, ends[below(w, 3)]);
+    (void)fprintf(w->to, "after %us %s 1\n", pause, any_end(w));
     w->gone_at[w->num_gone % GONE_MAX] = w->now_s;
     w->num_gone++;
     w->peers--;
@@ -80,6 +85,20 @@ static void settings(writer *w, uint64_t seed, const char *algorithm) {
   }
 }
 
+/* Peers go while the ring is split: not before either part has made its copies anew, for those of a
+ * value may all but one be on the other side; and of `parted` fewer than all, for what the owners
+ * write there only they hold. */
+static void gone_while_split(writer *w, uint64_t seed, unsigned parted, unsigned since_s) {
+  torc_rng_seed(&w->rng, seed ^ PARTED_GONE_DRAW);
+  unsigned max = parted - 1 < GONE_MAX ? parted - 1 : GONE_MAX;
+  unsigned num = max == 0 ? 0 : below(w, max + 1);
+  unsigned pause = since_s < HEAL_S ? HEAL_S - since_s : 0;
+  for (unsigned k = 0; k < num; k++) {
+    (void)fprintf(w->to, "after %us %s 1\n", pause + below(w, 10), any_end(w));
+    pause = 0;
+  }
+}
+
 /* [GAP-124] [R-51] At the end, when nobody is missing, for in either part whole sets of holders
  * are. Owners go on writing, each in its part; what is read meanwhile is not judged. */
 static void partition(writer *w, uint64_t seed) {
@@ -88,14 +107,21 @@ static void partition(writer *w, uint64_t seed) {
     return;
   }
   (void)fprintf(w->to, "after %us expect stale<=0 resurrected<=0 forged<=0 unended<=0\n", HEAL_S);
-  (void)fprintf(w->to, "after 0s partition %u\n", 1 + below(w, w->peers / 2));
+  unsigned parted = 1 + below(w, w->peers / 2);
+  (void)fprintf(w->to, "after 0s partition %u\n", parted);
   unsigned comes = below(w, 4);
+  unsigned since_s = 0;
   if (comes == 0) {
-    (void)fprintf(w->to, "after %us join %u\n", below(w, 20), 1 + below(w, 3));
+    unsigned num = 1 + below(w, 3);
+    since_s = below(w, 20);
+    (void)fprintf(w->to, "after %us join %u\n", since_s, num);
   } else if (comes == 1 && w->down > 0) {
-    (void)fprintf(w->to, "after %us restart 1 keeps=values\n", below(w, 20));
+    since_s = below(w, 20);
+    (void)fprintf(w->to, "after %us restart 1 keeps=values\n", since_s);
   }
-  (void)fprintf(w->to, "after %us heal\n", 1 + below(w, PARTED_MAX_S));
+  unsigned lasts = 1 + below(w, PARTED_MAX_S);
+  gone_while_split(w, seed, parted, since_s);
+  (void)fprintf(w->to, "after %us heal\n", lasts);
   /* Links that fell silent are noticed now, if not before. */
   (void)fprintf(w->to, "after %us expect ring=consistent within=300s\n", HEAL_S);
   (void)fprintf(w->to, "after %us measure\n", MERGED_S);
