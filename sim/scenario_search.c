@@ -14,7 +14,8 @@
 #define PARTED_DRAW 0x7061727465640aull /* drawn apart: the rest of a seed stays what it was */
 #define PARTED_MAX_S 90u
 #define PARTED_GONE_DRAW 0x70617274676f6eull /* drawn apart likewise */
-#define MERGED_S 30u                         /* from one ring to all its data where they belong */
+#define MERGING_GONE_DRAW 0x6d657267676f6eull
+#define MERGED_S 30u /* from one ring to all its data where they belong */
 
 typedef struct writer {
   FILE *to;
@@ -88,14 +89,26 @@ static void settings(writer *w, uint64_t seed, const char *algorithm) {
 /* Peers go while the ring is split: not before either part has made its copies anew, for those of a
  * value may all but one be on the other side; and of `parted` fewer than all, for what the owners
  * write there only they hold. */
-static void gone_while_split(writer *w, uint64_t seed, unsigned parted, unsigned since_s) {
+static unsigned gone_while_split(writer *w, uint64_t seed, unsigned parted, unsigned since_s) {
   torc_rng_seed(&w->rng, seed ^ PARTED_GONE_DRAW);
   unsigned max = parted - 1 < GONE_MAX ? parted - 1 : GONE_MAX;
   unsigned num = max == 0 ? 0 : below(w, max + 1);
   unsigned pause = since_s < HEAL_S ? HEAL_S - since_s : 0;
   for (unsigned k = 0; k < num; k++) {
-    (void)fprintf(w->to, "after %us %s 1\n", pause + below(w, 10), any_end(w));
+    pause += below(w, 10);
+    (void)fprintf(w->to, "after %us %s 1\n", pause, any_end(w));
     pause = 0;
+  }
+  return num;
+}
+
+/* One more while the rings find each other, if two are not missing still and it leaves one of
+ * `parted`. */
+static void gone_while_merging(writer *w, uint64_t seed, unsigned left, bool may) {
+  torc_rng_seed(&w->rng, seed ^ MERGING_GONE_DRAW);
+  if (may && left > 1 && below(w, 2) == 0) {
+    unsigned pause = below(w, HEAL_S);
+    (void)fprintf(w->to, "after %us %s 1\n", pause, any_end(w));
   }
 }
 
@@ -120,8 +133,9 @@ static void partition(writer *w, uint64_t seed) {
     (void)fprintf(w->to, "after %us restart 1 keeps=values\n", since_s);
   }
   unsigned lasts = 1 + below(w, PARTED_MAX_S);
-  gone_while_split(w, seed, parted, since_s);
+  unsigned gone = gone_while_split(w, seed, parted, since_s);
   (void)fprintf(w->to, "after %us heal\n", lasts);
+  gone_while_merging(w, seed, parted - gone, gone < GONE_MAX || lasts >= HEAL_S);
   /* Links that fell silent are noticed now, if not before. */
   (void)fprintf(w->to, "after %us expect ring=consistent within=300s\n", HEAL_S);
   (void)fprintf(w->to, "after %us measure\n", MERGED_S);

@@ -296,36 +296,82 @@ static int run_scenario(work *w) {
 
 /* ---- search ---- */
 
-static int search_one(work *w, uint64_t seed, const char *algorithm, bool *is_broken) {
+/* Of what a run said, the expectations that failed. */
+static void print_failed(FILE *to, const char *said) {
+  for (const char *line = said; *line != '\0';) {
+    size_t len = strcspn(line, "\n");
+    len += line[len] == '\n' ? 1 : 0;
+    if (strncmp(line, "FAILED", strlen("FAILED")) == 0) {
+      (void)fwrite(line, 1, len, to);
+    }
+    line += len;
+  }
+}
+
+static int search_scenario(work *w, uint64_t seed, const char *algorithm, const char *name,
+                           torc_scenario *out) {
   char *text = NULL;
+  char err[ERR_MAX];
+  int rc = torc_search_text(seed, algorithm, &text);
+  if (rc != 0) {
+    (void)fprintf(stderr, "torc sim: %s: no memory\n", name);
+    return rc;
+  }
+  if (w->o->print) {
+    (void)fputs(text, stdout);
+  } else {
+    rc = torc_scenario_parse(out, name, (torc_slice){(const uint8_t *)text, strlen(text)}, NULL, 0,
+                             err, sizeof err);
+    if (rc != 0) {
+      (void)fprintf(stderr, "torc sim: %s\n", err);
+    }
+  }
+  free(text);
+  return rc;
+}
+
+static void tell_broken(const work *w, uint64_t seed, const char *algorithm, const char *said,
+                        const torc_run_result *r) {
+  (void)fprintf(stderr,
+                "torc sim: seed %llu breaks what must hold. Replay it with\n"
+                "  torc sim search --from %llu --seeds 1%s%s [--trace FILE]\n"
+                "and keep it as a scenario with --print\n",
+                (unsigned long long)seed, (unsigned long long)seed,
+                algorithm != NULL ? " --algorithm " : "", algorithm != NULL ? algorithm : "");
+  print_failed(stderr, said);
+  if (w->o->seeds > 1 && !w->o->all) {
+    torc_report_text(stderr, r);
+  }
+}
+
+static int search_one(work *w, uint64_t seed, const char *algorithm, bool *is_broken) {
   char name[64];
   char err[ERR_MAX];
+  char *said = NULL;
+  size_t said_len = 0;
   torc_scenario s;
   torc_run_result r;
   torc_run_options ro = {.threads = 1, .trace = w->trace};
   (void)snprintf(name, sizeof name, "search seed %llu", (unsigned long long)seed);
-  int rc = torc_search_text(seed, algorithm, &text);
-  if (rc == 0 && w->o->print) {
-    (void)fputs(text, stdout);
-    free(text);
-    return 0;
-  }
-  rc = rc != 0 ? rc
-               : torc_scenario_parse(&s, name, (torc_slice){(const uint8_t *)text, strlen(text)},
-                                     NULL, 0, err, sizeof err);
-  free(text);
-  if (rc != 0) {
-    (void)fprintf(stderr, "torc sim: %s\n", err);
+  int rc = search_scenario(w, seed, algorithm, name, &s);
+  if (rc != 0 || w->o->print) {
     return rc;
   }
+  FILE *many = w->o->seeds == 1 ? NULL : open_memstream(&said, &said_len);
   if (w->o->seeds == 1) {
     ro.said = w->o->json ? NULL : stdout;
     ro.json = w->o->json ? stdout : NULL;
+  } else {
+    ro.said = many;
   }
   rc = torc_scenario_run(&s, &ro, &r, err, sizeof err);
   torc_scenario_clear(&s);
+  if (many != NULL) {
+    (void)fclose(many);
+  }
   if (rc != 0) {
     (void)fprintf(stderr, "torc sim: %s: %s\n", name, err);
+    free(said);
     return rc;
   }
   *is_broken = r.num_failed > 0;
@@ -333,17 +379,10 @@ static int search_one(work *w, uint64_t seed, const char *algorithm, bool *is_br
     torc_report_json(stdout, &r);
   }
   if (*is_broken) {
-    (void)fprintf(stderr,
-                  "torc sim: seed %llu breaks what must hold. Replay it with\n"
-                  "  torc sim search --from %llu --seeds 1%s%s [--trace FILE]\n"
-                  "and keep it as a scenario with --print\n",
-                  (unsigned long long)seed, (unsigned long long)seed,
-                  algorithm != NULL ? " --algorithm " : "", algorithm != NULL ? algorithm : "");
-    if (w->o->seeds > 1 && !w->o->all) {
-      torc_report_text(stderr, &r);
-    }
+    tell_broken(w, seed, algorithm, said == NULL ? "" : said, &r);
   }
   torc_run_result_clear(&r);
+  free(said);
   return 0;
 }
 
