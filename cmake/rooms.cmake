@@ -69,3 +69,13 @@ function(torc_rooms)
     target_link_libraries(torc_${room} ${scope} ${TORC_LIBS_${room}})
   endforeach()
 endfunction()
+
+# Files that are part of a program: variables NAME[] and NAME_len of the room's library.
+function(torc_embed room name file)
+  file(READ ${CMAKE_SOURCE_DIR}/${file} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/${name}.c CONTENT
+       "extern const unsigned char ${name}[];\nextern const unsigned ${name}_len;\nconst unsigned char ${name}[] = {${bytes}};\nconst unsigned ${name}_len = sizeof ${name};\n")
+  target_sources(torc_${room} PRIVATE ${CMAKE_BINARY_DIR}/embedded/${name}.c)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${file})
+endfunction()

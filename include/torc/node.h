@@ -46,7 +46,8 @@ enum {
   TORC_RULE_USER_MATCH = 1,
   TORC_RULE_NODE_MATCH = 2,
   TORC_RULE_USER_NODE_MATCH = 3,
-  TORC_RULE_NODE_MULTIPLE = 4
+  TORC_RULE_NODE_MULTIPLE = 4,
+  TORC_RULE_OWN_KEY = 6
 };
 typedef struct torc_type_def { /* a private type of the overlay configuration, 0xF00000 and up
                                   [GAP-143] */

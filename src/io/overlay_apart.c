@@ -12,7 +12,6 @@
 #include "overlay/usage/usage.h"
 
 #define REASON_MAX 512
-#define REPLY_MAX (TORC_OVERLAY_ROOTS_MAX * 12290u + 65536u) /* what the parser lets through */
 
 typedef struct request {
   const char *path, *name;
@@ -35,6 +34,50 @@ static void put_type(torc_wr *wr, const torc_type_def *t) {
   torc_wr_u32(wr, t->max_lifetime_s);
 }
 
+static void put_endpoints(torc_wr *wr, const torc_endpoint *list, size_t num) {
+  torc_wr_u8(wr, (uint8_t)num);
+  for (size_t i = 0; i < num; i++) {
+    put_text(wr, list[i].host);
+    torc_wr_u16(wr, list[i].port);
+    torc_wr_id(wr, &list[i].peer);
+  }
+}
+
+static void put_own(torc_wr *wr, const torc_overlay *o) {
+  torc_wr_u64(wr, o->replica_wait);
+  torc_wr_u64(wr, o->keepalive);
+  torc_wr_u64(wr, o->idle_close);
+  torc_wr_u64(wr, o->sequence);
+  torc_wr_u8(wr, o->signature_algorithms);
+  torc_wr_u8(wr, o->has_turn_density);
+  torc_wr_u8(wr, o->turn_density);
+  put_text(wr, o->source);
+  torc_wr_u8(wr, (uint8_t)o->num_credentials);
+  for (size_t i = 0; i < o->num_credentials; i++) {
+    put_text(wr, o->credentials[i]);
+  }
+  put_endpoints(wr, o->multicast, o->num_multicast);
+  torc_wr_u8(wr, (uint8_t)o->num_usages);
+  for (size_t i = 0; i < o->num_usages; i++) {
+    put_text(wr, o->usages[i]);
+  }
+  torc_wr_u8(wr, (uint8_t)o->num_balancers);
+  for (size_t i = 0; i < o->num_balancers; i++) {
+    put_text(wr, o->balancers[i].name);
+    put_text(wr, o->balancers[i].zone);
+    torc_wr_u32(wr, (uint32_t)o->balancers[i].lat_e6);
+    torc_wr_u32(wr, (uint32_t)o->balancers[i].lon_e6);
+  }
+  torc_wr_u8(wr, (uint8_t)o->num_stewards);
+  for (size_t i = 0; i < o->num_stewards; i++) {
+    torc_wr_id(wr, &o->stewards[i]);
+  }
+  torc_wr_u8(wr, o->migration);
+  put_text(wr, o->migrates_from);
+  torc_wr_u8(wr, o->signer);
+  torc_wr_u32(wr, o->signed_at);
+}
+
 void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
   put_text(wr, o->name);
   put_text(wr, o->algorithm);
@@ -43,12 +86,7 @@ void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
   for (size_t i = 0; i < o->num_roots; i++) {
     torc_wr_vec16(wr, torc_slice_of(o->roots[i].der, o->roots[i].len));
   }
-  torc_wr_u8(wr, (uint8_t)o->num_bootstrap);
-  for (size_t i = 0; i < o->num_bootstrap; i++) {
-    put_text(wr, o->bootstrap[i].host);
-    torc_wr_u16(wr, o->bootstrap[i].port);
-    torc_wr_id(wr, &o->bootstrap[i].peer);
-  }
+  put_endpoints(wr, o->bootstrap, o->num_bootstrap);
   torc_wr_u8(wr, (uint8_t)o->num_types);
   for (size_t i = 0; i < o->num_types; i++) {
     put_type(wr, &o->types[i]);
@@ -61,6 +99,7 @@ void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
   torc_wr_u64(wr, o->deletion_delay);
   torc_wr_u8(wr, o->require_signature);
   torc_wr_u8(wr, o->remove_zero_generation);
+  put_own(wr, o);
 }
 
 /* What comes back is checked like any input: the parser may have been taken over. */
@@ -111,10 +150,10 @@ static int get_roots(torc_rd *rd, torc_overlay *o) {
   return rd->err;
 }
 
-static void get_bootstrap(torc_rd *rd, torc_overlay *o) {
-  o->num_bootstrap = get_count(rd, TORC_OVERLAY_BOOTSTRAP_MAX);
-  for (size_t i = 0; i < o->num_bootstrap; i++) {
-    torc_endpoint *e = &o->bootstrap[i];
+static size_t get_endpoints(torc_rd *rd, torc_endpoint *list, size_t max) {
+  size_t num = get_count(rd, max);
+  for (size_t i = 0; i < num; i++) {
+    torc_endpoint *e = &list[i];
     get_text(rd, e->host, sizeof e->host);
     e->port = torc_rd_u16(rd);
     e->peer = torc_rd_id(rd);
@@ -122,6 +161,7 @@ static void get_bootstrap(torc_rd *rd, torc_overlay *o) {
       torc_rd_fail(rd, TORC_ERR_FORMAT);
     }
   }
+  return num;
 }
 
 static void get_types(torc_rd *rd, torc_overlay *o) {
@@ -140,10 +180,70 @@ static void get_types(torc_rd *rd, torc_overlay *o) {
     t->max_size = torc_rd_u32(rd);
     t->max_lifetime_s = torc_rd_u32(rd);
     torc_type type = torc_type_of(t, t->name);
-    if (t->rule > TORC_RULE_NODE_MULTIPLE || torc_types_add(&types, &type) != 0) {
+    if ((t->rule > TORC_RULE_NODE_MULTIPLE && t->rule != TORC_RULE_OWN_KEY) || torc_types_add(&types, &type) != 0) {
       torc_rd_fail(rd, TORC_ERR_FORMAT);
     }
   }
+}
+
+static uint8_t get_small(torc_rd *rd, uint8_t max) {
+  uint8_t v = torc_rd_u8(rd);
+  if (v > max) {
+    torc_rd_fail(rd, TORC_ERR_FORMAT);
+  }
+  return v;
+}
+
+static int32_t get_degrees(torc_rd *rd, uint32_t max) {
+  uint32_t v = torc_rd_u32(rd) + max * 1000000u; /* from 0 up */
+  if (v > 2 * max * 1000000u) {
+    torc_rd_fail(rd, TORC_ERR_FORMAT);
+    v = 0;
+  }
+  return (int32_t)v - (int32_t)(max * 1000000u);
+}
+
+static void get_lists(torc_rd *rd, torc_overlay *o) {
+  o->num_credentials = get_count(rd, TORC_OVERLAY_CREDENTIALS_MAX);
+  for (size_t i = 0; i < o->num_credentials; i++) {
+    get_text(rd, o->credentials[i], sizeof o->credentials[i]);
+  }
+  o->num_multicast = get_endpoints(rd, o->multicast, TORC_OVERLAY_MULTICAST_MAX);
+  o->num_usages = get_count(rd, TORC_OVERLAY_USAGES_MAX);
+  for (size_t i = 0; i < o->num_usages; i++) {
+    get_text(rd, o->usages[i], sizeof o->usages[i]);
+  }
+  o->num_balancers = get_count(rd, TORC_OVERLAY_BALANCERS_MAX);
+  for (size_t i = 0; i < o->num_balancers; i++) {
+    torc_load_balancer *b = &o->balancers[i];
+    get_text(rd, b->name, sizeof b->name);
+    get_text(rd, b->zone, sizeof b->zone);
+    b->lat_e6 = get_degrees(rd, 90);
+    b->lon_e6 = get_degrees(rd, 180);
+  }
+  o->num_stewards = get_count(rd, TORC_OVERLAY_STEWARDS_MAX);
+  for (size_t i = 0; i < o->num_stewards; i++) {
+    o->stewards[i] = torc_rd_id(rd);
+  }
+}
+
+static void get_own(torc_rd *rd, torc_overlay *o) {
+  o->replica_wait = torc_rd_u64(rd);
+  o->keepalive = torc_rd_u64(rd);
+  o->idle_close = torc_rd_u64(rd);
+  o->sequence = torc_rd_u64(rd);
+  o->signature_algorithms = torc_rd_u8(rd);
+  o->has_turn_density = get_flag(rd);
+  o->turn_density = get_small(rd, 100);
+  get_text(rd, o->source, sizeof o->source);
+  get_lists(rd, o);
+  o->migration = get_small(rd, TORC_MIGRATION_NEW_ONLY);
+  get_text(rd, o->migrates_from, sizeof o->migrates_from);
+  o->signer = torc_rd_u8(rd);
+  if (o->signer != TORC_OVERLAY_NO_SIGNER && o->signer >= o->num_roots) {
+    torc_rd_fail(rd, TORC_ERR_FORMAT);
+  }
+  o->signed_at = torc_rd_u32(rd);
 }
 
 static int get_overlay(torc_slice bytes, torc_overlay *o) {
@@ -156,7 +256,7 @@ static int get_overlay(torc_slice bytes, torc_overlay *o) {
   if (rc != 0) {
     return rc;
   }
-  get_bootstrap(&rd, o);
+  o->num_bootstrap = get_endpoints(&rd, o->bootstrap, TORC_OVERLAY_BOOTSTRAP_MAX);
   get_types(&rd, o);
   o->initial_ttl = torc_rd_u8(&rd);
   o->max_message = torc_rd_u32(&rd);
@@ -166,6 +266,7 @@ static int get_overlay(torc_slice bytes, torc_overlay *o) {
   o->deletion_delay = torc_rd_u64(&rd);
   o->require_signature = get_flag(&rd);
   o->remove_zero_generation = get_flag(&rd);
+  get_own(&rd, o);
   rc = torc_rd_finish(&rd);
   return rc == 0 && o->num_roots == 0 ? TORC_ERR_FORMAT : rc;
 }
@@ -208,7 +309,7 @@ int torc_overlay_load_apart(torc_overlay *out, const char *path, const char *nam
   char what[REASON_MAX];
   torc_buf reply;
   memset(out, 0, sizeof *out);
-  torc_buf_init(&reply, torc_mem_libc(), REPLY_MAX);
+  torc_buf_init(&reply, torc_mem_libc(), TORC_OVERLAY_PACKED_MAX);
   (void)torc_fail(0, what, sizeof what, "reading %s", path);
   (void)torc_fail(0, err, err_cap, "%s", "");
   int rc = torc_apart_run(read_apart, &q, &reply, what, err, err_cap);

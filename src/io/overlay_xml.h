@@ -11,6 +11,27 @@
 #define TORC_OVERLAY_BOOTSTRAP_MAX 32
 #define TORC_OVERLAY_TYPES_MAX 48
 #define TORC_OVERLAY_XML_MAX (1u << 20) /* bytes of a document */
+#define TORC_OVERLAY_CREDENTIALS_MAX 4
+#define TORC_OVERLAY_MULTICAST_MAX 4
+#define TORC_OVERLAY_USAGES_MAX 8
+#define TORC_OVERLAY_BALANCERS_MAX 16
+#define TORC_OVERLAY_STEWARDS_MAX 8 /* */
+#define TORC_OVERLAY_URL_MAX 512    /* of one URL with its NUL */
+#define TORC_OVERLAY_NO_SIGNER 255
+#define TORC_OVERLAY_NAMESPACE "urn:ietf:params:xml:ns:p2p:overlay" /* [ENR-15] */
+#define TORC_OVERLAY_OWN_NAMESPACE "urn:torc:overlay:1"             /* of what the draft lacks */
+
+typedef enum torc_migration_stage { /* [D-19] [MIG-01..05] of an element for the new ring */
+                                    TORC_MIGRATION_NONE = 0,
+                                    TORC_MIGRATION_FETCH_OLD = 1,
+                                    TORC_MIGRATION_FETCH_NEW = 2,
+                                    TORC_MIGRATION_NEW_ONLY = 3
+} torc_migration_stage;
+
+typedef struct torc_load_balancer { /* [LBL-001] [LBL-007] [BGAP-13] */
+  char name[256], zone[64];
+  int32_t lat_e6, lon_e6; /* millionths of a degree */
+} torc_load_balancer;
 
 typedef struct torc_overlay {
   char name[256];
@@ -30,11 +51,41 @@ typedef struct torc_overlay {
   torc_time t1, update_period, ping_period, deletion_delay;
   bool require_signature; /* default true; false is refused in certificate mode */
   bool remove_zero_generation;
+  torc_time replica_wait, keepalive, idle_close;
+  uint64_t sequence;            /* rises with every change of the document; 0: none given */
+  uint8_t signature_algorithms; /* bit 1 << TORC_SIGALG_*: those admitted; 0: all [D-10] */
+  bool has_turn_density;
+  uint8_t turn_density;
+  char source[TORC_OVERLAY_URL_MAX]; /* where the next version is fetched from; empty: nowhere */
+  char credentials[TORC_OVERLAY_CREDENTIALS_MAX][TORC_OVERLAY_URL_MAX];
+  size_t num_credentials;
+  torc_endpoint multicast[TORC_OVERLAY_MULTICAST_MAX];
+  size_t num_multicast;
+  char usages[TORC_OVERLAY_USAGES_MAX][64]; /* required-usage */
+  size_t num_usages;
+  torc_load_balancer balancers[TORC_OVERLAY_BALANCERS_MAX];
+  size_t num_balancers;
+  torc_id stewards[TORC_OVERLAY_STEWARDS_MAX];
+  size_t num_stewards;
+  uint8_t migration;      /* TORC_MIGRATION_* */
+  char migrates_from[256]; /* the overlay whose certificates this one accepts as well */
+  /* Not of the document itself: */
+  uint8_t signer;      /* number of the root that signed the document, else TORC_OVERLAY_NO_SIGNER */
+  torc_wall signed_at; /* as the signature says */
 } torc_overlay;
 
-/* Parses one `overlay` element (the one called `name`, or the only one if NULL). `err` gets one
- * line with line number and reason. No DTD, no external entities, no network. Freed with
- * torc_overlay_clear. */
+typedef struct torc_overlay_input {
+  torc_slice xml;
+  const char *name;     /* which `overlay` element; NULL: the only one */
+  const char *encoding; /* of the MIME type, which decides [ENR-13]; NULL: the declaration's */
+  bool is_strict; /* elements of our namespace that this version lacks are faults, as for a writer */
+} torc_overlay_input;
+
+/* Reads one `overlay` element and checks it with the grammar (overlay_grammar.h). A signature must
+ * be one of the document's own roots'. `err` gets one line with line number and reason. No DTD, no
+ * external entities, no network. Freed with torc_overlay_clear. */
+int torc_overlay_read(torc_overlay *out, const torc_overlay_input *in, char *err,
+                      size_t err_cap) TORC_MUST_CHECK;
 int torc_overlay_parse(torc_overlay *out, const char *xml, size_t len, const char *name, char *err,
                        size_t err_cap) TORC_MUST_CHECK;
 int torc_overlay_load(torc_overlay *out, const char *path, const char *name, char *err,
@@ -43,10 +94,16 @@ int torc_overlay_load(torc_overlay *out, const char *path, const char *name, cha
  * are gone with it. Only while the program has a single thread. */
 int torc_overlay_load_apart(torc_overlay *out, const char *path, const char *name, char *err,
                             size_t err_cap) TORC_MUST_CHECK;
+/* Bytes of a file, at most TORC_OVERLAY_XML_MAX; freed with free. */
+int torc_overlay_file(const char *path, char **out, size_t *len, char *err,
+                      size_t err_cap) TORC_MUST_CHECK;
+#define TORC_OVERLAY_PACKED_MAX (TORC_OVERLAY_ROOTS_MAX * 12290u + 131072u)
 /* How the child writes down what it has read, and what the parent accepts: TORC_ERR_FORMAT,
  * TORC_ERR_SHORT, TORC_ERR_NOMEM leave *out empty. */
 void torc_overlay_put(torc_wr *wr, const torc_overlay *o);
 int torc_overlay_get(torc_overlay *out, torc_slice bytes) TORC_MUST_CHECK;
 void torc_overlay_clear(torc_overlay *o);
+/* TORC_RULE_* of the name that the document has for an access rule; 0: there is none. */
+uint8_t torc_overlay_rule(const char *name);
 
 #endif

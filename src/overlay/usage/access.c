@@ -62,6 +62,17 @@ static bool is_own_peer(torc_slice key, const torc_cert *signer) {
   return false;
 }
 
+/* A bulletin board [USG-01]: every member may add to it, nobody may touch what others put there. The
+ * key is the signer's user name as its certificate has it, or its peer-id, 16 raw bytes. */
+static int check_own_key(const torc_entry *entry, const torc_cert *signer) {
+  for (size_t i = 0; i < signer->num_users; i++) {
+    if (torc_slice_eq(entry->key, torc_slice_str(signer->users[i]))) {
+      return 0;
+    }
+  }
+  return is_own_peer(entry->key, signer) ? 0 : TORC_ERR_DENIED;
+}
+
 static int check_user_node(const torc_type *type, const torc_crypto *crypto,
                            const torc_id *resource, const torc_entry *entry,
                            const torc_cert *signer) {
@@ -175,6 +186,8 @@ int torc_access_check(const torc_type *type, const torc_crypto *crypto, const to
       return check_node_multiple(type, crypto, resource, entry, signer);
     case TORC_ACCESS_CERTIFICATE:
       return check_certificate(crypto, resource, entry, signer);
+    case TORC_ACCESS_OWN_KEY:
+      return check_own_key(entry, signer);
     default:
       return TORC_ERR_DENIED;
   }
@@ -212,6 +225,9 @@ int torc_access_check_unseen(const torc_type *type, const torc_crypto *crypto,
       break;
     case TORC_ACCESS_CERTIFICATE:
       rc = own_names_match(crypto, resource, signer);
+      break;
+    case TORC_ACCESS_OWN_KEY: /* under its own keys, which may be anywhere */
+      rc = 0;
       break;
     default:
       break;

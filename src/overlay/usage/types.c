@@ -63,7 +63,7 @@ static const char *fault_of(const torc_type *type) {
   if (type->model < TORC_MODEL_SINGLE || type->model > TORC_MODEL_DICTIONARY) {
     return "there is no such data model";
   }
-  if (type->access < TORC_ACCESS_USER_MATCH || type->access > TORC_ACCESS_CERTIFICATE) {
+  if (type->access < TORC_ACCESS_USER_MATCH || type->access > TORC_ACCESS_OWN_KEY) {
     return "there is no such access rule";
   }
   if (type->max_values == 0 || type->max_values > TYPE_MAX_VALUES) {
@@ -80,6 +80,9 @@ static const char *fault_of(const torc_type *type) {
   }
   if (type->access == TORC_ACCESS_USER_NODE_MATCH && type->model != TORC_MODEL_DICTIONARY) {
     return "access user-node-match is for dictionaries only"; /* [GAP-150] it speaks of a key */
+  }
+  if (type->access == TORC_ACCESS_OWN_KEY && type->model != TORC_MODEL_DICTIONARY) {
+    return "access own-key is for dictionaries only";
   }
   return NULL;
 }

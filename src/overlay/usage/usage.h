@@ -25,8 +25,10 @@ typedef enum torc_access { /* who may write; all rules look at the element's sig
                                                                a peer-id of the signer [SIP-09] */
                            TORC_ACCESS_NODE_MULTIPLE = 4, /* hash(a peer-id ++ iteration byte of the
                                                              value) == resource [TRN-09] */
-                           TORC_ACCESS_CERTIFICATE = 5 /* the value is a certificate whose name or
+                           TORC_ACCESS_CERTIFICATE = 5, /* the value is a certificate whose name or
                                                           peer-id hashes to it [CRT-08] */
+                           TORC_ACCESS_OWN_KEY = 6 /* any member, anywhere: the dictionary key is
+                                                      a user name or peer-id of the signer */
 } torc_access;
 
 typedef struct torc_type {
