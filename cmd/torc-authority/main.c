@@ -14,14 +14,18 @@ static const char usage[] =
     "usage: torc-authority init DIR --overlay NAME [--algorithm chord-128-2-8|full-mesh]\n"
     "         [--signature ecdsa|rsa] [--bootstrap HOST:PORT]... [--update-period S]\n"
     "         [--type ID,NAME,MODEL,ACCESS,MAXCOUNT,MAXSIZE[,MAXLIFETIME[,find]]]...\n"
-    "         [--ping-period S] [--expiration S] [--force] [--json]\n"
+    "         [--ping-period S] [--expiration S] [--source URL] [--credential-server URL]...\n"
+    "         [--force] [--json]\n"
     "       torc-authority issue DIR --user NAME [--user NAME]... --out PREFIX\n"
     "         [--account NAME] [--days N] [--csr FILE] [--force] [--json]\n"
     "       torc-authority show FILE [--json]\n"
+    "       torc-authority config show FILE | check FILE | sign DIR [FILE] | set DIR [OPTIONS]\n"
     "       torc-authority --version | --help\n"
     "init   makes DIR with ca.key, ca.crt, overlay.xml and the ledger of what was issued\n"
     "issue  makes PREFIX.crt and, without --csr, PREFIX.key\n"
-    "show   prints what a certificate or an overlay document says\n";
+    "show   prints what a certificate or an overlay document says\n"
+    "config says whether peers take a document; signs an edited one, or one changed by init's\n"
+    "       options, as the next version DIR/overlay.xml\n";
 
 static int print_json(json_t *object) {
   int rc = object == NULL ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -177,6 +181,9 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "--version") == 0) {
     (void)puts("torc-authority " TORC_VERSION);
     return EXIT_SUCCESS;
+  }
+  if (strcmp(argv[1], "config") == 0) {
+    return command_config(argc - 1, argv + 1);
   }
   return run_command(argc, argv);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "authority/document.h"
 #include "overlay/usage/usage.h"
@@ -26,7 +27,9 @@ enum {
   OPT_DAYS,
   OPT_CSR,
   OPT_FORCE,
-  OPT_JSON
+  OPT_JSON,
+  OPT_SOURCE,
+  OPT_CREDENTIALS
 };
 
 static bool complain(const char *what, const char *value, const char *advice) {
@@ -98,10 +101,13 @@ static const char *fill_type(torc_type_def *t, char *const fields[], size_t num)
     return "the model is single, array or dictionary";
   }
   if (t->rule == 0) {
-    return "the access rule is user-match, node-match, user-node-match or node-multiple";
+    return "the access rule is user-match, node-match, user-node-match, node-multiple or own-key";
   }
   if (t->rule == TORC_RULE_USER_NODE_MATCH && t->model != TORC_TYPE_DICTIONARY) {
     return "user-node-match needs the model dictionary";
+  }
+  if (t->rule == TORC_RULE_OWN_KEY && t->model != TORC_TYPE_DICTIONARY) {
+    return "own-key needs the model dictionary";
   }
   if (!read_number(fields[4], 1, 65535, &v)) {
     return "MAXCOUNT is 1 to 65535";
@@ -216,8 +222,31 @@ static bool add_user(options *o, const char *text) {
   return true;
 }
 
+static bool read_url(const char *name, const char *text, char out[TORC_OVERLAY_URL_MAX]) {
+  if (strncasecmp(text, "https://", 8) != 0 || strlen(text) >= TORC_OVERLAY_URL_MAX) {
+    return complain(name, text, "expected a URL of https with at most 511 bytes");
+  }
+  (void)snprintf(out, TORC_OVERLAY_URL_MAX, "%s", text);
+  return true;
+}
+
+static bool add_credentials(torc_overlay *o, const char *text) {
+  if (o->num_credentials == TORC_OVERLAY_CREDENTIALS_MAX) {
+    return complain("--credential-server", text, "there are 4 already");
+  }
+  if (!read_url("--credential-server", text, o->credentials[o->num_credentials])) {
+    return false;
+  }
+  o->num_credentials++;
+  return true;
+}
+
 static bool read_option(options *o, int option, const char *value) {
   switch (option) {
+    case OPT_SOURCE:
+      return read_url("--source", value, o->config.source);
+    case OPT_CREDENTIALS:
+      return add_credentials(&o->config, value);
     case OPT_OVERLAY:
       o->overlay = value;
       return true;
@@ -269,6 +298,8 @@ static const struct option init_options[] = {
     {"update-period", required_argument, NULL, OPT_UPDATE},
     {"ping-period", required_argument, NULL, OPT_PING},
     {"expiration", required_argument, NULL, OPT_EXPIRATION},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"credential-server", required_argument, NULL, OPT_CREDENTIALS},
     {"force", no_argument, NULL, OPT_FORCE},
     {"json", no_argument, NULL, OPT_JSON},
     {NULL, 0, NULL, 0}};
@@ -281,7 +312,7 @@ static const struct option show_options[] = {{"json", no_argument, NULL, OPT_JSO
                                              {NULL, 0, NULL, 0}};
 
 static const struct option *options_of(const char *command) {
-  if (strcmp(command, "init") == 0) {
+  if (strcmp(command, "init") == 0 || strcmp(command, "config set") == 0) {
     return init_options;
   }
   return strcmp(command, "issue") == 0 ? issue_options : show_options;

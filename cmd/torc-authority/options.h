@@ -17,6 +17,9 @@ typedef struct options {
   torc_overlay config; /* what init writes down */
 } options;
 
+/* torc-authority config show|set|sign|check: the overlay document. The exit code. */
+int command_config(int argc, char **argv);
+
 /* Reads the arguments after the subcommand. False: a complaint was printed. */
 bool read_options(options *o, const char *command, int argc, char **argv);
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id.h"
+
 #include "commands.h"
 
 #define VALUE_MAX 65000u /* [ENC-06] */
@@ -90,6 +92,20 @@ static bool put_range(json_t *request, const char *text) {
          json_object_set_new(request, "last", json_integer(last)) == 0;
 }
 
+/* "peer:HEX" is the key that a peer-id makes, 16 raw bytes [GAP-150]; anything else is text. */
+static bool put_key(json_t *request, const char *text) {
+  torc_id id;
+  char base64[(TORC_ID_LEN + 2) / 3 * 4 + 1];
+  if (strncmp(text, "peer:", 5) != 0) {
+    return json_object_set_new(request, "key", json_string(text)) == 0;
+  }
+  if (torc_id_parse(text + 5, strlen(text + 5), &id) != 0) {
+    return complain("--key peer:HEX: expected 32 hex digits");
+  }
+  (void)EVP_EncodeBlock((unsigned char *)base64, id.b, TORC_ID_LEN);
+  return json_object_set_new(request, "key_base64", json_string(base64)) == 0;
+}
+
 static bool put_store_place(json_t *request, const args *a) {
   const char *end = NULL;
   long long index = 0;
@@ -97,7 +113,7 @@ static bool put_store_place(json_t *request, const args *a) {
     return complain("a value is stored under one --key");
   }
   if (a->num_keys == 1) {
-    return json_object_set_new(request, "key", json_string(a->keys[0])) == 0;
+    return put_key(request, a->keys[0]);
   }
   if (a->append) {
     return json_object_set_new(request, "append", json_true()) == 0;
@@ -112,6 +128,9 @@ static bool put_store_place(json_t *request, const args *a) {
 }
 
 static bool put_fetch_place(json_t *request, const args *a) {
+  if (a->num_keys == 1) {
+    return put_key(request, a->keys[0]) && (a->index == NULL || put_range(request, a->index));
+  }
   json_t *keys = json_array();
   for (size_t i = 0; i < a->num_keys; i++) {
     (void)json_array_append_new(keys, json_string(a->keys[i]));

@@ -17,6 +17,7 @@ int command_find(client *c, const args *a);
 int command_store(client *c, const args *a);
 int command_fetch(client *c, const args *a);
 int command_remove(client *c, const args *a);
+int command_config(client *c, const args *a);
 int command_demo(int argc, char **argv);
 int command_sim(int argc, char **argv);
 

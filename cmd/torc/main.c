@@ -36,6 +36,8 @@ static const command commands[] = {
      "NAME --type T [--key K]... [--index A[..B]] [--generation G]", "remove values"},
     {"find", ARG_TYPE | ARG_WALK, 1, 1, command_find, "ID|NAME --type T [--walk]",
      "the next resource that has values of a type; --walk: all of them"},
+    {"config", ARG_FETCH, 0, 1, command_config, "[reload [--fetch]]",
+     "the overlay document it goes by; reload: read the file anew, or fetch it"},
     {"connect", 0, 1, 1, command_connect, "USER|ID", "make a direct link"},
 };
 #define NUM_COMMANDS (sizeof commands / sizeof commands[0])

@@ -15,6 +15,7 @@
 #include "io/x509.h"
 #include "notify.h"
 #include "overlay/topology/topology.h"
+#include "refresh.h"
 
 static const torc_log *log_of(const torcd *d) {
   return d->log == NULL ? NULL : torc_json_log_sink(d->log);
@@ -41,6 +42,7 @@ static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size
   }
   int rc = torc_pki_new(&pki, overlay->name, roots, overlay->num_roots, err, err_cap);
   if (rc == 0) {
+    torc_pki_admit(pki, overlay->signature_algorithms);
     rc = torc_pki_load_own(pki, d->conf.cert_file, d->conf.key_file, (torc_wall)time(NULL), err,
                            err_cap);
   }
@@ -54,9 +56,7 @@ static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size
 
 int torcd_check(torcd *d, char *err, size_t err_cap) {
   const torc_overlay *overlay = &d->document;
-  const char *name = d->conf.overlay_name[0] == '\0' ? NULL : d->conf.overlay_name;
-  /* Here is still the one thread. */
-  int rc = torc_overlay_load_apart(&d->document, d->conf.overlay_file, name, err, err_cap);
+  int rc = refresh_choose(d, err, err_cap);
   if (rc == 0) {
     rc = check_algorithm(d, overlay, err, err_cap);
   }
@@ -87,6 +87,9 @@ static void reload(torcd *d) {
   }
   if (torc_json_log_reopen(d->log, err, sizeof err) != 0) {
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:log_kept", TORC_F_STR("why", err));
+  }
+  if (refresh_start(d, false, err, sizeof err) != 0) {
+    TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:configuration_kept", TORC_F_STR("why", err));
   }
   TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:reloaded",
            TORC_F_STR("level", torc_log_level_name(d->conf.log_level)));
@@ -189,6 +192,10 @@ static int open_peer(torcd *d, char *err, size_t err_cap) {
   return torc_peer_new_from(&d->peer, &cfg, &d->document, NULL, err, err_cap);
 }
 
+static int reload_document(void *ctx, bool is_fetch, char *why, size_t why_cap) {
+  return refresh_start(ctx, is_fetch, why, why_cap);
+}
+
 /* The control socket comes last: who can connect to it finds everything else ready. */
 static int open_doors(torcd *d, char *err, size_t err_cap) {
   int rc = 0;
@@ -202,11 +209,16 @@ static int open_doors(torcd *d, char *err, size_t err_cap) {
     rc = TORC_ERR_IO;
   }
   if (rc == 0) {
+    rc = refresh_open(d, err, err_cap);
+  }
+  if (rc == 0) {
     torc_control_config control = {.peer = d->peer,
                                    .path = d->conf.control_socket,
                                    .overlay = d->overlay,
                                    .user = d->user,
-                                   .log = log_of(d)};
+                                   .log = log_of(d),
+                                   .ctx = d,
+                                   .reload = reload_document};
     rc = torc_control_open(&d->control, &control, err, err_cap);
   }
   if (rc == 0) {
@@ -295,6 +307,7 @@ static void on_handle_closed(uv_handle_t *handle) {
 
 void torcd_stop(torcd *d) {
   torc_metrics_close(d->metrics);
+  refresh_close(d);
   torc_control_close(d->control);
   size_t num = d->num_handles;
   for (size_t i = 0; i < num && i < NUM_SIGNALS; i++) {

@@ -10,6 +10,7 @@
 #include "io/json_log.h"
 #include "io/metrics.h"
 #include "io/overlay_xml.h"
+#include "io/peer_config.h"
 
 #define LEAVE_GRACE_MS 5000 /* the node itself gives up after 3 s [GAP-118] */
 #define SETTLE_MS 2000      /* after joining, when the links of a joining peer are up */
@@ -20,6 +21,9 @@ typedef struct torcd {
   const char *conf_file;
   torc_conf conf;
   torc_overlay document; /* until the peer takes it over */
+  torc_config_life life; /* of it */
+  char source[2 * TORC_CONF_TEXT_MAX];
+  struct refresh *refresh;
   char overlay[256], user[TORC_USER_MAX + 1];
   torc_json_log *log;
   torc_peer *peer;

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include "authority/document.h"
 #include "authority/ledger.h"
 #include "base/slice.h"
+#include "io/overlay_sign.h"
 
 #define DAY_S 86400u
 #define KEPT_PER_SECOND_MAX 99
@@ -127,8 +130,16 @@ static void contents_clear(contents *c) {
 }
 
 /* What peers would refuse is refused here: bad addresses, types that contradict each other. */
-static int write_document(const torc_overlay *o, contents *c, char *err, size_t err_cap) {
-  int rc = torc_document_write(o, &c->overlay, &c->overlay_len);
+static int write_document(const torc_overlay *o, EVP_PKEY *key, X509 *root, contents *c, char *err,
+                          size_t err_cap) {
+  uint8_t *plain = NULL;
+  size_t plain_len = 0;
+  int rc = torc_document_write(o, &plain, &plain_len);
+  if (rc == 0) {
+    rc = torc_document_sign(torc_slice_of(plain, plain_len), key, root, &c->overlay,
+                            &c->overlay_len);
+    torc_file_free(plain, plain_len);
+  }
   if (rc != 0) {
     (void)snprintf(err, err_cap, "cannot write the overlay configuration: %s", torc_strerror(rc));
     return rc;
@@ -149,7 +160,8 @@ static int make_contents(const torc_authority_setup *s, contents *c, char *err, 
   X509 *root = NULL;
   int rc = make_root(s, &key, &root, err, err_cap);
   if (rc == 0) {
-    rc = write_document(s->overlay, c, err, err_cap);
+    s->overlay->sequence = 1;
+    rc = write_document(s->overlay, key, root, c, err, err_cap);
   }
   if (rc == 0 && (torc_ca_key_to_pem(key, &c->key, &c->key_len) != 0 ||
                   torc_ca_cert_to_pem(root, &c->cert, &c->cert_len) != 0)) {
@@ -507,5 +519,83 @@ int torc_authority_issue(const torc_authority_request *r, torc_authority_issued 
     rc = issue_loaded(&a, r, out, err, err_cap);
   }
   authority_clear(&a);
+  return rc;
+}
+
+/* ---- the document ---- */
+
+int torc_authority_draft(const char *file, torc_overlay *out, char *err, size_t err_cap) {
+  char *text = NULL;
+  size_t len = 0;
+  char why[400] = "";
+  memset(out, 0, sizeof *out);
+  int rc = torc_overlay_file(file, &text, &len, err, err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  torc_slice xml = torc_slice_of(text, len);
+  torc_overlay_input in = {.xml = torc_slice_of(text, torc_overlay_signed_len(xml)),
+                           .is_strict = true};
+  rc = torc_overlay_read(out, &in, why, sizeof why);
+  free(text);
+  if (rc != 0) {
+    (void)snprintf(err, err_cap, "%s: %s", file, why);
+  }
+  return rc;
+}
+
+static bool lists_root(const torc_overlay *o, X509 *root) {
+  uint8_t *der = NULL;
+  size_t len = 0;
+  bool is_there = false;
+  if (torc_ca_cert_to_der(root, &der, &len) != 0) {
+    return false;
+  }
+  for (size_t i = 0; i < o->num_roots; i++) {
+    is_there =
+        is_there || (o->roots[i].len == len && memcmp(o->roots[i].der, der, len) == 0);
+  }
+  free(der);
+  return is_there;
+}
+
+static int check_fresh(const torc_overlay *old, const torc_overlay *fresh, X509 *root, char *err,
+                       size_t err_cap) {
+  if (strcasecmp(old->name, fresh->name) != 0) {
+    (void)snprintf(err, err_cap, "the document is of the overlay %.200s, the directory of %.200s",
+                   fresh->name, old->name);
+    return TORC_ERR_CONFIG;
+  }
+  if (!lists_root(fresh, root)) {
+    (void)snprintf(err, err_cap,
+                   "the document does not list the root of this directory, which is to sign it");
+    return TORC_ERR_CONFIG;
+  }
+  return 0;
+}
+
+int torc_authority_publish(const char *dir, torc_overlay *fresh, char *err, size_t err_cap) {
+  paths p;
+  torc_overlay old = {.name = ""};
+  EVP_PKEY *key = NULL;
+  X509 *root = NULL;
+  contents c = {.key = NULL};
+  int rc = paths_of(dir, &p, err, err_cap);
+  rc = rc != 0 ? rc : torc_overlay_load(&old, p.overlay, NULL, err, err_cap);
+  rc = rc != 0 ? rc : load_key(p.key, &key, err, err_cap);
+  rc = rc != 0 ? rc : load_root(p.cert, &root, err, err_cap);
+  rc = rc != 0 ? rc : check_fresh(&old, fresh, root, err, err_cap);
+  if (rc == 0) {
+    fresh->sequence = (old.sequence > fresh->sequence ? old.sequence : fresh->sequence) + 1;
+    rc = write_document(fresh, key, root, &c, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = torc_file_write(p.overlay, torc_slice_of(c.overlay, c.overlay_len), 0644, true, err,
+                         err_cap);
+  }
+  contents_clear(&c);
+  torc_overlay_clear(&old);
+  EVP_PKEY_free(key);
+  X509_free(root);
   return rc;
 }

@@ -173,6 +173,11 @@ static json_t *describe_overlay(const torc_overlay *o) {
   put(object, "kind", json_string("overlay"));
   put(object, "name", json_string(o->name));
   put(object, "algorithm", json_string(o->algorithm));
+  put(object, "sequence", json_integer((json_int_t)o->sequence));
+  put(object, "signed", json_boolean(o->signer != TORC_OVERLAY_NO_SIGNER));
+  if (o->source[0] != '\0') {
+    put(object, "source", json_string(o->source));
+  }
   put(object, "expiration_s", json_integer(o->expiration_s));
   put(object, "bootstrap_peers", bootstrap);
   put(object, "update_period_s", json_integer((json_int_t)(o->update_period / TORC_SEC(1))));

@@ -24,7 +24,8 @@ static const struct {
     {"status", control_status},     {"links", control_links},   {"ring", control_ring},
     {"counters", control_counters}, {"ping", control_ping},     {"connect", control_connect},
     {"resource", control_resource}, {"find", control_find},     {"store", control_store},
-    {"fetch", control_fetch},       {"remove", control_remove},
+    {"fetch", control_fetch},       {"remove", control_remove}, {"config", control_config},
+    {"reload", control_reload},
 };
 
 int control_fail(control_request *r, int rc, const char *format, ...) {
@@ -306,6 +307,27 @@ static control_client *client_of(torc_control *c, uint64_t serial) {
   return NULL;
 }
 
+void control_end(torc_control *c, torc_token token, bool is_ok,
+                 void (*fill)(const torc_control *c, void *ctx, json_t *reply), void *ctx) {
+  for (torc_list *it = c->calls.next; it != &c->calls;) {
+    control_call *call = TORC_CONTAINER_OF(it, control_call, in_control);
+    it = it->next;
+    if (call->token != token) {
+      continue;
+    }
+    torc_list_remove(&call->in_control);
+    control_client *client = client_of(c, call->client);
+    if (client != NULL) {
+      json_t *reply = new_reply(call->id, is_ok);
+      client->num_calls--;
+      fill(c, ctx, reply);
+      send_reply(client, reply);
+      json_decref(reply);
+    }
+    call_free(call);
+  }
+}
+
 void torc_control_event(torc_control *c, const torc_event *ev) {
   if (c == NULL || ev->kind != TORC_EVENT_DONE) {
     return;
@@ -405,6 +427,8 @@ int torc_control_open(torc_control **out, const torc_control_config *cfg, char *
   c->node = torc_peer_node(cfg->peer);
   c->loop = torc_peer_loop(cfg->peer);
   c->log = cfg->log;
+  c->ctx = cfg->ctx;
+  c->reload = cfg->reload;
   torc_list_init(&c->clients);
   torc_list_init(&c->calls);
   (void)snprintf(c->path, sizeof c->path, "%s", cfg->path);

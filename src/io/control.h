@@ -5,6 +5,7 @@
 #ifndef TORC_IO_CONTROL_H
 #define TORC_IO_CONTROL_H
 
+#include "io/peer_config.h"
 #include "torc/peer.h"
 
 #define TORC_CONTROL_CLIENTS_MAX 64
@@ -23,6 +24,10 @@ typedef struct torc_control_config {
   const char *overlay; /* shown by "status" */
   const char *user;    /* own user name, shown by "status"; may be empty */
   const torc_log *log; /* borrowed; may be NULL */
+  void *ctx;           /* of reload */
+  /* Reads the overlay document anew, or fetches it; torc_control_reloaded tells the end, later. NULL:
+   * this program cannot. A failure with its reason in `why`. */
+  int (*reload)(void *ctx, bool is_fetch, char *why, size_t why_cap);
 } torc_control_config;
 
 /* Listens with mode 0600. A socket that nobody listens to any more is replaced; TORC_ERR_EXISTS:
@@ -31,6 +36,9 @@ int torc_control_open(torc_control **out, const torc_control_config *cfg, char *
                       size_t err_cap) TORC_MUST_CHECK;
 /* Ends the call an event belongs to, if it is one of ours. */
 void torc_control_event(torc_control *c, const torc_event *ev);
+/* Ends the calls of "reload": rc 0, or a failure with its reason. changes: what took hold. */
+void torc_control_reloaded(torc_control *c, int rc, const char *why,
+                           const torc_config_lines *changes);
 /* Drops every client and removes the socket; runs the loop until its handles are closed. */
 void torc_control_close(torc_control *c);
 

@@ -53,6 +53,8 @@ struct torc_control {
   uint64_t last_serial;
   char path[108], overlay[256], user[TORC_USER_MAX + 1];
   torc_control_stats stats;
+  void *ctx;
+  int (*reload)(void *ctx, bool is_fetch, char *why, size_t why_cap);
   char read_buffer[16384];
 };
 
@@ -68,6 +70,7 @@ typedef struct control_request {
 /* Handles a request. 0: `reply` is complete. CONTROL_LATER: call->token and call->finish are set.
  * Negative: `why`. */
 #define CONTROL_LATER 1
+#define CONTROL_RELOAD UINT64_MAX /* token of calls that await the end of a reload */
 typedef int (*control_handler)(control_request *r);
 
 int control_fail(control_request *r, int rc, const char *format, ...)
@@ -84,6 +87,15 @@ int control_resource(control_request *r);
 int control_ping(control_request *r);
 int control_connect(control_request *r);
 int control_find(control_request *r);
+
+/* control_config.c: the overlay document. */
+int control_config(control_request *r);
+int control_reload(control_request *r);
+void control_put_config(const torc_control *c, json_t *reply);
+
+/* control.c: ends every call with this token. fill: adds to the answer. */
+void control_end(torc_control *c, torc_token token, bool is_ok,
+                 void (*fill)(const torc_control *c, void *ctx, json_t *reply), void *ctx);
 
 /* control_data.c: calls that carry values. */
 int control_store(control_request *r);

@@ -51,6 +51,7 @@ int control_status(control_request *r) {
   control_put(r->reply, "user", json_string(c->user));
   put_view(r->reply, &view);
   put_tables(r->reply, &view);
+  control_put_config(c, r->reply);
   control_put(r->reply, "ports", ports_of(c->peer));
   control_put(r->reply, "rss_bytes", json_integer((json_int_t)torc_process_rss()));
   return 0;

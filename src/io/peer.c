@@ -65,6 +65,7 @@ static int read_files(build *b) {
   }
   rc = torc_pki_new(&p->pki, p->overlay.name, roots, p->overlay.num_roots, b->err, b->err_cap);
   if (rc == 0) {
+    torc_pki_admit(p->pki, p->overlay.signature_algorithms);
     rc = torc_pki_load_own(p->pki, b->cfg.cert_file, b->cfg.key_file, torc_peer_wall(), b->err,
                            b->err_cap);
   }
@@ -147,56 +148,63 @@ static torc_time either(torc_time own, torc_time overlay) {
 }
 
 /* Who is in the list itself may found a ring, and does not dial itself. */
-static bool sort_bootstrap(torc_peer *p) {
+static bool sort_bootstrap(torc_peer *p, const torc_overlay *o) {
   bool is_listed = false;
-  for (size_t i = 0; i < p->overlay.num_bootstrap; i++) {
-    if (torc_net_is_self(p->net, &p->overlay.bootstrap[i])) {
+  p->num_bootstrap = 0;
+  for (size_t i = 0; i < o->num_bootstrap; i++) {
+    if (torc_net_is_self(p->net, &o->bootstrap[i])) {
       is_listed = true;
     } else {
-      p->bootstrap[p->num_bootstrap] = p->overlay.bootstrap[i];
+      p->bootstrap[p->num_bootstrap] = o->bootstrap[i];
       p->num_bootstrap++;
     }
   }
   return is_listed;
 }
 
+void torc_peer_node_config(torc_peer *p, const torc_overlay *o, torc_node_config *out) {
+  const torc_peer_config *c = &p->cfg;
+  torc_node_config cfg = TORC_NODE_CONFIG_INIT;
+  cfg.overlay_name = o->name;
+  cfg.algorithm = o->algorithm;
+  cfg.role = c->role;
+  cfg.types = o->types;
+  cfg.num_types = o->num_types;
+  cfg.may_found = sort_bootstrap(p, o);
+  cfg.bootstrap = p->bootstrap;
+  cfg.num_bootstrap = p->num_bootstrap;
+  cfg.initial_ttl = o->initial_ttl;
+  cfg.max_message = o->max_message;
+  cfg.t1 = either(c->t1, o->t1);
+  cfg.update_period = either(c->update_period, o->update_period);
+  cfg.ping_period = either(c->ping_period, o->ping_period);
+  cfg.deletion_delay = either(c->deletion_delay, o->deletion_delay);
+  cfg.replica_wait = either(c->replica_wait, o->replica_wait);
+  cfg.keepalive = either(c->keepalive, o->keepalive);
+  cfg.idle_close = either(c->idle_close, o->idle_close);
+  cfg.max_links = c->max_links;
+  cfg.max_client_links = c->max_client_links;
+  cfg.max_answer_bytes = c->max_answer_bytes;
+  cfg.max_stored_bytes = c->max_stored_bytes;
+  cfg.remove_zero_generation = o->remove_zero_generation;
+  *out = cfg;
+}
+
 static int make_node(build *b) {
   torc_peer *p = b->p;
-  const torc_overlay *o = &p->overlay;
   torc_endpoint cached[TORC_PEER_CACHE_MAX];
   torc_cert *own = torc_pki_own_cert(p->pki);
-  torc_node_config cfg = TORC_NODE_CONFIG_INIT;
+  torc_node_config cfg;
+  torc_peer_node_config(p, &p->overlay, &cfg);
   cfg.crypto = torc_pki_crypto(p->pki);
   cfg.log = p->log;
   cfg.backend = b->cfg.role == TORC_ROLE_CLIENT ? NULL : &p->backend;
-  cfg.overlay_name = o->name;
-  cfg.algorithm = o->algorithm;
-  cfg.role = b->cfg.role;
   cfg.cert = own;
   cfg.signature_algorithm = torc_pki_signature_algorithm(p->pki);
   cfg.self =
       own->peers[0]; /* [R-09] [GAP-136] a node runs as the first peer-id of its certificate */
-  cfg.types = o->types;
-  cfg.num_types = o->num_types;
-  cfg.may_found = sort_bootstrap(p);
-  cfg.bootstrap = p->bootstrap;
-  cfg.num_bootstrap = p->num_bootstrap;
   cfg.cached = cached;
   cfg.num_cached = torc_peer_cache_endpoints(&p->cache, cached, TORC_PEER_CACHE_MAX);
-  cfg.initial_ttl = o->initial_ttl;
-  cfg.max_message = o->max_message;
-  cfg.t1 = either(b->cfg.t1, o->t1);
-  cfg.update_period = either(b->cfg.update_period, o->update_period);
-  cfg.ping_period = either(b->cfg.ping_period, o->ping_period);
-  cfg.deletion_delay = either(b->cfg.deletion_delay, o->deletion_delay);
-  cfg.replica_wait = b->cfg.replica_wait;
-  cfg.keepalive = b->cfg.keepalive;
-  cfg.idle_close = b->cfg.idle_close;
-  cfg.max_links = b->cfg.max_links;
-  cfg.max_client_links = b->cfg.max_client_links;
-  cfg.max_answer_bytes = b->cfg.max_answer_bytes;
-  cfg.max_stored_bytes = b->cfg.max_stored_bytes;
-  cfg.remove_zero_generation = o->remove_zero_generation;
   cfg.wall = torc_peer_wall();
   const char *why = NULL;
   int rc = torc_node_new(&p->node, &cfg, torc_peer_now(p), &why);
@@ -255,6 +263,7 @@ int torc_peer_new_from(torc_peer **out, const torc_peer_config *cfg, torc_overla
     return no_memory(&b);
   }
   memcpy(&b.cfg, cfg, cfg->size);
+  p->cfg = b.cfg;
   p->log = b.cfg.log;
   p->lock_fd = -1;
   torc_list_init(&p->events);
@@ -318,6 +327,10 @@ void torc_peer_free(torc_peer *p) {
   torc_peer_state_close(p);
   torc_pki_free(p->pki);
   torc_overlay_clear(&p->overlay);
+  if (p->document != NULL) {
+    torc_overlay_clear(p->document);
+    free(p->document);
+  }
   if (p->has_loop) {
     (void)uv_run(&p->loop, UV_RUN_NOWAIT);
     (void)uv_loop_close(&p->loop); /* busy only if the application left a handle in it */

@@ -9,6 +9,7 @@
 #include "bootstrap/peer_cache.h"
 #include "io/net.h"
 #include "io/overlay_xml.h"
+#include "io/peer_config.h"
 #include "io/pool.h"
 #include "torc/peer.h"
 
@@ -56,7 +57,10 @@ struct torc_peer {
   torc_time deadline_at; /* what `deadline` is set to */
   bool is_limit_over, is_woken, is_pumping, is_closing, is_left;
 
-  torc_overlay overlay;
+  torc_overlay overlay;   /* what it runs with */
+  torc_overlay *document; /* a newer one, of which something waits for a restart; NULL: none */
+  torc_config_status config;
+  torc_peer_config cfg; /* numbers only: no pointer of it is used after the creation */
   torc_pki *pki;
   torc_lmdb *lmdb;
   torc_memory_backend *memory;
@@ -86,6 +90,9 @@ struct torc_peer {
 /* As torc_peer_new, with other limits of the links; NULL: the defaults. For tests. */
 int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_net_limits *limits,
                        char *err, size_t err_cap) TORC_MUST_CHECK;
+
+/* peer.c: what document and configuration say together. *out borrows from both and from `p`. */
+void torc_peer_node_config(torc_peer *p, const torc_overlay *o, torc_node_config *out);
 
 /* peer_run.c */
 extern const torc_net_events torc_peer_net_events; /* with ctx to be set */

@@ -91,17 +91,40 @@ static int add_root(torc_pki *p, torc_slice der, size_t number, char *err, size_
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "root-cert %zu is not one X.509 certificate in DER", number);
   }
-  p->roots[p->num_roots] = x;
-  p->num_roots++;
   EVP_PKEY *key = X509_get_pubkey(x);
-  p->root_keys[p->num_roots - 1] = key;
   /* [ENR-19] a root-cert is a trust anchor that signs the overlay's certificates. */
   if (key == NULL || X509_check_ca(x) != 1) {
     ERR_clear_error();
+    X509_free(x);
+    EVP_PKEY_free(key);
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "root-cert %zu is not the certificate of a certificate authority", number);
   }
+  p->roots[p->num_roots] = x;
+  p->root_keys[p->num_roots] = key;
+  __atomic_store_n(&p->num_roots, p->num_roots + 1, __ATOMIC_RELEASE);
   return 0;
+}
+
+int torc_pki_add_root(torc_pki *p, torc_slice der, char *err, size_t err_cap) {
+  X509 *x = parse_der(der);
+  bool is_there = false;
+  for (size_t i = 0; x != NULL && i < p->num_roots; i++) {
+    is_there = is_there || X509_cmp(p->roots[i], x) == 0;
+  }
+  X509_free(x);
+  if (is_there) {
+    return 0;
+  }
+  if (p->num_roots == TORC_PKI_ROOTS_MAX) {
+    return torc_fail(TORC_ERR_LIMIT, err, err_cap, "there are %d root certificates already",
+                     TORC_PKI_ROOTS_MAX);
+  }
+  return add_root(p, der, p->num_roots + 1, err, err_cap);
+}
+
+void torc_pki_admit(torc_pki *p, uint8_t algorithms) {
+  __atomic_store_n(&p->admitted, algorithms, __ATOMIC_RELAXED);
 }
 
 int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roots,
@@ -170,7 +193,8 @@ static const char *check_issuer(const torc_pki *p, X509 *x) {
   if (X509_get_signature_info(x, NULL, NULL, &bits, NULL) != 1 || bits < SIGNATURE_SECURITY_BITS) {
     return "signed with a weak or unknown algorithm";
   }
-  for (size_t i = 0; i < p->num_roots; i++) {
+  size_t num = __atomic_load_n(&p->num_roots, __ATOMIC_ACQUIRE);
+  for (size_t i = 0; i < num; i++) {
     if (X509_NAME_cmp(X509_get_issuer_name(x), X509_get_subject_name(p->roots[i])) == 0 &&
         X509_verify(x, p->root_keys[i]) == 1) {
       return NULL;
@@ -342,7 +366,10 @@ static const char *read_rest(const torc_pki *p, X509 *x, torc_cert *c) {
     return why;
   }
   c->key = key;
-  return NULL;
+  uint32_t admitted = __atomic_load_n(&p->admitted, __ATOMIC_RELAXED);
+  return admitted == 0 || (admitted & 1u << key->algorithm) != 0
+             ? NULL
+             : "its key signs with an algorithm that the overlay does not admit";
 }
 
 static cert_object *object_new(const cert_names *names, torc_slice der,

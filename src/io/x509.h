@@ -12,6 +12,12 @@ typedef struct torc_pki torc_pki; /* trust anchors of one overlay, own key and c
 int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roots,
                  size_t num_roots, char *err, size_t err_cap) TORC_MUST_CHECK;
 void torc_pki_free(torc_pki *p);
+/* One more root, from now on; certificates it issued are accepted by every thread. A root that is
+ * there already changes nothing. TORC_ERR_LIMIT, TORC_ERR_CRYPTO with a reason in err. */
+int torc_pki_add_root(torc_pki *p, torc_slice der, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Which keys certificates may have from now on: bits 1 << TORC_SIGALG_*; 0: all that are known
+ * [D-10]. Certificates in use are not looked at again. */
+void torc_pki_admit(torc_pki *p, uint8_t algorithms);
 /* Loads own certificate and key from PEM files; checks that they fit each other, chain and dates;
  * refuses a key file readable by others. */
 int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,

@@ -305,7 +305,7 @@ static fault faults[] = {
           "max-size='1'/>"),
      "line 4: model must be single, array or dictionary"},
     {WITH("<type id='0xF00001' name='n' model='single' access='all' max-count='1' max-size='1'/>"),
-     "line 4: access must be user-match, node-match, user-node-match or node-multiple"},
+     "line 4: access must be user-match, node-match, user-node-match, node-multiple or own-key"},
     {WITH("<type id='0xF00001' name='n' model='single' access='user-node-match' max-count='1' "
           "max-size='1'/>"),
      "line 4: access user-node-match is for dictionaries only"},

@@ -77,13 +77,14 @@ static endpoint endpoint_of(const torc_endpoint *ep, char **text) {
   return e;
 }
 
-/* What is known of a cached endpoint that both lists hold goes on being known. */
-static endpoint cached_of(const struct torc_bootstrap *b, const torc_endpoint *ep, char **text) {
+/* What is known of an endpoint that both lists hold goes on being known. */
+static endpoint known_of(const struct torc_bootstrap *b, const torc_endpoint *ep, bool is_cached,
+                         char **text) {
   endpoint e = endpoint_of(ep, text);
-  e.is_cached = true;
+  e.is_cached = is_cached;
   for (size_t i = 0; i < b->num; i++) {
     const endpoint *old = &b->list[i];
-    if (old->is_cached && old->port == e.port && strcmp(old->host, e.host) == 0) {
+    if (old->is_cached == is_cached && old->port == e.port && strcmp(old->host, e.host) == 0) {
       e.is_self = old->is_self;
       e.token = old->token;
       e.peer = old->peer;
@@ -120,7 +121,7 @@ int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached, size_t 
     return TORC_ERR_NOMEM;
   }
   for (; num < num_cached; num++) {
-    list[num] = cached_of(b, &cached[num], &text);
+    list[num] = known_of(b, &cached[num], true, &text);
   }
   for (size_t i = 0; i < b->num; i++) {
     if (!b->list[i].is_cached) {
@@ -132,6 +133,41 @@ int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached, size_t 
   torc_free(n->mem, b->list);
   b->list = list;
   b->num = num;
+  return 0;
+}
+
+int torc_bootstrap_set_fixed(torc_node *n, const torc_endpoint *fixed, size_t num_fixed) {
+  struct torc_bootstrap *b = n->boot;
+  size_t num = 0;
+  size_t text_len = 0;
+  char *text = NULL;
+  for (; num < b->num && b->list[num].is_cached; num++) { /* they come first */
+    text_len += host_size(b->list[num].host);
+  }
+  if (num_fixed > ENDPOINTS_MAX - num) {
+    num_fixed = ENDPOINTS_MAX - num;
+  }
+  for (size_t i = 0; i < num_fixed; i++) {
+    text_len += host_size(fixed[i].host);
+  }
+  if (num + num_fixed == 0) {
+    b->num = 0;
+    return 0;
+  }
+  endpoint *list = list_new(n, num + num_fixed, text_len, &text);
+  if (list == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  for (size_t i = 0; i < num; i++) {
+    list[i] = b->list[i];
+    set_host(&list[i], b->list[i].host, &text);
+  }
+  for (size_t i = 0; i < num_fixed; i++) {
+    list[num + i] = known_of(b, &fixed[i], false, &text);
+  }
+  torc_free(n->mem, b->list);
+  b->list = list;
+  b->num = num + num_fixed;
   return 0;
 }
 

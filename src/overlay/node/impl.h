@@ -446,6 +446,9 @@ int torc_bootstrap_setup(torc_node *n, const torc_node_config *cfg) TORC_MUST_CH
 /* See torc_node_set_cached. */
 int torc_bootstrap_set_cached(torc_node *n, const torc_endpoint *cached,
                               size_t num_cached) TORC_MUST_CHECK;
+/* Likewise the bootstrap peers in place of those given before. */
+int torc_bootstrap_set_fixed(torc_node *n, const torc_endpoint *fixed,
+                             size_t num_fixed) TORC_MUST_CHECK;
 void torc_bootstrap_start(torc_node *n);
 /* The ring has been found another way. */
 void torc_bootstrap_stop(torc_node *n);
@@ -499,6 +502,21 @@ typedef struct torc_node_settings {
   uint8_t initial_ttl;
   bool may_found, compress_via, hide_topology, is_lean;
 } torc_node_settings;
+torc_node_settings torc_node_settings_of(const torc_node_config *c);
+/* The types and every text of the configuration that is needed later, in one block: n->type_room,
+ * which is not freed before. */
+int torc_node_copy_types(torc_node *n, const torc_node_config *cfg, const char **why);
+
+#define TORC_NODE_RETIRED_MAX 16           /* tables of types that were replaced */
+#define TORC_NODE_RETIRED_AGE TORC_SEC(3600) /* no request takes longer than 64*T1 */
+typedef struct torc_retired {
+  torc_type *room;
+  torc_time at;
+} torc_retired;
+/* See torc_node_reconfigure (reconfigure.c). */
+int torc_node_change(torc_node *n, const torc_node_config *cfg, const char **why);
+/* Frees the tables of types that nothing points into any more (reconfigure.c). */
+void torc_retired_clear(torc_node *n, bool all);
 
 struct torc_node {
   /* What every message needs. */
@@ -543,6 +561,9 @@ struct torc_node {
   const char *version_text; /* the library's, or texts */
   torc_types types;
   torc_type *type_room; /* of types, and behind it the texts: names of types, version */
+  torc_retired retired[TORC_NODE_RETIRED_MAX];
+  uint8_t num_retired;
+  bool refuses_joins;
 
   torc_topology_host topo_host;
   torc_topology_params topo_params;

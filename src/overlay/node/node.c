@@ -157,7 +157,7 @@ void torc_node_untidy(torc_node *n) {
 
 /* ---- creation ---- */
 
-static torc_node_settings settings_of(const torc_node_config *c) {
+torc_node_settings torc_node_settings_of(const torc_node_config *c) {
   torc_node_settings s = {.may_found = c->may_found,
                           .compress_via = c->compress_via,
                           .hide_topology = c->hide_topology,
@@ -184,8 +184,7 @@ static char *put_text(char **room, const char *text, size_t max) {
   return at;
 }
 
-/* The types and every text of the configuration that is needed later, in one block. */
-static int copy_types(torc_node *n, const torc_node_config *cfg, const char **why) {
+int torc_node_copy_types(torc_node *n, const torc_node_config *cfg, const char **why) {
   size_t num = TORC_TYPES_OF_DRAFT + cfg->num_types;
   size_t text_len = cfg->version_text != NULL ? VERSION_MAX + 1 : 0;
   for (size_t i = 0; i < cfg->num_types; i++) {
@@ -300,7 +299,7 @@ static int node_init(torc_node *n, const torc_node_config *cfg, const char **why
   n->self = cfg->self;
   n->role = cfg->role;
   n->overlay = torc_overlay_crc(torc_slice_str(cfg->overlay_name));
-  rc = copy_types(n, cfg, why);
+  rc = torc_node_copy_types(n, cfg, why);
   rc = rc != 0 ? rc : make_identity(n);
   rc = rc != 0 ? rc : torc_bootstrap_setup(n, cfg);
   rc = rc != 0 ? rc : make_store(n, cfg, why);
@@ -335,7 +334,7 @@ int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, c
   n->started = now;
   n->wall_base = cfg->wall;
   n->wall_at = now;
-  n->cfg = settings_of(cfg);
+  n->cfg = torc_node_settings_of(cfg);
   torc_rng_seed(&n->rng, seed);
   init_tables(n, seed);
   rc = node_init(n, cfg, why);
@@ -403,6 +402,7 @@ void torc_node_free(torc_node *n) {
   torc_cert_unref(n, n->cert);
   torc_map_clear(&n->jobs);
   torc_free(n->mem, n->type_room);
+  torc_retired_clear(n, true);
   torc_free(n->mem, n->forward.head);
   torc_free(n->mem, n->own_identity);
   torc_counters_free(n->own_counters);
@@ -452,6 +452,15 @@ void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now) {
   n->wall_base = wall;
   n->wall_at = n->now;
   torc_node_expires(n);
+}
+
+int torc_node_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
+                          const char **why) {
+  const char *unused = NULL;
+  enter(n, now);
+  int rc = torc_node_change(n, cfg, why == NULL ? &unused : why);
+  settle(n);
+  return rc;
 }
 
 int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time now) {

@@ -237,6 +237,10 @@ void torc_handle_topology(torc_node *n, torc_inbound *in) {
     torc_respond_error(n, in, TORC_CODE_FORBIDDEN, NULL, nothing);
     return;
   }
+  if (n->refuses_joins && in->c.code == TORC_METHOD_JOIN) { /* [GAP-130] */
+    torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
+    return;
+  }
   n->topo_ops->on_request(n->topo, (torc_method)in->c.code, &in->last_hop, in->c.payload, &reply);
   if (reply.code == TORC_CODE_OK && in->c.code != TORC_METHOD_LEAVE) {
     torc_link_mark_routing(n, l);

@@ -581,6 +581,10 @@ static int find_in_range(torc_store *s, torc_type_id type, const torc_id *from,
   return rc;
 }
 
+void torc_store_set_remove_rule(torc_store *s, bool needs_generation) {
+  s->remove_needs_generation = needs_generation;
+}
+
 int torc_store_find(torc_store *s, torc_type_id type, const torc_id *from,
                     const torc_id *range_from, const torc_id *range_to, torc_wall now,
                     torc_id *out) {

@@ -32,6 +32,8 @@ typedef struct torc_store_config {
  * (TORC_ERR_FORMAT: another one, or not a store). */
 int torc_store_new(torc_store **out, const torc_store_config *cfg, torc_wall now) TORC_MUST_CHECK;
 void torc_store_free(torc_store *s);
+/* Sets remove_needs_generation of torc_store_config anew. */
+void torc_store_set_remove_rule(torc_store *s, bool needs_generation);
 
 /* What the node found out about one element before the store sees it. */
 typedef enum torc_verdict {

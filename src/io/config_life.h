@@ -1,0 +1,34 @@
+/* How long an overlay configuration document is good for, and when the next one is asked for
+ * [ENR-17] [GAP-130]. Pure: no clock, no files. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TORC_IO_CONFIG_LIFE_H
+#define TORC_IO_CONFIG_LIFE_H
+
+#include "torc/types.h"
+
+#define TORC_CONFIG_RETRY_S 900u    /* after a try that failed */
+#define TORC_CONFIG_RETRY_MIN_S 5u  /* in an overlay whose documents live for minutes */
+#define TORC_CONFIG_CLOCK_S 3600u   /* a clock that differs by more is told of */
+#define TORC_CONFIG_JITTER_MAX 1000 /* see torc_config_life */
+
+typedef struct torc_config_life {
+  torc_wall received; /* the HTTP Date, or when the file was written */
+  uint32_t period_s;  /* `expiration`; 0: for ever */
+  torc_wall tried;    /* when the last try failed; 0: none has since */
+  uint32_t jitter;    /* 0..999, drawn once: the first try comes after 75 to 85 % of the period */
+} torc_config_life;
+
+typedef enum torc_config_age {
+  TORC_CONFIG_FRESH = 1,
+  TORC_CONFIG_EXPIRED = 2, /* peers run on, nobody starts with it */
+  TORC_CONFIG_STALE = 3    /* twice the period is over: new JOINs are refused as well */
+} torc_config_age;
+
+torc_config_age torc_config_age_at(const torc_config_life *l, torc_wall now);
+/* The last second it is good for; UINT32_MAX: for ever. */
+torc_wall torc_config_expires(const torc_config_life *l);
+/* When the next version is to be fetched; UINT32_MAX: never. It may have passed. */
+torc_wall torc_config_next(const torc_config_life *l);
+/* Seconds from `at` to now; 0 while a clock that was set back says `at` is to come. */
+uint32_t torc_config_since(torc_wall at, torc_wall now);
+
+#endif

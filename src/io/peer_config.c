@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/peer_config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "io/err.h"
+#include "io/peer_impl.h"
+
+static void say(torc_config_lines *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(torc_config_lines *out, const char *format, ...) {
+  if (out->num < TORC_CONFIG_LINES_MAX) {
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(out->line[out->num], TORC_CONFIG_LINE_MAX, format, args);
+    va_end(args);
+    out->num++;
+  }
+}
+
+/* ---- what differs ---- */
+
+static void compare_number(torc_config_lines *out, const char *what, uint64_t old, uint64_t fresh) {
+  if (old == fresh) {
+    return;
+  }
+  char from[24] = "the default";
+  char to[24] = "the default";
+  if (old != 0) {
+    (void)snprintf(from, sizeof from, "%llu", (unsigned long long)old);
+  }
+  if (fresh != 0) {
+    (void)snprintf(to, sizeof to, "%llu", (unsigned long long)fresh);
+  }
+  say(out, "%s: %s instead of %s", what, to, from);
+}
+
+static bool is_same_endpoint(const torc_endpoint *a, const torc_endpoint *b) {
+  return a->port == b->port && strcmp(a->host, b->host) == 0 && torc_id_eq(&a->peer, &b->peer);
+}
+
+static bool has_endpoint(const torc_overlay *o, const torc_endpoint *e) {
+  for (size_t i = 0; i < o->num_bootstrap; i++) {
+    if (is_same_endpoint(&o->bootstrap[i], e)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void compare_bootstrap(const torc_overlay *old, const torc_overlay *fresh,
+                              torc_config_lines *out) {
+  for (size_t i = 0; i < fresh->num_bootstrap; i++) {
+    if (!has_endpoint(old, &fresh->bootstrap[i])) {
+      say(out, "bootstrap-peer %.100s port %u is new", fresh->bootstrap[i].host,
+          fresh->bootstrap[i].port);
+    }
+  }
+  for (size_t i = 0; i < old->num_bootstrap; i++) {
+    if (!has_endpoint(fresh, &old->bootstrap[i])) {
+      say(out, "bootstrap-peer %.100s port %u is gone", old->bootstrap[i].host,
+          old->bootstrap[i].port);
+    }
+  }
+}
+
+static const torc_type_def *find_type(const torc_overlay *o, uint32_t id) {
+  for (size_t i = 0; i < o->num_types; i++) {
+    if (o->types[i].id == id) {
+      return &o->types[i];
+    }
+  }
+  return NULL;
+}
+
+static bool is_same_kind(const torc_type_def *a, const torc_type_def *b) {
+  return a->model == b->model && a->rule == b->rule;
+}
+
+static bool is_same_type(const torc_type_def *a, const torc_type_def *b) {
+  return is_same_kind(a, b) && strcmp(a->name, b->name) == 0 && a->findable == b->findable &&
+         a->max_values == b->max_values && a->max_size == b->max_size &&
+         a->max_lifetime_s == b->max_lifetime_s;
+}
+
+static void compare_types(const torc_overlay *old, const torc_overlay *fresh,
+                          torc_config_lines *out) {
+  for (size_t i = 0; i < fresh->num_types; i++) {
+    const torc_type_def *t = &fresh->types[i];
+    const torc_type_def *was = find_type(old, t->id);
+    if (was == NULL) {
+      say(out, "type %s (0x%06X) is new", t->name, (unsigned)t->id);
+    } else if (is_same_kind(was, t) && !is_same_type(was, t)) {
+      say(out, "type %s (0x%06X) has other limits or another name", t->name, (unsigned)t->id);
+    }
+  }
+}
+
+static bool has_root(const torc_overlay *o, const torc_overlay *of, size_t i) {
+  for (size_t k = 0; k < o->num_roots; k++) {
+    if (o->roots[k].len == of->roots[i].len &&
+        memcmp(o->roots[k].der, of->roots[i].der, o->roots[k].len) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
+                          torc_config_lines *out) {
+  out->num = 0;
+  for (size_t i = 0; i < fresh->num_roots; i++) {
+    if (!has_root(old, fresh, i)) {
+      say(out, "root-cert %zu is new", i + 1);
+    }
+  }
+  compare_bootstrap(old, fresh, out);
+  compare_types(old, fresh, out);
+  compare_number(out, "expiration", old->expiration_s, fresh->expiration_s);
+  compare_number(out, "update-frequency", old->update_period / TORC_SEC(1),
+                 fresh->update_period / TORC_SEC(1));
+  compare_number(out, "ping-frequency", old->ping_period / TORC_SEC(1),
+                 fresh->ping_period / TORC_SEC(1));
+  compare_number(out, "initial-ttl", old->initial_ttl, fresh->initial_ttl);
+  compare_number(out, "max-message-size", old->max_message, fresh->max_message);
+  compare_number(out, "t1", old->t1 / TORC_MS(1), fresh->t1 / TORC_MS(1));
+  compare_number(out, "replica-wait", old->replica_wait / TORC_MS(1),
+                 fresh->replica_wait / TORC_MS(1));
+  compare_number(out, "keepalive", old->keepalive / TORC_SEC(1), fresh->keepalive / TORC_SEC(1));
+  compare_number(out, "idle-close", old->idle_close / TORC_SEC(1),
+                 fresh->idle_close / TORC_SEC(1));
+  compare_number(out, "deletion-delay", old->deletion_delay / TORC_SEC(1),
+                 fresh->deletion_delay / TORC_SEC(1));
+  if (old->remove_zero_generation != fresh->remove_zero_generation) {
+    say(out, "remove-zero-generation: %s", fresh->remove_zero_generation ? "true" : "false");
+  }
+  if (strcmp(old->source, fresh->source) != 0) {
+    say(out, "source: %.120s", fresh->source[0] == '\0' ? "none" : fresh->source);
+  }
+  if (old->signature_algorithms != fresh->signature_algorithms) {
+    say(out, "signature-algorithm: others than before, for certificates seen from now on");
+  }
+}
+
+void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh,
+                          torc_config_lines *out) {
+  out->num = 0;
+  if (strcasecmp(running->algorithm, fresh->algorithm) != 0) {
+    say(out, "dht: %.60s instead of %.60s", fresh->algorithm, running->algorithm);
+  }
+  for (size_t i = 0; i < running->num_roots; i++) {
+    if (!has_root(fresh, running, i)) {
+      say(out, "root-cert %zu of the running document is gone; its certificates are believed "
+               "until the restart", i + 1);
+    }
+  }
+  for (size_t i = 0; i < running->num_types; i++) {
+    const torc_type_def *was = &running->types[i];
+    const torc_type_def *t = find_type(fresh, was->id);
+    if (t == NULL) {
+      say(out, "type %s (0x%06X) is gone", was->name, (unsigned)was->id);
+    } else if (!is_same_kind(was, t)) {
+      say(out, "type %s (0x%06X) has another data model or access rule", t->name,
+          (unsigned)t->id);
+    }
+  }
+  if (running->migration != fresh->migration) {
+    say(out, "migration-stage: another one");
+  }
+}
+
+int torc_overlay_may_follow(const torc_overlay *old, const torc_overlay *fresh, bool must_be_signed,
+                            char *err, size_t err_cap) {
+  bool is_signed = fresh->signer != TORC_OVERLAY_NO_SIGNER;
+  if (strcasecmp(old->name, fresh->name) != 0) {
+    return torc_fail(TORC_ERR_DENIED, err, err_cap,
+                     "it is the configuration of another overlay, %.200s", fresh->name);
+  }
+  if (!is_signed && (must_be_signed || old->signer != TORC_OVERLAY_NO_SIGNER)) {
+    return torc_fail(TORC_ERR_DENIED, err, err_cap, "it is not signed%s",
+                     must_be_signed ? "" : ", and the one this peer runs with is");
+  }
+  if (is_signed && !has_root(old, fresh, fresh->signer)) {
+    return torc_fail(TORC_ERR_DENIED, err, err_cap,
+                     "it is signed by a root that the running configuration does not list");
+  }
+  if (fresh->sequence < old->sequence) {
+    return torc_fail(TORC_ERR_DENIED, err, err_cap,
+                     "it is older than what this peer runs with: sequence %llu after %llu",
+                     (unsigned long long)fresh->sequence, (unsigned long long)old->sequence);
+  }
+  torc_config_lines changes;
+  torc_overlay_changes(old, fresh, &changes);
+  size_t num = changes.num;
+  torc_overlay_waiting(old, fresh, &changes);
+  if (fresh->sequence == old->sequence && fresh->sequence != 0 && num + changes.num > 0) {
+    return torc_fail(TORC_ERR_DENIED, err, err_cap,
+                     "it differs, but has the same sequence %llu: every change needs a higher one",
+                     (unsigned long long)fresh->sequence);
+  }
+  return 0;
+}
+
+/* ---- the peer ---- */
+
+const torc_overlay *torc_peer_document(const torc_peer *p) {
+  return p->document != NULL ? p->document : &p->overlay;
+}
+
+const torc_overlay *torc_peer_running(const torc_peer *p) {
+  return &p->overlay;
+}
+
+torc_config_status *torc_peer_config_status(torc_peer *p) {
+  return &p->config;
+}
+
+/* Types as `fresh` has them, those that must wait for a restart as they are. */
+static int merge_types(const torc_overlay *running, torc_overlay *fresh, char *err,
+                       size_t err_cap) {
+  for (size_t i = 0; i < running->num_types; i++) {
+    const torc_type_def *was = &running->types[i];
+    torc_type_def *t = (torc_type_def *)(uintptr_t)find_type(fresh, was->id);
+    if (t == NULL && fresh->num_types == TORC_OVERLAY_TYPES_MAX) {
+      return torc_fail(TORC_ERR_LIMIT, err, err_cap,
+                       "too many types with those that are gone: restart this peer");
+    }
+    if (t == NULL) {
+      t = &fresh->types[fresh->num_types++];
+      *t = *was;
+    } else if (!is_same_kind(was, t)) {
+      *t = *was;
+    }
+  }
+  return 0;
+}
+
+static int copy_root(torc_overlay *to, const torc_overlay *from, size_t i, char *err,
+                     size_t err_cap) {
+  if (to->num_roots == TORC_OVERLAY_ROOTS_MAX) {
+    return torc_fail(TORC_ERR_LIMIT, err, err_cap,
+                     "too many root-certs with those that are gone: restart this peer");
+  }
+  uint8_t *der = malloc(from->roots[i].len);
+  if (der == NULL) {
+    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
+  }
+  memcpy(der, from->roots[i].der, from->roots[i].len);
+  to->roots[to->num_roots].der = der;
+  to->roots[to->num_roots].len = from->roots[i].len;
+  to->num_roots++;
+  return 0;
+}
+
+/* Those of `fresh`, and those that are gone, which the pki goes on believing. */
+static int merge_roots(const torc_overlay *running, const torc_overlay *fresh, torc_overlay *out,
+                       char *err, size_t err_cap) {
+  int rc = 0;
+  out->num_roots = 0;
+  for (size_t i = 0; rc == 0 && i < fresh->num_roots; i++) {
+    rc = copy_root(out, fresh, i, err, err_cap);
+  }
+  for (size_t i = 0; rc == 0 && i < running->num_roots; i++) {
+    if (!has_root(fresh, running, i)) {
+      rc = copy_root(out, running, i, err, err_cap);
+    }
+  }
+  return rc;
+}
+
+/* What the peer will run with: `fresh` without what waits. */
+static int make_running(const torc_peer *p, const torc_overlay *fresh, torc_overlay *out, char *err,
+                        size_t err_cap) {
+  *out = *fresh;
+  memcpy(out->algorithm, p->overlay.algorithm, sizeof out->algorithm);
+  out->migration = p->overlay.migration;
+  memcpy(out->migrates_from, p->overlay.migrates_from, sizeof out->migrates_from);
+  int rc = merge_roots(&p->overlay, fresh, out, err, err_cap);
+  return rc != 0 ? rc : merge_types(&p->overlay, out, err, err_cap);
+}
+
+static int apply(torc_peer *p, const torc_overlay *o, char *err, size_t err_cap) {
+  const char *why = NULL;
+  torc_node_config cfg;
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < o->num_roots; i++) {
+    rc = torc_pki_add_root(p->pki, torc_slice_of(o->roots[i].der, o->roots[i].len), err, err_cap);
+  }
+  if (rc != 0) {
+    return rc;
+  }
+  torc_peer_node_config(p, o, &cfg);
+  rc = torc_node_reconfigure(p->node, &cfg, torc_peer_now(p), &why);
+  if (rc != 0) {
+    return torc_fail(rc, err, err_cap, "the node does not take it: %s",
+                     why == NULL ? torc_strerror(rc) : why);
+  }
+  torc_pki_admit(p->pki, o->signature_algorithms);
+  return 0;
+}
+
+int torc_peer_take_overlay(torc_peer *p, torc_overlay *fresh, char *err, size_t err_cap) {
+  torc_config_lines *waiting = malloc(sizeof *waiting);
+  torc_overlay *running = malloc(sizeof *running);
+  torc_overlay *document = malloc(sizeof *document);
+  int rc = TORC_ERR_NOMEM;
+  if (waiting == NULL || running == NULL || document == NULL) {
+    (void)torc_fail(rc, err, err_cap, "out of memory");
+    goto out;
+  }
+  running->num_roots = 0;
+  torc_overlay_waiting(&p->overlay, fresh, waiting);
+  rc = make_running(p, fresh, running, err, err_cap);
+  rc = rc != 0 ? rc : apply(p, running, err, err_cap);
+  if (rc != 0) {
+    torc_overlay_clear(running);
+    goto out;
+  }
+  torc_overlay_clear(&p->overlay);
+  p->overlay = *running;
+  if (p->document != NULL) {
+    torc_overlay_clear(p->document);
+    free(p->document);
+    p->document = NULL;
+  }
+  if (waiting->num > 0) {
+    *document = *fresh;
+    p->document = document;
+    document = NULL;
+  } else {
+    torc_overlay_clear(fresh);
+  }
+  fresh->num_roots = 0; /* they have moved */
+  p->config.reloads++;
+  torc_peer_flush(p);
+out:
+  free(waiting);
+  free(running);
+  free(document);
+  return rc;
+}
