@@ -112,6 +112,10 @@ static int check_signature(job *j) {
   torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
   size_t signer = 0;
   torc_wall at = 0;
+  if (j->len == 0 || j->len > TORC_OVERLAY_XML_MAX) {
+    return torc_fail(TORC_ERR_CONFIG, j->why, sizeof j->why,
+                     "the document is empty or larger than 1 MiB");
+  }
   if (!is_url(j->from) && j->old.signer == TORC_OVERLAY_NO_SIGNER) {
     return 0;
   }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/slice.h"
 #include "io/err.h"
@@ -100,6 +101,15 @@ static int load_key(torc_pki *p, const char *file, char *err, size_t err_cap) {
   return 0;
 }
 
+static const char *date(torc_wall when, char out[32]) {
+  time_t t = (time_t)when;
+  struct tm tm;
+  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
+    (void)snprintf(out, 32, "?");
+  }
+  return out;
+}
+
 int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
                       char *err, size_t err_cap) {
   int rc = load_cert(p, cert_file, err, err_cap);
@@ -108,14 +118,19 @@ int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, 
   }
   assert(p->own_cert != NULL);
   /* [GAP-135] an expired certificate makes no link and no signature. */
+  char limit[32];
+  char clock[32];
   if (now < p->own_cert->not_before) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
-                     "the certificate %s is not valid yet: check the clock of this machine",
-                     cert_file);
+                     "the certificate %s is not valid before %s, but by this machine's clock it is "
+                     "%s: set the clock",
+                     cert_file, date(p->own_cert->not_before, limit), date(now, clock));
   }
   if (now > p->own_cert->not_after) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
-                     "the certificate %s has expired: get a new one from the authority", cert_file);
+                     "the certificate %s has expired on %s (it is %s by this machine's clock): get "
+                     "a new one from the authority",
+                     cert_file, date(p->own_cert->not_after, limit), date(now, clock));
   }
   return load_key(p, key_file, err, err_cap);
 }
