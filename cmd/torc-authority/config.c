@@ -13,11 +13,12 @@ static int failed(const char *what, const char *why) {
 }
 
 static int usage(void) {
-  (void)fputs("usage: torc-authority config show FILE\n"
-              "       torc-authority config check FILE\n"
-              "       torc-authority config sign DIR [FILE]\n"
-              "       torc-authority config set DIR [OPTIONS OF init]\n",
-              stderr);
+  (void)fputs(
+      "usage: torc-authority config show FILE\n"
+      "       torc-authority config check FILE\n"
+      "       torc-authority config sign DIR [FILE]\n"
+      "       torc-authority config set DIR [OPTIONS OF init]\n",
+      stderr);
   return EXIT_USAGE;
 }
 

@@ -29,8 +29,8 @@ static void print_types(const json_t *list) {
     const json_t *t = json_array_get(list, i);
     char life[32];
     (void)printf("%-14s %s %s: %s, %s, %lld of %lld bytes, for %s%s\n", i == 0 ? "types" : "",
-                 text_of(t, "type"), text_of(t, "name"), text_of(t, "model"),
-                 text_of(t, "access"), number_of(t, "max_count"), number_of(t, "max_size"),
+                 text_of(t, "type"), text_of(t, "name"), text_of(t, "model"), text_of(t, "access"),
+                 number_of(t, "max_count"), number_of(t, "max_size"),
                  short_time(number_of(t, "max_lifetime_s"), life),
                  json_is_true(json_object_get(t, "find")) ? ", findable" : "");
   }
@@ -43,9 +43,9 @@ static void print_config(const json_t *r) {
   (void)printf("%-14s %s, received %s\n", "document", text_of(r, "source"),
                date_of(r, "received", "?", at));
   (void)printf("%-14s %lld\n", "sequence", number_of(c, "sequence"));
-  (void)printf("%-14s %s\n", "signed",
-               json_is_true(json_object_get(r, "signed")) ? date_of(r, "signed_at", "yes", at)
-                                                          : "no");
+  (void)printf(
+      "%-14s %s\n", "signed",
+      json_is_true(json_object_get(r, "signed")) ? date_of(r, "signed_at", "yes", at) : "no");
   (void)printf("%-14s %s, expires %s\n", "state", text_of(c, "state"),
                date_of(c, "expires", "never", at));
   (void)printf("%-14s %s\n", "next fetch", date_of(r, "next_try", "never", at));

@@ -115,8 +115,8 @@ static int renew_expired(torcd *d, char *err, size_t err_cap) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                      "the overlay configuration %s expired on %s (it is %s by this machine's "
                      "clock), and fetching a new one from %s fails: %s",
-                     d->source, date(torc_config_expires(&d->life), ended),
-                     date(now_wall(), clock), url, why);
+                     d->source, date(torc_config_expires(&d->life), ended), date(now_wall(), clock),
+                     url, why);
   }
   torc_overlay_clear(&d->document);
   d->document = answer.overlay;
@@ -250,8 +250,7 @@ static void on_next(uv_timer_t *timer) {
   char why[256] = "";
   const torc_config_status *s = torc_peer_config_status(r->d->peer);
   look_at_age(r);
-  if (now_wall() >= torc_config_next(&s->life) &&
-      refresh_start(r->d, true, why, sizeof why) != 0) {
+  if (now_wall() >= torc_config_next(&s->life) && refresh_start(r->d, true, why, sizeof why) != 0) {
     TORC_LOG(log_of(r->d), TORC_LOG_ERROR, "torcd:configuration_kept", TORC_F_STR("why", why));
   }
   schedule(r);
@@ -273,8 +272,7 @@ static void tell_clock(const torcd *d, torc_wall received) {
   if (torc_config_since(now, received) > TORC_CONFIG_CLOCK_S ||
       torc_config_since(received, now) > TORC_CONFIG_CLOCK_S) {
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:clock_differs",
-             TORC_F_STR("own_clock", date(now, here)),
-             TORC_F_STR("server", date(received, there)),
+             TORC_F_STR("own_clock", date(now, here)), TORC_F_STR("server", date(received, there)),
              TORC_F_STR("advice", "set the clock of this machine"));
   }
 }

@@ -552,8 +552,7 @@ static bool lists_root(const torc_overlay *o, X509 *root) {
     return false;
   }
   for (size_t i = 0; i < o->num_roots; i++) {
-    is_there =
-        is_there || (o->roots[i].len == len && memcmp(o->roots[i].der, der, len) == 0);
+    is_there = is_there || (o->roots[i].len == len && memcmp(o->roots[i].der, der, len) == 0);
   }
   free(der);
   return is_there;

@@ -387,8 +387,7 @@ int torc_document_sign(torc_slice document, EVP_PKEY *key, X509 *root, uint8_t *
   unsigned flags = CMS_BINARY | CMS_DETACHED | CMS_NOCERTS | CMS_NOSMIMECAP;
   CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL, flags | CMS_PARTIAL);
   int rc = TORC_ERR_CRYPTO;
-  if (bio != NULL && cms != NULL &&
-      CMS_add1_signer(cms, root, key, EVP_sha256(), flags) != NULL &&
+  if (bio != NULL && cms != NULL && CMS_add1_signer(cms, root, key, EVP_sha256(), flags) != NULL &&
       CMS_final(cms, bio, NULL, flags) == 1) {
     rc = append_signature(plain, cms, out, len);
   }

@@ -9,7 +9,8 @@
 
 /* Writes `o` as a document in UTF-8. Fields that are 0 are left out, so that the defaults of
  * whoever reads it hold. *out is NUL-terminated and freed with torc_file_free. TORC_ERR_INVALID: no
- * name, algorithm or root; a type whose model or rule has no name; anything else that the grammar refuses. TORC_ERR_NOMEM. */
+ * name, algorithm or root; a type whose model or rule has no name; anything else that the grammar
+ * refuses. TORC_ERR_NOMEM. */
 int torc_document_write(const torc_overlay *o, uint8_t **out, size_t *len) TORC_MUST_CHECK;
 /* Signs `document` with a root's key (overlay_sign.h says how); a signature that is there is
  * replaced. *out is NUL-terminated and freed with torc_file_free. TORC_ERR_INVALID: empty or longer

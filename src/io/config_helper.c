@@ -92,8 +92,8 @@ static int load(job *j) {
   struct stat st;
   if (is_url(j->from)) {
     torc_overlay_fetched got;
-    int rc = torc_overlay_fetch(&got, j->from, roots, list_roots(&j->old, roots), j->why,
-                                sizeof j->why);
+    int rc =
+        torc_overlay_fetch(&got, j->from, roots, list_roots(&j->old, roots), j->why, sizeof j->why);
     j->xml = got.xml;
     j->len = got.len;
     j->received = got.date != 0 ? got.date : (torc_wall)time(NULL);
@@ -119,9 +119,9 @@ static int check_signature(job *j) {
   if (!is_url(j->from) && j->old.signer == TORC_OVERLAY_NO_SIGNER) {
     return 0;
   }
-  int rc = torc_overlay_signature_check(torc_slice_of(j->xml, j->len), roots,
-                                        list_roots(&j->old, roots), &signer, &at, j->why,
-                                        sizeof j->why);
+  int rc =
+      torc_overlay_signature_check(torc_slice_of(j->xml, j->len), roots, list_roots(&j->old, roots),
+                                   &signer, &at, j->why, sizeof j->why);
   return rc;
 }
 
@@ -225,7 +225,8 @@ int torc_config_answer_get(torc_config_answer *out, torc_slice answer, char *err
   }
   if (result != 0) {
     torc_slice why = torc_rd_string(&rd);
-    return torc_fail(result, err, err_cap, "%.*s", (int)why.len, why.len == 0 ? "" : (const char *)why.p);
+    return torc_fail(result, err, err_cap, "%.*s", (int)why.len,
+                     why.len == 0 ? "" : (const char *)why.p);
   }
   out->received = torc_rd_u32(&rd);
   torc_slice rest = torc_rd_slice(&rd, torc_rd_left(&rd));

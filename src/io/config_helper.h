@@ -23,9 +23,9 @@ typedef struct torc_config_answer {
 
 /* In the asking process. TORC_ERR_NOMEM, TORC_ERR_SPACE. */
 int torc_config_request_put(const torc_config_request *q, torc_buf *out) TORC_MUST_CHECK;
-/* In the helper: does what `request` says. `answer` gets its bytes, of a failure as well. A document
- * that must be signed is checked before it is parsed, and kept only when torc_overlay_may_follow
- * allows it. TORC_ERR_NOMEM: there is no answer. */
+/* In the helper: does what `request` says. `answer` gets its bytes, of a failure as well. A
+ * document that must be signed is checked before it is parsed, and kept only when
+ * torc_overlay_may_follow allows it. TORC_ERR_NOMEM: there is no answer. */
 int torc_config_help(torc_slice request, torc_buf *answer) TORC_MUST_CHECK;
 /* In the asking process: 0, or the helper's failure with its line in err. */
 int torc_config_answer_get(torc_config_answer *out, torc_slice answer, char *err,

@@ -25,8 +25,8 @@ typedef struct torc_control_config {
   const char *user;    /* own user name, shown by "status"; may be empty */
   const torc_log *log; /* borrowed; may be NULL */
   void *ctx;           /* of reload */
-  /* Reads the overlay document anew, or fetches it; torc_control_reloaded tells the end, later. NULL:
-   * this program cannot. A failure with its reason in `why`. */
+  /* Reads the overlay document anew, or fetches it; torc_control_reloaded tells the end, later.
+   * NULL: this program cannot. A failure with its reason in `why`. */
   int (*reload)(void *ctx, bool is_fetch, char *why, size_t why_cap);
 } torc_control_config;
 

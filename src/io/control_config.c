@@ -43,8 +43,8 @@ static json_t *waiting_json(const torc_control *c) {
 
 static json_t *types_json(const torc_overlay *o) {
   static const char *const models[] = {"?", "single", "array", "dictionary"};
-  static const char *const rules[] = {"?", "user-match",    "node-match", "user-node-match",
-                                      "node-multiple", "?", "own-key"};
+  static const char *const rules[] = {
+      "?", "user-match", "node-match", "user-node-match", "node-multiple", "?", "own-key"};
   json_t *list = json_array();
   for (size_t i = 0; i < o->num_types; i++) {
     const torc_type_def *t = &o->types[i];

@@ -180,7 +180,8 @@ static void get_types(torc_rd *rd, torc_overlay *o) {
     t->max_size = torc_rd_u32(rd);
     t->max_lifetime_s = torc_rd_u32(rd);
     torc_type type = torc_type_of(t, t->name);
-    if ((t->rule > TORC_RULE_NODE_MULTIPLE && t->rule != TORC_RULE_OWN_KEY) || torc_types_add(&types, &type) != 0) {
+    if ((t->rule > TORC_RULE_NODE_MULTIPLE && t->rule != TORC_RULE_OWN_KEY) ||
+        torc_types_add(&types, &type) != 0) {
       torc_rd_fail(rd, TORC_ERR_FORMAT);
     }
   }

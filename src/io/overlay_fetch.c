@@ -15,11 +15,12 @@
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
-#define FUNCTIONS(X)  \
-  X(curl_global_init) \
-  X(curl_easy_init)   \
-  X(curl_easy_setopt) \
-  X(curl_easy_perform) X(curl_easy_getinfo) X(curl_easy_strerror) X(curl_easy_cleanup) X(curl_getdate)
+#define FUNCTIONS(X)   \
+  X(curl_global_init)  \
+  X(curl_easy_init)    \
+  X(curl_easy_setopt)  \
+  X(curl_easy_perform) \
+  X(curl_easy_getinfo) X(curl_easy_strerror) X(curl_easy_cleanup) X(curl_getdate)
 
 #define MEDIA_TYPE "application/p2p-overlay+xml" /* [ENR-10] */
 #define PEM_LINE 64u
@@ -182,8 +183,8 @@ int torc_overlay_fetch(torc_overlay_fetched *out, const char *url, const torc_sl
   curl_lib curl;
   size_t pem_len = 0;
   memset(out, 0, sizeof *out);
-  int rc = torc_late_lib_open(TORC_SONAME_CURL, symbols, TORC_ARRAY_LEN(symbols), &curl, err,
-                              err_cap);
+  int rc =
+      torc_late_lib_open(TORC_SONAME_CURL, symbols, TORC_ARRAY_LEN(symbols), &curl, err, err_cap);
   if (rc != 0) {
     return rc;
   }

@@ -15,8 +15,8 @@ typedef struct torc_overlay_fetched {
 } torc_overlay_fetched;
 
 /* GETs `url`. The server's certificate must be that of the URL's host [ENR-08] [GAP-126] and chain
- * to one of the roots (DER) or to an authority the system trusts. No redirects, at most 1 MiB, media
- * type application/p2p-overlay+xml. Blocks. TORC_ERR_IO with one line, TORC_ERR_NOMEM. */
+ * to one of the roots (DER) or to an authority the system trusts. No redirects, at most 1 MiB,
+ * media type application/p2p-overlay+xml. Blocks. TORC_ERR_IO with one line, TORC_ERR_NOMEM. */
 int torc_overlay_fetch(torc_overlay_fetched *out, const char *url, const torc_slice *roots,
                        size_t num_roots, char *err, size_t err_cap) TORC_MUST_CHECK;
 /* Where the draft has every overlay serve its document [ENR-09]: https://NAME/p2psip/enroll. */

@@ -11,17 +11,17 @@
 #include "io/late_lib.h"
 #include "io/overlay_xml.h"
 
-#define FUNCTIONS(X)                                                                          \
-  X(xmlRelaxNGNewMemParserCtxt)                                                               \
-  X(xmlRelaxNGParse)                                                                          \
-  X(xmlRelaxNGFreeParserCtxt)                                                                 \
-  X(xmlRelaxNGNewValidCtxt)                                                                   \
-  X(xmlRelaxNGSetValidStructuredErrors)                                                       \
-  X(xmlRelaxNGValidateDoc)                                                                    \
-  X(xmlRelaxNGFreeValidCtxt)                                                                  \
-  X(xmlRelaxNGFree)                                                                           \
-  X(xmlDocSetRootElement) X(xmlDocGetRootElement) X(xmlUnlinkNode) X(xmlFreeNode) X(xmlNewNs) \
-      X(xmlGetLineNo)
+#define FUNCTIONS(X)                    \
+  X(xmlRelaxNGNewMemParserCtxt)         \
+  X(xmlRelaxNGParse)                    \
+  X(xmlRelaxNGFreeParserCtxt)           \
+  X(xmlRelaxNGNewValidCtxt)             \
+  X(xmlRelaxNGSetValidStructuredErrors) \
+  X(xmlRelaxNGValidateDoc)              \
+  X(xmlRelaxNGFreeValidCtxt)            \
+  X(xmlRelaxNGFree)                     \
+  X(xmlDocSetRootElement)               \
+  X(xmlDocGetRootElement) X(xmlUnlinkNode) X(xmlFreeNode) X(xmlNewNs) X(xmlGetLineNo)
 
 typedef struct grammar_lib {
 #define X(name) __typeof__(name) *(name);
@@ -73,14 +73,22 @@ static bool is_of_draft(const char *name) {
 }
 
 bool torc_overlay_own_element(const char *name) {
-  static const char *const names[] = {"source",           "signature-algorithm",
-                                      "hash",             "replica-wait",
-                                      "keepalive",        "idle-close",
-                                      "load-balancer",    "steward",
-                                      "initial-ttl",      "max-message-size",
-                                      "t1",               "deletion-delay",
-                                      "require-signature", "remove-zero-generation",
-                                      "shared-secret",    "type"};
+  static const char *const names[] = {"source",
+                                      "signature-algorithm",
+                                      "hash",
+                                      "replica-wait",
+                                      "keepalive",
+                                      "idle-close",
+                                      "load-balancer",
+                                      "steward",
+                                      "initial-ttl",
+                                      "max-message-size",
+                                      "t1",
+                                      "deletion-delay",
+                                      "require-signature",
+                                      "remove-zero-generation",
+                                      "shared-secret",
+                                      "type"};
   for (size_t i = 0; i < TORC_ARRAY_LEN(names); i++) {
     if (strcmp(name, names[i]) == 0) {
       return true;
@@ -148,8 +156,7 @@ static int normalise(const check *c, xmlNode *top) {
     }
     if (node->type == XML_ELEMENT_NODE) {
       num++;
-      if (num > TORC_OVERLAY_ELEMENTS_MAX ||
-          count_attributes(node) > TORC_OVERLAY_ATTRIBUTES_MAX) {
+      if (num > TORC_OVERLAY_ELEMENTS_MAX || count_attributes(node) > TORC_OVERLAY_ATTRIBUTES_MAX) {
         return torc_fail(TORC_ERR_CONFIG, c->err, c->err_cap,
                          "line %ld: more elements, or attributes of one, than this program takes",
                          c->xml->xmlGetLineNo(node));
@@ -178,8 +185,8 @@ static int validate(check *c, xmlDoc *doc) {
   int rc = TORC_ERR_NOMEM;
   xmlRelaxNGValidCtxtPtr valid = NULL;
   xmlRelaxNGPtr grammar = NULL;
-  xmlRelaxNGParserCtxtPtr parser = c->xml->xmlRelaxNGNewMemParserCtxt(
-      (const char *)torc_overlay_rng, (int)torc_overlay_rng_len);
+  xmlRelaxNGParserCtxtPtr parser =
+      c->xml->xmlRelaxNGNewMemParserCtxt((const char *)torc_overlay_rng, (int)torc_overlay_rng_len);
   if (parser != NULL) {
     grammar = c->xml->xmlRelaxNGParse(parser);
   }
@@ -205,8 +212,8 @@ int torc_overlay_grammar_check(void *doc, void *overlay, bool is_strict, void **
   grammar_lib lib;
   check c = {.xml = &lib, .is_strict = is_strict, .err = err, .err_cap = err_cap};
   *old = NULL;
-  int rc = torc_late_lib_open(TORC_SONAME_XML2, symbols, TORC_ARRAY_LEN(symbols), &lib, err,
-                              err_cap);
+  int rc =
+      torc_late_lib_open(TORC_SONAME_XML2, symbols, TORC_ARRAY_LEN(symbols), &lib, err, err_cap);
   if (rc != 0) {
     return rc;
   }

@@ -9,14 +9,14 @@
 #include "overlay/usage/usage.h"
 
 /* libxml2 is opened by the first document. */
-#define XML_FUNCTIONS(X) \
-  X(xmlNewParserCtxt)    \
-  X(xmlCtxtReadMemory)   \
-  X(xmlStopParser)       \
-  X(xmlCtxtGetLastError) \
-  X(xmlFreeParserCtxt)   \
-  X(xmlDocGetRootElement)                                                           \
-  X(xmlFreeDoc)                                                                     \
+#define XML_FUNCTIONS(X)  \
+  X(xmlNewParserCtxt)     \
+  X(xmlCtxtReadMemory)    \
+  X(xmlStopParser)        \
+  X(xmlCtxtGetLastError)  \
+  X(xmlFreeParserCtxt)    \
+  X(xmlDocGetRootElement) \
+  X(xmlFreeDoc)           \
   X(xmlFreeNode) X(xmlGetNoNsProp) X(xmlGetNsProp) X(xmlNodeGetContent) X(xmlGetLineNo)
 
 typedef struct xml_lib {

@@ -13,7 +13,8 @@ int overlay_fail(const overlay_run *ps, const xmlNode *node, const char *what) {
                    ps->xml->xmlGetLineNo(node), what);
 }
 
-int overlay_fail_named(const overlay_run *ps, const xmlNode *node, const char *what, const char *name) {
+int overlay_fail_named(const overlay_run *ps, const xmlNode *node, const char *what,
+                       const char *name) {
   return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s %.64s",
                    ps->xml->xmlGetLineNo(node), what, name);
 }
@@ -36,7 +37,8 @@ bool overlay_is_named(const xmlNode *node, const char *name) {
 /* An element of ours that the draft lacks: read in either namespace [GAP-131], written in our own.
  */
 bool overlay_is_extension(const xmlNode *node, const char *name) {
-  return (overlay_is_draft(node) || overlay_is_own(node)) && strcmp((const char *)node->name, name) == 0;
+  return (overlay_is_draft(node) || overlay_is_own(node)) &&
+         strcmp((const char *)node->name, name) == 0;
 }
 
 bool overlay_is_own_named(const xmlNode *node, const char *name) {
@@ -69,12 +71,12 @@ static int take_value(const overlay_run *ps, xmlChar *value, char *out, size_t c
 }
 
 int overlay_attribute(const overlay_run *ps, const xmlNode *node, const char *name, char *out,
-                         size_t cap) {
+                      size_t cap) {
   return take_value(ps, ps->xml->xmlGetNoNsProp(node, (const xmlChar *)name), out, cap);
 }
 
 int overlay_own_attribute(const overlay_run *ps, const xmlNode *node, const char *name, char *out,
-                             size_t cap) {
+                          size_t cap) {
   return take_value(ps,
                     ps->xml->xmlGetNsProp(node, (const xmlChar *)name,
                                           (const xmlChar *)TORC_OVERLAY_OWN_NAMESPACE),
@@ -82,7 +84,7 @@ int overlay_own_attribute(const overlay_run *ps, const xmlNode *node, const char
 }
 
 int overlay_need_attribute(const overlay_run *ps, const xmlNode *node, const char *name, char *out,
-                          size_t cap) {
+                           size_t cap) {
   int rc = overlay_attribute(ps, node, name, out, cap);
   if (rc == TORC_ERR_NOTFOUND || (rc == 0 && out[0] == '\0')) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap, "line %ld: %s needs the attribute %s",
@@ -147,14 +149,14 @@ int overlay_number(const char *text, uint64_t min, uint64_t max, uint64_t *out) 
 }
 
 int overlay_number_fault(const overlay_run *ps, const xmlNode *node, const char *what, uint64_t min,
-                        uint64_t max) {
+                         uint64_t max) {
   return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
                    "line %ld: %s must be a number from %llu to %llu", ps->xml->xmlGetLineNo(node),
                    what, (unsigned long long)min, (unsigned long long)max);
 }
 
 int overlay_text_number(const overlay_run *ps, const xmlNode *node, uint64_t min, uint64_t max,
-                       uint64_t *out) {
+                        uint64_t *out) {
   char text[32];
   int rc = overlay_text(ps, node, text, sizeof text);
   if (rc != 0) {
@@ -166,8 +168,8 @@ int overlay_text_number(const overlay_run *ps, const xmlNode *node, uint64_t min
   return 0;
 }
 
-int overlay_attribute_number(const overlay_run *ps, const xmlNode *node, const char *name, uint64_t min,
-                            uint64_t max, uint64_t *out) {
+int overlay_attribute_number(const overlay_run *ps, const xmlNode *node, const char *name,
+                             uint64_t min, uint64_t max, uint64_t *out) {
   char text[32];
   int rc = overlay_need_attribute(ps, node, name, text, sizeof text);
   if (rc != 0) {
@@ -209,7 +211,8 @@ int overlay_check_url(const overlay_run *ps, const xmlNode *node, const char *ur
   }
   for (const char *c = url; *c != '\0'; c++) {
     if (*c <= ' ' || *c >= 0x7f) {
-      return overlay_fail_named(ps, node, "a character that no url has, in", (const char *)node->name);
+      return overlay_fail_named(ps, node, "a character that no url has, in",
+                                (const char *)node->name);
     }
   }
   return 0;

@@ -17,21 +17,21 @@ int overlay_read_migration(overlay_run *ps, const xmlNode *overlay) {
   torc_overlay *o = ps->o;
   int rc = overlay_own_attribute(ps, overlay, "migration-stage", stage, sizeof stage);
   int from = overlay_own_attribute(ps, overlay, "accepts-certificates-of", o->migrates_from,
-                               sizeof o->migrates_from);
+                                   sizeof o->migrates_from);
   if (rc == TORC_ERR_NOTFOUND && from == TORC_ERR_NOTFOUND) {
     return 0;
   }
   o->migration = rc == 0 ? overlay_word(stage, stages, TORC_ARRAY_LEN(stages)) : 0;
   if (o->migration == 0) {
     return overlay_fail(ps, overlay,
-                   "migration-stage must be store-both-fetch-old, store-both-fetch-new or "
-                   "new-only");
+                        "migration-stage must be store-both-fetch-old, store-both-fetch-new or "
+                        "new-only");
   }
   if (from != 0 || !torc_host_valid(o->migrates_from) ||
       strcasecmp(o->migrates_from, o->name) == 0) {
     return overlay_fail(ps, overlay,
-                   "migration-stage needs accepts-certificates-of with the name of the other "
-                   "overlay");
+                        "migration-stage needs accepts-certificates-of with the name of the other "
+                        "overlay");
   }
   return 0;
 }
@@ -69,7 +69,8 @@ static int read_hash(const overlay_run *ps, const xmlNode *node) {
   char name[64];
   int rc = overlay_need_attribute(ps, node, "name", name, sizeof name);
   if (rc == 0 && strcmp(name, "sha-256") != 0) {
-    rc = overlay_fail_named(ps, node, "the overlay wants a hash this program lacks (it has sha-256):", name);
+    rc = overlay_fail_named(ps, node,
+                            "the overlay wants a hash this program lacks (it has sha-256):", name);
   }
   return rc;
 }

@@ -90,8 +90,7 @@ static torc_wall signing_time(const CMS_SignerInfo *signer) {
   int at = CMS_signed_get_attr_by_NID(signer, NID_pkcs9_signingTime, -1);
   X509_ATTRIBUTE *attribute = at < 0 ? NULL : CMS_signed_get_attr(signer, at);
   const ASN1_TYPE *value = attribute == NULL ? NULL : X509_ATTRIBUTE_get0_type(attribute, 0);
-  if (value == NULL ||
-      (value->type != V_ASN1_UTCTIME && value->type != V_ASN1_GENERALIZEDTIME) ||
+  if (value == NULL || (value->type != V_ASN1_UTCTIME && value->type != V_ASN1_GENERALIZEDTIME) ||
       ASN1_TIME_to_tm((const ASN1_TIME *)value->value.asn1_string, &tm) != 1) {
     return 0;
   }

@@ -21,7 +21,7 @@
 #include "io/overlay_impl.h"
 #include "io/overlay_sign.h"
 
-#define PERIOD_MIN_S 10u                               /* [GAP-120] */
+#define PERIOD_MIN_S 10u /* [GAP-120] */
 #define PERIOD_MAX_S 86400u
 #define MESSAGE_MIN 1024u /* max-message-size below this leaves no room for a certificate */
 #define MESSAGE_MAX 131072u
@@ -186,7 +186,8 @@ static int read_bootstrap(overlay_run *ps, const xmlNode *node, bool is_multicas
   torc_overlay *o = ps->o;
   if (is_multicast && torc_host_is_multicast(endpoint.host)) {
     if (o->num_multicast == TORC_OVERLAY_MULTICAST_MAX) {
-      return overlay_fail(ps, node, "more multicast-bootstrap elements than this program takes (4)");
+      return overlay_fail(ps, node,
+                          "more multicast-bootstrap elements than this program takes (4)");
     }
     o->multicast[o->num_multicast++] = endpoint;
     return 0;
@@ -233,8 +234,8 @@ static int read_type_words(const overlay_run *ps, const xmlNode *node, torc_type
   t->rule = torc_overlay_rule(word);
   if (t->rule == 0) {
     return overlay_fail(ps, node,
-                   "access must be user-match, node-match, user-node-match, node-multiple or "
-                   "own-key");
+                        "access must be user-match, node-match, user-node-match, node-multiple or "
+                        "own-key");
   }
   if (t->rule == TORC_RULE_USER_NODE_MATCH && t->model != TORC_TYPE_DICTIONARY) {
     return overlay_fail(ps, node, "access user-node-match is for dictionaries only");
@@ -277,7 +278,8 @@ static int read_type(overlay_run *ps, const xmlNode *node) {
   if (rc == 0) {
     rc = overlay_attribute_number(ps, node, "max-size", 1, TYPE_SIZE_MAX, &size);
   }
-  if (rc == 0 && overlay_attribute(ps, node, "max-lifetime", text, sizeof text) != TORC_ERR_NOTFOUND) {
+  if (rc == 0 &&
+      overlay_attribute(ps, node, "max-lifetime", text, sizeof text) != TORC_ERR_NOTFOUND) {
     rc = overlay_attribute_number(ps, node, "max-lifetime", 1, UINT32_MAX, &lifetime);
   }
   if (rc != 0) {
@@ -366,7 +368,8 @@ static int read_parameter(overlay_run *ps, const xmlNode *node, bool *is_known) 
   } else if (overlay_is_extension(node, "remove-zero-generation")) {
     rc = overlay_text_flag(ps, node, &o->remove_zero_generation);
   } else if (overlay_is_extension(node, "shared-secret")) {
-    rc = overlay_fail(ps, node, "a shared-key overlay: this program joins overlays with certificates");
+    rc = overlay_fail(ps, node,
+                      "a shared-key overlay: this program joins overlays with certificates");
   } else {
     *is_known = false;
   }
@@ -435,8 +438,10 @@ static int read_attributes(overlay_run *ps, const xmlNode *overlay) {
     rc = overlay_attribute_number(ps, overlay, "expiration", 1, UINT32_MAX, &v);
     ps->o->expiration_s = (uint32_t)v;
   }
-  if (rc == 0 && overlay_attribute(ps, overlay, "turnDensity", text, sizeof text) != TORC_ERR_NOTFOUND) {
-    rc = overlay_attribute_number(ps, overlay, "turnDensity", 0, 100, &v); /* [GAP-121] here as well */
+  if (rc == 0 &&
+      overlay_attribute(ps, overlay, "turnDensity", text, sizeof text) != TORC_ERR_NOTFOUND) {
+    rc = overlay_attribute_number(ps, overlay, "turnDensity", 0, 100,
+                                  &v); /* [GAP-121] here as well */
     set_turn_density(ps->o, v);
   }
   int got = overlay_own_attribute(ps, overlay, "sequence", text, sizeof text);
@@ -497,8 +502,8 @@ static int choose_overlay(const overlay_run *ps, const xmlNode *root, const char
   }
   if (num > 1) {
     return overlay_fail(ps, found,
-                   name == NULL ? "several overlay elements: say which by its name"
-                                : "two overlay elements of the same name");
+                        name == NULL ? "several overlay elements: say which by its name"
+                                     : "two overlay elements of the same name");
   }
   *out = found;
   return 0;
@@ -517,7 +522,8 @@ static void on_dtd(void *ctx, const xmlChar *name, const xmlChar *external, cons
   state->xml->xmlStopParser(parser);
 }
 
-static int document_fault(const overlay_run *ps, xmlParserCtxtPtr parser, const parser_state *state) {
+static int document_fault(const overlay_run *ps, xmlParserCtxtPtr parser,
+                          const parser_state *state) {
   if (state->has_dtd) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
                      "a document type declaration is not accepted");
@@ -573,7 +579,8 @@ int torc_overlay_read(torc_overlay *out, const torc_overlay_input *in, char *err
   out->require_signature = true;
   out->signer = TORC_OVERLAY_NO_SIGNER;
   xml_lib lib;
-  overlay_run ps = {.xml = &lib, .o = out, .is_strict = in->is_strict, .err = err, .err_cap = err_cap};
+  overlay_run ps = {
+      .xml = &lib, .o = out, .is_strict = in->is_strict, .err = err, .err_cap = err_cap};
   torc_types_init(&ps.types, ps.type_room, TORC_TYPES_MAX);
   if (in->xml.len == 0 || in->xml.len > TORC_OVERLAY_XML_MAX) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap, "the document is empty or larger than 1 MiB");

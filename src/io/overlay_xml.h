@@ -67,10 +67,10 @@ typedef struct torc_overlay {
   size_t num_balancers;
   torc_id stewards[TORC_OVERLAY_STEWARDS_MAX];
   size_t num_stewards;
-  uint8_t migration;      /* TORC_MIGRATION_* */
+  uint8_t migration;       /* TORC_MIGRATION_* */
   char migrates_from[256]; /* the overlay whose certificates this one accepts as well */
   /* Not of the document itself: */
-  uint8_t signer;      /* number of the root that signed the document, else TORC_OVERLAY_NO_SIGNER */
+  uint8_t signer; /* number of the root that signed the document, else TORC_OVERLAY_NO_SIGNER */
   torc_wall signed_at; /* as the signature says */
 } torc_overlay;
 
@@ -78,7 +78,8 @@ typedef struct torc_overlay_input {
   torc_slice xml;
   const char *name;     /* which `overlay` element; NULL: the only one */
   const char *encoding; /* of the MIME type, which decides [ENR-13]; NULL: the declaration's */
-  bool is_strict; /* elements of our namespace that this version lacks are faults, as for a writer */
+  bool
+      is_strict; /* elements of our namespace that this version lacks are faults, as for a writer */
 } torc_overlay_input;
 
 /* Reads one `overlay` element and checks it with the grammar (overlay_grammar.h). A signature must

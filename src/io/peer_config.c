@@ -134,8 +134,7 @@ void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
   compare_number(out, "replica-wait", old->replica_wait / TORC_MS(1),
                  fresh->replica_wait / TORC_MS(1));
   compare_number(out, "keepalive", old->keepalive / TORC_SEC(1), fresh->keepalive / TORC_SEC(1));
-  compare_number(out, "idle-close", old->idle_close / TORC_SEC(1),
-                 fresh->idle_close / TORC_SEC(1));
+  compare_number(out, "idle-close", old->idle_close / TORC_SEC(1), fresh->idle_close / TORC_SEC(1));
   compare_number(out, "deletion-delay", old->deletion_delay / TORC_SEC(1),
                  fresh->deletion_delay / TORC_SEC(1));
   if (old->remove_zero_generation != fresh->remove_zero_generation) {
@@ -157,8 +156,10 @@ void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh
   }
   for (size_t i = 0; i < running->num_roots; i++) {
     if (!has_root(fresh, running, i)) {
-      say(out, "root-cert %zu of the running document is gone; its certificates are believed "
-               "until the restart", i + 1);
+      say(out,
+          "root-cert %zu of the running document is gone; its certificates are believed "
+          "until the restart",
+          i + 1);
     }
   }
   for (size_t i = 0; i < running->num_types; i++) {
@@ -167,8 +168,7 @@ void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh
     if (t == NULL) {
       say(out, "type %s (0x%06X) is gone", was->name, (unsigned)was->id);
     } else if (!is_same_kind(was, t)) {
-      say(out, "type %s (0x%06X) has another data model or access rule", t->name,
-          (unsigned)t->id);
+      say(out, "type %s (0x%06X) has another data model or access rule", t->name, (unsigned)t->id);
     }
   }
   if (running->migration != fresh->migration) {

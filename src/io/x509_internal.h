@@ -44,7 +44,7 @@ struct torc_pki {
   char overlay_name[256]; /* lower-case, without trailing dot */
   X509 *roots[TORC_PKI_ROOTS_MAX];
   EVP_PKEY *root_keys[TORC_PKI_ROOTS_MAX];
-  size_t num_roots;    /* atomic: rises while other threads check certificates */
+  size_t num_roots;  /* atomic: rises while other threads check certificates */
   uint32_t admitted; /* atomic: bits 1 << TORC_SIGALG_*; 0: all */
   torc_cert *own_cert;
   X509 *own_x509;

@@ -457,10 +457,8 @@ static file_case files[] = {
     {"good.crt", "other.key", "the private key %s/other.key does not belong to the certificate"},
     {"good.crt", "good.crt", "the private key %s/good.crt is accessible to others: run chmod 600 "},
     {"good.crt", "locked.key", "%s/locked.key holds no private key in PEM without a passphrase"},
-    {"expired.crt", "expired.key",
-     "the certificate %s/expired.crt has expired: get a new one from the authority"},
-    {"early.crt", "early.key",
-     "the certificate %s/early.crt is not valid yet: check the clock of this machine"},
+    {"expired.crt", "expired.key", "the certificate %s/expired.crt has expired on "},
+    {"early.crt", "early.key", "the certificate %s/early.crt is not valid before "},
     {"foreign.crt", "foreign.key",
      "the certificate %s/foreign.crt is not usable in this overlay: not issued by a root "
      "certificate of this overlay"},

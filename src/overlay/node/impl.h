@@ -507,7 +507,7 @@ torc_node_settings torc_node_settings_of(const torc_node_config *c);
  * which is not freed before. */
 int torc_node_copy_types(torc_node *n, const torc_node_config *cfg, const char **why);
 
-#define TORC_NODE_RETIRED_MAX 16           /* tables of types that were replaced */
+#define TORC_NODE_RETIRED_MAX 16             /* tables of types that were replaced */
 #define TORC_NODE_RETIRED_AGE TORC_SEC(3600) /* no request takes longer than 64*T1 */
 typedef struct torc_retired {
   torc_type *room;
@@ -560,8 +560,8 @@ struct torc_node {
   uint8_t signature_algorithm;
   const char *version_text; /* the library's, or texts */
   torc_types types;
-  torc_type *type_room; /* of types, and behind it the texts: names of types, version */
-  torc_retired retired[TORC_NODE_RETIRED_MAX];
+  torc_type *type_room;  /* of types, and behind it the texts: names of types, version */
+  torc_retired *retired; /* NULL: no table of types was ever replaced */
   uint8_t num_retired;
   bool refuses_joins;
 

@@ -403,6 +403,7 @@ void torc_node_free(torc_node *n) {
   torc_map_clear(&n->jobs);
   torc_free(n->mem, n->type_room);
   torc_retired_clear(n, true);
+  torc_free(n->mem, n->retired);
   torc_free(n->mem, n->forward.head);
   torc_free(n->mem, n->own_identity);
   torc_counters_free(n->own_counters);

@@ -51,6 +51,12 @@ static int change_types(torc_node *n, const torc_node_config *cfg, const char **
   torc_node_config with_version = *cfg;
   with_version.version_text = old_version;
   torc_retired_clear(n, false);
+  if (n->retired == NULL) {
+    n->retired = torc_calloc(n->mem, TORC_NODE_RETIRED_MAX, sizeof *n->retired);
+  }
+  if (n->retired == NULL) {
+    return TORC_ERR_NOMEM;
+  }
   if (n->num_retired == TORC_NODE_RETIRED_MAX) {
     *why = "the configuration has changed 16 times within an hour: wait";
     return TORC_ERR_LIMIT;

@@ -62,8 +62,8 @@ static bool is_own_peer(torc_slice key, const torc_cert *signer) {
   return false;
 }
 
-/* A bulletin board [USG-01]: every member may add to it, nobody may touch what others put there. The
- * key is the signer's user name as its certificate has it, or its peer-id, 16 raw bytes. */
+/* A bulletin board [USG-01]: every member may add to it, nobody may touch what others put there.
+ * The key is the signer's user name as its certificate has it, or its peer-id, 16 raw bytes. */
 static int check_own_key(const torc_entry *entry, const torc_cert *signer) {
   for (size_t i = 0; i < signer->num_users; i++) {
     if (torc_slice_eq(entry->key, torc_slice_str(signer->users[i]))) {
