@@ -126,8 +126,9 @@ void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now);
  * keepalive, idle_close, remove_zero_generation. The other fields of `cfg` are not looked at, links
  * and stored values stay. A new period counts from the next time on. A type that is there may
  * change in all but id, data model and access rule, and none may be missing: values are stored
- * under them. Everything changes or nothing. TORC_ERR_CONFIG: *why says which type; TORC_ERR_NOMEM;
- * TORC_ERR_LIMIT: changed 16 times within an hour. */
+ * under them. On failure
+ * nothing has changed (TORC_ERR_NOMEM: perhaps the types have, which a repetition puts right).
+ * TORC_ERR_CONFIG: *why says which type; TORC_ERR_LIMIT: changed 16 times within an hour. */
 int torc_node_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
                           const char **why) TORC_MUST_CHECK;
 /* Whether JOINs are refused with 503: by a peer whose configuration is long out of date [GAP-130].

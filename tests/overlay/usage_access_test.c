@@ -331,11 +331,40 @@ static void failing_hash(void **state) {
   helper_cert_free(alice);
 }
 
+static void own_key(void **state) {
+  (void)state;
+  torc_id peer = helper_id(7, 9);
+  torc_id other = helper_id(8, 9);
+  torc_id anywhere = helper_id(1, 2);
+  torc_cert *alice = helper_cert("alice@example.org", &peer);
+  torc_type board = a_type(TORC_MODEL_DICTIONARY, TORC_ACCESS_OWN_KEY);
+  torc_entry e = {.model = TORC_MODEL_DICTIONARY, .key = torc_slice_str("alice@example.org")};
+  assert_int_equal(check(&board, &anywhere, &e, alice), 0);
+  e.key = torc_slice_of(peer.b, sizeof peer.b);
+  assert_int_equal(check(&board, &anywhere, &e, alice), 0);
+  static const char *const foreign[] = {"", "alice", "alice@example.orgx", "Alice@example.org",
+                                        "bob@example.org"};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(foreign); i++) {
+    e.key = torc_slice_str(foreign[i]);
+    assert_int_equal(check(&board, &anywhere, &e, alice), TORC_ERR_DENIED);
+  }
+  e.key = torc_slice_of(other.b, sizeof other.b);
+  assert_int_equal(check(&board, &anywhere, &e, alice), TORC_ERR_DENIED);
+  e.key = torc_slice_of(peer.b, sizeof peer.b - 1);
+  assert_int_equal(check(&board, &anywhere, &e, alice), TORC_ERR_DENIED);
+  assert_true(check_unseen(&board, &anywhere, alice));
+  alice->num_users = 0;
+  e.key = torc_slice_str("alice@example.org");
+  assert_int_equal(check(&board, &anywhere, &e, alice), TORC_ERR_DENIED);
+  helper_cert_free(alice);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("SEC-02 SEC-03 SEC-10 SEC-11 STO-18 GAP-108 R-02 user and node rule",
                 user_and_node),
       TORC_TEST("SIP-09 GAP-144 GAP-145 GAP-150 R-24 user and key rule", user_node),
+      TORC_TEST("USG-03 SEC-10 GAP-92 own key anywhere", own_key),
       TORC_TEST("TRN-09 TRN-10 GAP-153 GAP-154 R-24 peer-id and iteration rule", node_multiple),
       TORC_TEST("GAP-134 CRT-08 names in a certificate", reads_names),
       TORC_TEST("GAP-134 hostile certificates", reads_hostile_certificates),
