@@ -6,7 +6,7 @@
 # wire      <- base
 # overlay   <- base wire
 # bootstrap <- base wire
-# io        <- base wire overlay bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets
+# io        <- base wire overlay bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl
 # authority <- base wire io + OpenSSL libxml2
 # sim       <- base wire overlay bootstrap
 set(TORC_ROOM_LIST base wire overlay bootstrap io authority sim)
@@ -33,7 +33,7 @@ set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig:
 set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2)
 set(TORC_LIBS_sim Threads::Threads)
 
-# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets. The name to open is that of the
+# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets, libcurl. The name to open is that of the
 # library found here.
 function(torc_late_lib prefix)
   list(GET ${prefix}_LINK_LIBRARIES 0 file)

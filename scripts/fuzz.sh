@@ -28,7 +28,7 @@ run_one() {
   name=$1
   short=${name#fuzz_}
   max_len=4096
-  case $short in node_*) max_len=65536 ;; esac
+  case $short in node_* | document_*) max_len=65536 ;; esac
   mkdir -p "$work/corpus/$short" "$work/seeds/$short" "$work/artifacts/$short" "$work/logs"
   log=$work/logs/$short.txt
   "$work/$name" -max_total_time="$share" -timeout=10 -rss_limit_mb=2048 -max_len=$max_len -print_final_stats=1 \

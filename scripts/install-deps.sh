@@ -7,7 +7,7 @@ packages=(
   build-essential cmake ninja-build pkg-config
   clang clang-tidy clang-format libclang-rt-14-dev llvm
   libuv1-dev libssl-dev liblmdb-dev libxml2-dev libjansson-dev libinih-dev zlib1g-dev
-  libwebsockets-dev libwebsockets-evlib-uv
+  libwebsockets-dev libwebsockets-evlib-uv libcurl4-openssl-dev
   libcmocka-dev python3-pytest python3-cryptography spin zsh fish
   libopendht-dev gnuplot-nox
 )

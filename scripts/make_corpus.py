@@ -2,7 +2,7 @@
 """make_corpus.py OUT_DIR: seeds for the fuzz targets, OUT_DIR/TARGET/NAME, made from tests/vectors and fuzz/regressions.
 
 A seed of a codec is the number of the structure in its target's line of fuzz/targets.def, one byte, then the vector's
-bytes. Seeds of the state machines (node_*) are the files of fuzz/seeds/TARGET as they are.
+bytes. Seeds of the overlay document are tests/vectors/overlay; those of the state machines (node_*) are the files of fuzz/seeds/TARGET as they are.
 """
 import hashlib
 import pathlib
@@ -63,6 +63,8 @@ def main():
             name, number = home[kind]
             if len(data) <= MAX_BYTES:
                 write_seed(out / name, bytes([number]) + data)
+    for path in sorted((ROOT / "tests/vectors/overlay").glob("*.xml")):
+        write_seed(out / "document_overlay", path.read_bytes())
     for folder in ("regressions", "seeds"):
         for path in sorted((ROOT / "fuzz" / folder).glob("*/*")):
             write_seed(out / path.parent.name, path.read_bytes())

@@ -16,7 +16,7 @@ _torc() {
     --peers | --key | --index | --generation) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find connect demo sim version help" \
+    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect demo sim version help" \
       -- "$current"))
     return
   fi

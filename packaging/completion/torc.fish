@@ -1,7 +1,7 @@
 # fish completion of torc, torcd and torc-authority.
 
 complete -c torc -f
-set -l torc_commands status peers counters ring route ping store fetch remove find connect demo sim version help
+set -l torc_commands status peers counters ring route ping store fetch remove find config connect demo sim version help
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a status -d 'what this peer is and how it does'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a peers -d 'its links'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a counters -d 'everything it counts'
@@ -12,11 +12,12 @@ complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a store -d
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a fetch -d 'fetch values and verify them'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a remove -d 'remove values'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a find -d 'the next resource with values of a type'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a config -d 'the overlay document it goes by'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a sim -d 'a large ring in virtual time'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
-set -l torc_asking status peers counters ring route ping store fetch remove find connect
+set -l torc_asking status peers counters ring route ping store fetch remove find config connect
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking" -l socket -r -F -d 'control socket of torcd'
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking version" -l json -d 'print JSON'
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo sim" -l help -d 'how it is used'
