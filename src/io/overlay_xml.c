@@ -574,6 +574,15 @@ static int read_document(overlay_run *ps, xmlDocPtr doc, const torc_overlay_inpu
   return rc;
 }
 
+/* A reason quotes the document, which may hold what no log line and no terminal should. */
+static void make_plain(char *err, size_t err_cap) {
+  for (char *c = err; err != NULL && err_cap > 0 && *c != '\0'; c++) {
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+      *c = '?';
+    }
+  }
+}
+
 int torc_overlay_read(torc_overlay *out, const torc_overlay_input *in, char *err, size_t err_cap) {
   memset(out, 0, sizeof *out);
   out->require_signature = true;
@@ -612,6 +621,7 @@ int torc_overlay_read(torc_overlay *out, const torc_overlay_input *in, char *err
   lib.xmlFreeParserCtxt(parser);
   if (rc != 0) {
     torc_overlay_clear(out);
+    make_plain(err, err_cap);
   }
   return rc;
 }

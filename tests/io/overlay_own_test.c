@@ -252,6 +252,8 @@ static fault faults[] = {
      "line 4: lat is -90 to 90", false},
     {"BGAP-13 a name that is none", "", "<t:load-balancer name='b c' lat='1' lon='1'/>",
      "line 4: no host name: b c", false},
+    {"BGAP-13 a name that would break the line", "",
+     "<t:load-balancer name='b&#10;c' lat='1' lon='1'/>", "line 4: no host name: b?c", false},
     {"R-54 a steward that is none", "", "<t:steward peer-id='12'/>",
      "line 4: peer-id is not 32 hexadecimal digits", false},
     {"GAP-131 a replica-wait below 100 ms", "", "<t:replica-wait>99</t:replica-wait>",
