@@ -27,7 +27,8 @@ struct refresh {
   uv_pipe_t to_child, from_child;
   uv_write_t write;
   size_t num_open, num_child; /* handles that libuv has not closed: own, of the helper */
-  bool has_child, has_ended, is_read, is_fetch, is_again, is_closing;
+  bool has_child, has_ended, is_read, is_fetch, is_closing;
+  bool wants_file, wants_fetch; /* asked for while another try was under way */
   torc_buf request, answer;
   char file_name[TORC_CONF_TEXT_MAX]; /* without its directory */
   char url[TORC_OVERLAY_URL_MAX];
@@ -339,12 +340,20 @@ static void finish(struct refresh *r) {
              TORC_F_STR("why", s->error));
   }
   look_at_age(r);
-  torc_control_reloaded(d->control, rc, rc == 0 ? "" : s->error, changes);
+  bool is_fetch = r->wants_fetch;
+  bool is_more = r->wants_file || r->wants_fetch;
+  if (!is_more) { /* who asked meanwhile waits for the try that began after it */
+    torc_control_reloaded(d->control, rc, rc == 0 ? "" : s->error, changes);
+  }
   free(changes);
   schedule(r);
-  if (r->is_again && !r->is_closing) {
-    r->is_again = false;
-    (void)refresh_start(d, false, why, sizeof why);
+  if (is_more) {
+    r->wants_fetch = is_fetch ? false : r->wants_fetch;
+    r->wants_file = is_fetch ? r->wants_file : false;
+    rc = refresh_start(d, is_fetch, why, sizeof why);
+    if (rc != 0) {
+      torc_control_reloaded(d->control, rc, why, NULL);
+    }
   }
 }
 
@@ -461,7 +470,8 @@ static int spawn(struct refresh *r) {
 int refresh_start(torcd *d, bool is_fetch, char *err, size_t err_cap) {
   struct refresh *r = d->refresh;
   if (r->has_child) {
-    r->is_again = r->is_again || !is_fetch;
+    r->wants_file = r->wants_file || !is_fetch;
+    r->wants_fetch = r->wants_fetch || is_fetch;
     return 0;
   }
   r->is_fetch = is_fetch;

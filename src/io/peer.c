@@ -369,4 +369,6 @@ void torc_peer_gauges(const torc_peer *p, void *ctx,
   each(ctx, "io_jobs_pending", p->pool == NULL ? 0 : torc_pool_pending(p->pool));
   each(ctx, "io_events_waiting", p->num_events);
   each(ctx, "io_cached_peers", p->cache.len);
+  /* [GAP-130] 1 valid, 2 expired, 3 expired for as long again. */
+  each(ctx, "io_configuration_age", torc_config_age_at(&p->config.life, torc_peer_wall()));
 }

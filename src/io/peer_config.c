@@ -156,10 +156,7 @@ void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh
   }
   for (size_t i = 0; i < running->num_roots; i++) {
     if (!has_root(fresh, running, i)) {
-      say(out,
-          "root-cert %zu of the running document is gone; its certificates are believed "
-          "until the restart",
-          i + 1);
+      say(out, "a root-cert is gone; what it issued is believed until the restart");
     }
   }
   for (size_t i = 0; i < running->num_types; i++) {

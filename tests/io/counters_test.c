@@ -19,7 +19,7 @@ static const char *const counters[] = {
 };
 static const char *const gauges[] = {
     "io_half_open",    "io_connections",    "io_partial_bytes", "io_queued_bytes",
-    "io_jobs_pending", "io_events_waiting", "io_cached_peers",
+    "io_jobs_pending", "io_events_waiting", "io_cached_peers",  "io_configuration_age",
 };
 
 typedef struct scene {

@@ -436,3 +436,56 @@ def test_GAP_135_a_certificate_that_is_not_valid_yet_shows_both_times(net, wrong
     peer = net.add("p1")
     said = starts_wrongly(peer, wrong_clock(-86400))
     assert "is not valid before" in said and "by this machine's clock it is" in said
+
+
+# ---- which keys an overlay admits ----
+
+def test_D_10_a_key_of_a_kind_the_overlay_does_not_admit(net):
+    path = document(net)
+    text = path.read_text(encoding="utf-8").split("<?torc-signature")[0]
+    draft = net.dir / "draft.xml"
+    draft.write_text(text.replace("<torc:type", '<torc:signature-algorithm name="rsa-sha256"/>\n<torc:type', 1), encoding="utf-8")
+    running = net.start(1)[0]
+    run(AUTHORITY, "config", "sign", net.authority, draft)
+    wait_sequence([running], 2)
+    assert "signature-algorithm: others than before, for certificates seen from now on" in [
+        e.get("what") for e in running.events()]
+    late = net.add("p2")
+    said = late.refuses_to_start(code=2)
+    assert "its key signs with an algorithm that the overlay does not admit" in said
+    own = net.dir / "old.xml"
+    own.write_text(text, encoding="utf-8")  # and who starts with the old document is turned away
+    late.sections["overlay"]["file"] = own
+    late.start()
+    wait_for(lambda: running.counters()["io_handshakes_failed"] >= 1, 20, "a refused link")
+    assert late.status()["joined"] is False
+
+
+def test_GAP_130_a_new_authority_comes_beside_the_old_one_and_takes_over(net, make_net):
+    """A root is replaced in three documents, each signed by a root of the one before; peers never stop."""
+    other = make_net()
+    first = net.start(2)
+    old_root = re.search(r"<root-cert>.*?</root-cert>", document(net).read_text(encoding="utf-8"), re.S).group(0)
+    new_root = re.search(r"<root-cert>.*?</root-cert>", document(other).read_text(encoding="utf-8"), re.S).group(0)
+    draft = net.dir / "draft.xml"
+    text = document(net).read_text(encoding="utf-8").split("<?torc-signature")[0]
+    draft.write_text(text.replace(old_root, old_root + new_root), encoding="utf-8")
+    run(AUTHORITY, "config", "sign", net.authority, draft)  # both, signed by the old one
+    wait_sequence(first, 2)
+    document(other).write_bytes(document(net).read_bytes())
+    late = net.add("late")
+    run(AUTHORITY, "issue", other.authority, "--user", "late@ring.example.org", "--out", net.dir / "late", "--force")
+    late.id = None
+    late.start().wait_joined()  # with a certificate of the new one
+    run(AUTHORITY, "config", "sign", other.authority, document(net))  # both, signed by the new one
+    document(net).write_bytes(document(other).read_bytes())
+    wait_sequence(first + [late], 3)
+    text = document(other).read_text(encoding="utf-8").split("<?torc-signature")[0]
+    draft.write_text(text.replace(old_root, ""), encoding="utf-8")
+    run(AUTHORITY, "config", "sign", other.authority, draft)
+    document(net).write_bytes(document(other).read_bytes())
+    wait_sequence(first + [late], 4)
+    for peer in first + [late]:
+        assert config(peer)["configuration"]["restart_for"] == [
+            "a root-cert is gone; what it issued is believed until the restart"]
+    late.torc("store", late.user, "here", "--type", "note")
