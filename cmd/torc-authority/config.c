@@ -17,7 +17,7 @@ static int usage(void) {
       "usage: torc-authority config show FILE\n"
       "       torc-authority config check FILE\n"
       "       torc-authority config sign DIR [FILE]\n"
-      "       torc-authority config set DIR [OPTIONS OF init]\n",
+      "       torc-authority config set DIR [OPTIONS]\n",
       stderr);
   return EXIT_USAGE;
 }
@@ -89,9 +89,6 @@ static int run(options *o, int argc, char **argv) {
     int rc = load(dir, NULL, &o->config);
     if (rc == EXIT_SUCCESS && !read_options(o, "config set", argc - 1, argv + 1)) {
       rc = EXIT_USAGE;
-    }
-    if (rc == EXIT_SUCCESS && (o->overlay != NULL || strcmp(o->algorithm, "chord-128-2-8") != 0)) {
-      rc = failed("change the document", "name and algorithm of an overlay stay as they are");
     }
     return rc != EXIT_SUCCESS ? rc : publish(dir, &o->config);
   }

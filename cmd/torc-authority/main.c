@@ -19,13 +19,16 @@ static const char usage[] =
     "       torc-authority issue DIR --user NAME [--user NAME]... --out PREFIX\n"
     "         [--account NAME] [--days N] [--csr FILE] [--force] [--json]\n"
     "       torc-authority show FILE [--json]\n"
-    "       torc-authority config show FILE | check FILE | sign DIR [FILE] | set DIR [OPTIONS]\n"
+    "       torc-authority config show FILE | check FILE | sign DIR [FILE]\n"
+    "       torc-authority config set DIR [--bootstrap HOST:PORT]... [--type ...]...\n"
+    "         [--update-period S] [--ping-period S] [--expiration S] [--source URL]\n"
+    "         [--credential-server URL]...\n"
     "       torc-authority --version | --help\n"
     "init   makes DIR with ca.key, ca.crt, overlay.xml and the ledger of what was issued\n"
     "issue  makes PREFIX.crt and, without --csr, PREFIX.key\n"
     "show   prints what a certificate or an overlay document says\n"
-    "config says whether peers take a document; signs an edited one, or one changed by init's\n"
-    "       options, as the next version DIR/overlay.xml\n";
+    "config says whether peers take a document; signs an edited one, or one changed by options,\n"
+    "       as the next version DIR/overlay.xml\n";
 
 static int print_json(json_t *object) {
   int rc = object == NULL ? EXIT_FAILURE : EXIT_SUCCESS;

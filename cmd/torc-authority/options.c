@@ -303,6 +303,15 @@ static const struct option init_options[] = {
     {"force", no_argument, NULL, OPT_FORCE},
     {"json", no_argument, NULL, OPT_JSON},
     {NULL, 0, NULL, 0}};
+static const struct option set_options[] = {
+    {"bootstrap", required_argument, NULL, OPT_BOOTSTRAP},
+    {"type", required_argument, NULL, OPT_TYPE},
+    {"update-period", required_argument, NULL, OPT_UPDATE},
+    {"ping-period", required_argument, NULL, OPT_PING},
+    {"expiration", required_argument, NULL, OPT_EXPIRATION},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"credential-server", required_argument, NULL, OPT_CREDENTIALS},
+    {NULL, 0, NULL, 0}};
 static const struct option issue_options[] = {
     {"user", required_argument, NULL, OPT_USER}, {"account", required_argument, NULL, OPT_ACCOUNT},
     {"out", required_argument, NULL, OPT_OUT},   {"days", required_argument, NULL, OPT_DAYS},
@@ -312,8 +321,11 @@ static const struct option show_options[] = {{"json", no_argument, NULL, OPT_JSO
                                              {NULL, 0, NULL, 0}};
 
 static const struct option *options_of(const char *command) {
-  if (strcmp(command, "init") == 0 || strcmp(command, "config set") == 0) {
+  if (strcmp(command, "init") == 0) {
     return init_options;
+  }
+  if (strcmp(command, "config set") == 0) {
+    return set_options;
   }
   return strcmp(command, "issue") == 0 ? issue_options : show_options;
 }

@@ -31,6 +31,7 @@ _torc() {
     fetch) options+=" --type --key --index --raw" ;;
     remove) options+=" --type --key --index --generation" ;;
     find) options+=" --type --walk" ;;
+    config) options+=" --fetch" ;;
     sim)
       options="--peers --algorithm --seed --sweep --also --threads --json --report --trace --seeds --from --all --print"
       options+=" --help"
@@ -57,15 +58,17 @@ _torc_authority() {
     --algorithm) COMPREPLY=($(compgen -W "chord-128-2-8 full-mesh" -- "$current")); return ;;
     --signature) COMPREPLY=($(compgen -W "ecdsa rsa" -- "$current")); return ;;
     --csr | --out) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --overlay | --bootstrap | --type | --user | --account | --days | --update-period | --ping-period | --expiration)
+    --overlay | --bootstrap | --type | --user | --account | --days | --update-period | --ping-period | --expiration | --source | --credential-server)
       return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "init issue show --version --help" -- "$current"))
+    COMPREPLY=($(compgen -W "init issue show config --version --help" -- "$current"))
     return
   fi
   if [[ $current != -* ]]; then
-    if [ "${COMP_WORDS[1]}" = show ]; then
+    if [ "${COMP_WORDS[1]}" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
+      COMPREPLY=($(compgen -W "show check sign set" -- "$current"))
+    elif [ "${COMP_WORDS[1]}" = show ] || [ "${COMP_WORDS[1]}" = config ]; then
       COMPREPLY=($(compgen -f -- "$current"))
     else
       COMPREPLY=($(compgen -d -- "$current"))
@@ -74,9 +77,13 @@ _torc_authority() {
   fi
   case ${COMP_WORDS[1]} in
     init)
-      options="--overlay --algorithm --signature --bootstrap --type --update-period --ping-period --expiration --force --json"
+      options="--overlay --algorithm --signature --bootstrap --type --update-period --ping-period --expiration --source"
+      options+=" --credential-server --force --json"
       ;;
     issue) options="--user --account --out --days --csr --force --json" ;;
+    config)
+      options="--bootstrap --type --update-period --ping-period --expiration --source --credential-server"
+      ;;
     *) options="--json" ;;
   esac
   COMPREPLY=($(compgen -W "$options" -- "$current"))

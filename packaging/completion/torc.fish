@@ -30,6 +30,8 @@ complete -c torc -n '__fish_seen_subcommand_from store' -l lifetime -x -a '15m 1
 complete -c torc -n '__fish_seen_subcommand_from store' -l file -r -F -d 'read the value from a file'
 complete -c torc -n '__fish_seen_subcommand_from fetch' -l raw -d 'only the bytes'
 complete -c torc -n '__fish_seen_subcommand_from find' -l walk -d 'round the whole ring'
+complete -c torc -n '__fish_seen_subcommand_from config' -f -a reload -d 'take the document anew'
+complete -c torc -n '__fish_seen_subcommand_from config' -l fetch -d 'over HTTPS'
 complete -c torc -n '__fish_seen_subcommand_from ping' -l route-log -d 'show every hop'
 complete -c torc -n '__fish_seen_subcommand_from ping' -l iterative -d 'follow redirects'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l peers -x -d '3 to 32'
@@ -57,21 +59,24 @@ complete -c torcd -l check-config -d 'only say whether it is usable'
 complete -c torcd -l version
 complete -c torcd -l help
 
-complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -f -a 'init issue show'
-complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -l version
-complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show' -l help
+complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show config' -f -a 'init issue show config'
+complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show config' -l version
+complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show config' -l help
 complete -c torc-authority -n '__fish_seen_subcommand_from init issue show' -l json -d 'print JSON'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l overlay -x -d 'its name'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l algorithm -x -a 'chord-128-2-8 full-mesh'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l signature -x -a 'ecdsa rsa'
-complete -c torc-authority -n '__fish_seen_subcommand_from init' -l bootstrap -x -d 'HOST:PORT that others dial first'
-complete -c torc-authority -n '__fish_seen_subcommand_from init' -l type -x -d 'a private type'
-complete -c torc-authority -n '__fish_seen_subcommand_from init' -l update-period -x
-complete -c torc-authority -n '__fish_seen_subcommand_from init' -l ping-period -x
-complete -c torc-authority -n '__fish_seen_subcommand_from init' -l expiration -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l bootstrap -x -d 'HOST:PORT that others dial first'
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l type -x -d 'a private type'
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l update-period -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l ping-period -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l expiration -x
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l source -x -d 'URL of the next version of the document'
+complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l credential-server -x -d 'URL where certificates are asked for'
 complete -c torc-authority -n '__fish_seen_subcommand_from init issue' -l force -d 'replace what is there'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l user -x -d 'user name'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l account -x -d 'who it is for'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l out -r -F -d 'prefix of the files'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l days -x -d 'validity'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l csr -r -F -d 'certificate request'
+complete -c torc-authority -n '__fish_seen_subcommand_from config' -f -a 'show check sign set'
