@@ -60,7 +60,8 @@ typedef struct torc_sim_config {
   torc_time t1, update_period, ping_period, deletion_delay, replica_wait, keepalive,
       idle_close; /* the node's own defaults */
   uint32_t max_links, max_client_links, max_answer_bytes;
-  unsigned num_bootstrap; /* nodes 0..n-1 are bootstrap peers of everybody: 4 */
+  uint32_t keep_certificates; /* not 0: nodes store their certificates and look after them */
+  unsigned num_bootstrap;     /* nodes 0..n-1 are bootstrap peers of everybody: 4 */
   bool tells_live; /* the others are told of live peers at random instead, as by a peer cache */
   torc_sim_latency_kind latency_kind;
   torc_time latency;        /* one way: 20 ms */

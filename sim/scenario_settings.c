@@ -51,6 +51,7 @@ static const setting settings[] = {
     {"max-client-links", S_U32, AT(config.max_client_links), 1, 1000000},
     {"answer-bytes", S_U32, AT(config.max_answer_bytes), 256, 1000000000},
     {"store-bytes", S_NUMBER, AT(config.max_stored_bytes), 1, (uint64_t)1 << 40},
+    {"certificates", S_U32, AT(config.keep_certificates), 0, 1},
     {"flood", S_U32, AT(config.flood_rate), 1, 1000000},
 };
 #define NUM_SETTINGS (sizeof settings / sizeof settings[0])

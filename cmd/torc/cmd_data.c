@@ -252,6 +252,11 @@ static void print_signer(const json_t *value) {
   const char *user = json_string_value(json_array_get(json_object_get(signer, "users"), 0));
   const char *peer = json_string_value(json_array_get(json_object_get(signer, "peers"), 0));
   char life[32];
+  if (signer == NULL) { /* a shared-key overlay */
+    (void)printf("    not signed, kept %s, generation %lld\n",
+                 short_time(number_of(value, "lifetime_s"), life), number_of(value, "generation"));
+    return;
+  }
   (void)printf("    signed by %s (%s), kept %s, generation %lld\n", user == NULL ? "no user" : user,
                peer == NULL ? "?" : peer, short_time(number_of(value, "lifetime_s"), life),
                number_of(value, "generation"));

@@ -54,6 +54,8 @@ static void print_usage(FILE *to) {
       "             a whole overlay on this machine: store, fetch, kill, fetch\n"
       "  torc sim list | SCENARIO [--SETTING VALUE]... [--json] [--report FILE.html] | search\n"
       "             a ring of up to a million peers in virtual time: see torc sim --help\n"
+      "  torc key new FILE [--passphrase --overlay NAME]\n"
+      "             make the key of a shared-key overlay\n"
       "  torc version\n\n"
       "ID is 32 hex digits. NAME is a user name or any text, id:HEX a resource itself, peer:HEX\n"
       "the resource of a peer-id. The socket is --socket, else $TORC_SOCKET, else\n"
@@ -111,6 +113,9 @@ static int run(int argc, char **argv) {
   }
   if (strcmp(name, "demo") == 0) {
     return command_demo(argc - 1, argv + 1);
+  }
+  if (strcmp(name, "key") == 0) {
+    return command_key(argc - 1, argv + 1);
   }
   if (strcmp(name, "sim") == 0) {
     return command_sim(argc - 1, argv + 1);

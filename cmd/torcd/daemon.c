@@ -37,6 +37,14 @@ static int check_algorithm(const torcd *d, const torc_overlay *overlay, char *er
 static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size_t err_cap) {
   torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
   torc_pki *pki = NULL;
+  bool is_shared = d->conf.shared_key_file[0] != '\0';
+  int fits = torc_overlay_fits_key(overlay, is_shared, err, err_cap);
+  if (fits != 0 || is_shared) {
+    uint8_t key[TORC_SHARED_KEY_LEN];
+    fits = fits != 0 ? fits : torc_shared_key_load(key, d->conf.shared_key_file, err, err_cap);
+    torc_wipe(key, sizeof key);
+    return fits;
+  }
   for (size_t i = 0; i < overlay->num_roots; i++) {
     roots[i] = torc_slice_of(overlay->roots[i].der, overlay->roots[i].len);
   }
@@ -164,8 +172,12 @@ static int open_peer(torcd *d, char *err, size_t err_cap) {
   torc_peer_config cfg = TORC_PEER_CONFIG_INIT;
   cfg.overlay_file = c->overlay_file;
   cfg.overlay_name = c->overlay_name[0] == '\0' ? NULL : c->overlay_name;
-  cfg.cert_file = c->cert_file;
-  cfg.key_file = c->key_file;
+  if (c->shared_key_file[0] != '\0') {
+    cfg.shared_key_file = c->shared_key_file;
+  } else {
+    cfg.cert_file = c->cert_file;
+    cfg.key_file = c->key_file;
+  }
   cfg.state_dir = c->state_dir[0] == '\0' ? NULL : c->state_dir;
   cfg.role = c->role;
   for (size_t i = 0; i < c->num_listen; i++) {

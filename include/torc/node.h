@@ -105,6 +105,11 @@ typedef struct torc_node_config {
   uint64_t seed;                        /* of jitter and choices; 0: taken from crypto->random */
   bool is_lean; /* for simulators: links keep neither traffic counters nor a local address */
   torc_counters *counters; /* borrowed; where it counts, NULL: apart from every other node */
+  bool keep_certificate;   /* store the own certificate in the overlay and look after it [CRT-02] */
+  /* A shared-key overlay [SEC-08]: the links know who is a member, nothing is signed, and everybody
+   * may write everything. `cert` says no more than the own peer-id; signature_algorithm and
+   * keep_certificate do not count. */
+  bool is_shared_key;
 } torc_node_config;
 
 /* Creates a node; nothing is sent before torc_node_start. On failure *why (if not NULL) points to a
@@ -227,7 +232,8 @@ typedef struct torc_value {
   torc_slice key; /* dictionaries */
   torc_slice value;
   uint32_t storage_time, lifetime_s;
-  const torc_cert *signer; /* verified: who signed the value [SEC-14] */
+  const torc_cert
+      *signer; /* verified: who signed the value [SEC-14]; NULL in a shared-key overlay */
 } torc_value;
 
 /* How an application call ended. rc 0: answered with code 200. TORC_ERR_REFUSED: `code` says what

@@ -34,6 +34,9 @@ typedef struct torc_peer_config {
   torc_time update_period, ping_period, t1, keepalive, deletion_delay, replica_wait, idle_close;
   uint32_t max_links, max_client_links, max_answer_bytes;
   uint64_t max_stored_bytes;
+  /* Instead of cert_file and key_file, in a shared-key overlay: as `torc key new` writes it, mode
+   * 0600. The peer-id is kept in state_dir; without one it is another each time. */
+  const char *shared_key_file;
 } torc_peer_config;
 
 /* Reads every file, opens the state directory and the listening sockets. On failure writes one line

@@ -16,7 +16,7 @@ _torc() {
     --peers | --key | --index | --generation) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect demo sim version help" \
+    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect demo sim key version help" \
       -- "$current"))
     return
   fi
@@ -24,8 +24,17 @@ _torc() {
     COMPREPLY=($(compgen -W "list show search $(torc sim list 2>/dev/null | cut -d ' ' -f 1)" -- "$current"))
     return
   fi
+  if [ "$command" = key ] && [[ $current != -* ]]; then
+    if [ "$COMP_CWORD" -eq 2 ]; then
+      COMPREPLY=($(compgen -W "new" -- "$current"))
+    elif [ "$previous" != --overlay ]; then
+      COMPREPLY=($(compgen -f -- "$current"))
+    fi
+    return
+  fi
   options="--socket --json --help"
   case $command in
+    key) options="--passphrase --overlay --help" ;;
     ping) options+=" --route-log --iterative" ;;
     store) options+=" --type --key --index --append --lifetime --generation --file" ;;
     fetch) options+=" --type --key --index --raw" ;;

@@ -1,7 +1,7 @@
 # fish completion of torc, torcd and torc-authority.
 
 complete -c torc -f
-set -l torc_commands status peers counters ring route ping store fetch remove find config connect demo sim version help
+set -l torc_commands status peers counters ring route ping store fetch remove find config connect demo sim key version help
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a status -d 'what this peer is and how it does'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a peers -d 'its links'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a counters -d 'everything it counts'
@@ -16,11 +16,12 @@ complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a config -
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a sim -d 'a large ring in virtual time'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a key -d 'the key of a shared-key overlay'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
 set -l torc_asking status peers counters ring route ping store fetch remove find config connect
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking" -l socket -r -F -d 'control socket of torcd'
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking version" -l json -d 'print JSON'
-complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo sim" -l help -d 'how it is used'
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo sim key" -l help -d 'how it is used'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove find' -l type -x -d 'type of the values'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l key -x -d 'key of a dictionary'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l index -x -d 'index of an array'
@@ -34,6 +35,10 @@ complete -c torc -n '__fish_seen_subcommand_from config' -f -a reload -d 'take t
 complete -c torc -n '__fish_seen_subcommand_from config' -l fetch -d 'over HTTPS'
 complete -c torc -n '__fish_seen_subcommand_from ping' -l route-log -d 'show every hop'
 complete -c torc -n '__fish_seen_subcommand_from ping' -l iterative -d 'follow redirects'
+complete -c torc -n '__fish_seen_subcommand_from key; and not __fish_seen_subcommand_from new' -a new -d 'make one'
+complete -c torc -n '__fish_seen_subcommand_from key' -F
+complete -c torc -n '__fish_seen_subcommand_from key' -l passphrase -d 'from a passphrase on standard input'
+complete -c torc -n '__fish_seen_subcommand_from key' -l overlay -x -d 'name of the overlay'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l peers -x -d '3 to 32'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l algorithm -x -a 'chord-128-2-8 full-mesh'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l signature -x -a 'ecdsa rsa'

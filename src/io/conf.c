@@ -53,6 +53,7 @@ static const key_def keys[] = {
     TEXT("overlay", "name", overlay_name),
     TEXT("identity", "cert", cert_file),
     TEXT("identity", "key", key_file),
+    TEXT("identity", "shared-key", shared_key_file),
     {.section = "node",
      .name = "role",
      .kind = KIND_ROLE,
@@ -409,10 +410,14 @@ static const char *missing(const torc_conf *c) {
   if (c->overlay_file[0] == '\0') {
     return "[overlay] file is missing: the overlay configuration document (overlay.xml)";
   }
-  if (c->cert_file[0] == '\0') {
+  bool is_shared = c->shared_key_file[0] != '\0';
+  if (is_shared && (c->cert_file[0] != '\0' || c->key_file[0] != '\0')) {
+    return "[identity] has shared-key beside cert or key: a peer has the one or the other";
+  }
+  if (!is_shared && c->cert_file[0] == '\0') {
     return "[identity] cert is missing: the certificate in PEM";
   }
-  if (c->key_file[0] == '\0') {
+  if (!is_shared && c->key_file[0] == '\0') {
     return "[identity] key is missing: the private key in PEM";
   }
   if (c->role == TORC_ROLE_PEER && c->num_listen == 0) {

@@ -12,6 +12,7 @@
 typedef struct torc_conf {
   char overlay_file[TORC_CONF_TEXT_MAX], overlay_name[TORC_CONF_TEXT_MAX];
   char cert_file[TORC_CONF_TEXT_MAX], key_file[TORC_CONF_TEXT_MAX];
+  char shared_key_file[TORC_CONF_TEXT_MAX]; /* instead of the two; empty: none */
   torc_role role;
   char listen[TORC_PEER_LISTEN_MAX][TORC_CONF_TEXT_MAX];
   size_t num_listen;

@@ -166,7 +166,12 @@ static void fail_handshake(torc_conn *c, int rc) {
   char remote[TORC_SOCK_TEXT];
   torc_sock_text(&c->remote, remote);
   net->stats.handshakes_failed++;
-  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:handshake_failed", TORC_F_STR("remote", remote),
+  /* A wrong key shuts a peer out for good: that is told aloud, but once, and only of what was
+   * dialled, for anybody can make the others fail. */
+  bool is_key = torc_pki_shared_key(net->pki) != NULL && c->dial != NULL && rc == TORC_ERR_CRYPTO;
+  torc_log_level level = is_key && !net->has_told_key ? TORC_LOG_WARN : TORC_LOG_DEBUG;
+  net->has_told_key = net->has_told_key || is_key;
+  TORC_LOG(net->log, level, "io:handshake_failed", TORC_F_STR("remote", remote),
            TORC_F_STR("why", c->tls.why), TORC_F_U64("dialled", c->dial != NULL));
   torc_conn_flush(c); /* the alert says why to the other side, if it fits */
   torc_conn_end(c, rc);
@@ -584,6 +589,7 @@ static int go_up(torc_conn *c) {
     torc_pending_free(pending);
   }
   net->stats.links_up++;
+  net->has_told_key = false;
   TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_up", TORC_F_ID("peer", &c->peer),
            TORC_F_U64("link", id));
   c->is_told_up = true;
@@ -699,7 +705,8 @@ int torc_conn_begin(torc_conn *c, bool is_client) {
   torc_sock_normalise(&c->remote);
   /* Room for one more message than the limit lets in, and for the handshake. */
   size_t out_max = net->limits.queue_max + 2 * TORC_MESSAGE_MAX;
-  int rc = torc_tls_init(&c->tls, net->tls, is_client, out_max);
+  const torc_id *expected = c->dial == NULL ? NULL : &c->dial->expected;
+  int rc = torc_tls_init(&c->tls, net->tls, is_client, expected, out_max);
   if (rc != 0) {
     return rc;
   }

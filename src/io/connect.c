@@ -42,9 +42,12 @@ static int hex_digit(char c) {
 }
 
 /* [CON-08] "sha-256 AA:BB:..", the hash's name and the digits in either case. */
-static int fingerprint_parse(const char *text, torc_fingerprint *out) {
+static int fingerprint_parse(const torc_net *net, const char *text, torc_fingerprint *out) {
   const char *space = strchr(text, ' ');
   memset(out, 0, sizeof *out);
+  if (torc_pki_shared_key(net->pki) != NULL) { /* [GAP-72] empty */
+    return text[0] == '\0' ? 0 : TORC_ERR_FORMAT;
+  }
   if (space == NULL) {
     return TORC_ERR_FORMAT;
   }
@@ -196,6 +199,9 @@ static int fill(torc_net *net, const char *role, torc_net_params *out) {
   }
   out->p.application = TORC_APPLICATION_RELOAD;
   snprintf(out->p.role, sizeof out->p.role, "%s", role);
+  if (torc_pki_shared_key(net->pki) != NULL) { /* [GAP-72] there is no certificate */
+    return fill_candidates(net, out);
+  }
   /* [CON-08] [GAP-72] the certificate of the TLS link, which also signs the CONNECT. */
   size_t len = (size_t)snprintf(out->p.fingerprint, sizeof out->p.fingerprint, "sha-256 ");
   for (size_t i = 0; i < TORC_DIGEST_LEN; i++) {
@@ -353,7 +359,7 @@ uint16_t torc_net_answer(torc_net *net, torc_token token, const torc_connect_par
   size_t num = read_candidates(net, remote, addrs, &has_active);
   bool is_active = role != NULL && strcmp(role, "active") == 0;
   /* [GAP-71] no candidate left, [GAP-72] no fingerprint, [GAP-73] holdconn and others: 400. */
-  if (role == NULL || fingerprint_parse(remote->fingerprint, &fingerprint) != 0 ||
+  if (role == NULL || fingerprint_parse(net, remote->fingerprint, &fingerprint) != 0 ||
       (is_active && num == 0) || (!is_active && num == 0 && !has_active)) {
     net->stats.connects_refused++;
     return TORC_CODE_BAD_REQUEST;
@@ -400,7 +406,7 @@ void torc_net_connect(torc_net *net, torc_token token, const torc_id *peer,
   torc_fingerprint fingerprint;
   bool has_active = false;
   const char *role = role_against(net, remote->role);
-  if (role == NULL || fingerprint_parse(remote->fingerprint, &fingerprint) != 0) {
+  if (role == NULL || fingerprint_parse(net, remote->fingerprint, &fingerprint) != 0) {
     net->stats.connects_refused++;
     torc_net_tell_failure(net, token, TORC_ERR_FORMAT);
     return;

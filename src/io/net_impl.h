@@ -142,6 +142,7 @@ struct torc_net {
   size_t num_handles; /* libuv still knows so many */
   torc_link_id last_id;
   bool is_paused, is_shutting;
+  bool has_told_key;   /* that a handshake has failed for the shared key, since the last link */
   bool has_no_address; /* the last CONNECT found none to offer, and it has been told */
   uint8_t *read_buf, *plain_buf, *record_buf; /* shared by all links */
   torc_net_stats stats;

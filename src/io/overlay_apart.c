@@ -100,6 +100,7 @@ void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
   torc_wr_u8(wr, o->require_signature);
   torc_wr_u8(wr, o->remove_zero_generation);
   put_own(wr, o);
+  torc_wr_u8(wr, o->is_shared_key);
 }
 
 /* What comes back is checked like any input: the parser may have been taken over. */
@@ -268,8 +269,9 @@ static int get_overlay(torc_slice bytes, torc_overlay *o) {
   o->require_signature = get_flag(&rd);
   o->remove_zero_generation = get_flag(&rd);
   get_own(&rd, o);
+  o->is_shared_key = get_flag(&rd);
   rc = torc_rd_finish(&rd);
-  return rc == 0 && o->num_roots == 0 ? TORC_ERR_FORMAT : rc;
+  return rc == 0 && (o->num_roots == 0) != o->is_shared_key ? TORC_ERR_FORMAT : rc;
 }
 
 int torc_overlay_get(torc_overlay *out, torc_slice bytes) {

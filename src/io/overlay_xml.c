@@ -324,6 +324,18 @@ static bool is_period(const overlay_run *ps, const xmlNode *node, const char *su
 
 static void set_turn_density(torc_overlay *o, uint64_t v);
 
+/* [GAP-131] A flag: empty stands for true. A key in a document that everybody gets is none. */
+static int read_shared_secret(overlay_run *ps, const xmlNode *node) {
+  char text[8];
+  int rc = overlay_text(ps, node, text, sizeof text);
+  if (rc != 0 || (text[0] != '\0' && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)) {
+    return overlay_fail(
+        ps, node, "shared-secret holds true or false; the key is a file: [identity] shared-key");
+  }
+  ps->o->is_shared_key = strcmp(text, "false") != 0;
+  return 0;
+}
+
 /* [GAP-121] [GAP-131]: parameters with decimal or true/false text, all with defaults. */
 static int read_parameter(overlay_run *ps, const xmlNode *node, bool *is_known) {
   torc_overlay *o = ps->o;
@@ -362,14 +374,10 @@ static int read_parameter(overlay_run *ps, const xmlNode *node, bool *is_known) 
     o->idle_close = TORC_SEC(v);
   } else if (overlay_is_extension(node, "require-signature")) {
     rc = overlay_text_flag(ps, node, &o->require_signature);
-    if (rc == 0 && !o->require_signature) {
-      rc = overlay_fail(ps, node, "require-signature false is for shared-key overlays");
-    }
   } else if (overlay_is_extension(node, "remove-zero-generation")) {
     rc = overlay_text_flag(ps, node, &o->remove_zero_generation);
   } else if (overlay_is_extension(node, "shared-secret")) {
-    rc = overlay_fail(ps, node,
-                      "a shared-key overlay: this program joins overlays with certificates");
+    rc = read_shared_secret(ps, node); /* [SEC-06] [GAP-131] */
   } else {
     *is_known = false;
   }
@@ -453,6 +461,21 @@ static int read_attributes(overlay_run *ps, const xmlNode *overlay) {
   return rc == 0 ? overlay_read_migration(ps, overlay) : rc;
 }
 
+/* [SEC-01] [SEC-06] Either roots, or a key that is shared. */
+static int check_security(overlay_run *ps, const xmlNode *overlay) {
+  const torc_overlay *o = ps->o;
+  if (o->is_shared_key && o->num_roots > 0) {
+    return overlay_fail(ps, overlay, "shared-secret and root-cert exclude each other");
+  }
+  if (!o->is_shared_key && o->num_roots == 0) {
+    return overlay_fail(ps, overlay, "the overlay has no root-cert element");
+  }
+  if (!o->is_shared_key && !o->require_signature) {
+    return overlay_fail(ps, overlay, "require-signature false is for shared-key overlays");
+  }
+  return 0;
+}
+
 static int read_overlay(overlay_run *ps, const xmlNode *overlay) {
   int rc = read_attributes(ps, overlay);
   /* dht first: the names of other elements depend on it. */
@@ -470,10 +493,7 @@ static int read_overlay(overlay_run *ps, const xmlNode *overlay) {
   for (const xmlNode *node = overlay->children; rc == 0 && node != NULL; node = node->next) {
     rc = read_child(ps, node);
   }
-  if (rc == 0 && ps->o->num_roots == 0) {
-    rc = overlay_fail(ps, overlay, "the overlay has no root-cert element");
-  }
-  return rc;
+  return rc != 0 ? rc : check_security(ps, overlay);
 }
 
 /* [ENR-16] [GAP-127] the root itself, or one of a wrapper's children. */

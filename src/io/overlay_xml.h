@@ -49,7 +49,8 @@ typedef struct torc_overlay {
   uint8_t initial_ttl; /* 0: default, as everything below */
   uint32_t max_message;
   torc_time t1, update_period, ping_period, deletion_delay;
-  bool require_signature; /* default true; false is refused in certificate mode */
+  bool require_signature; /* default true; false only in a shared-key overlay */
+  bool is_shared_key;     /* shared-secret: no root-cert; the key is a file of each peer [SEC-06] */
   bool remove_zero_generation;
   torc_time replica_wait, keepalive, idle_close;
   uint64_t sequence;            /* rises with every change of the document; 0: none given */

@@ -46,18 +46,38 @@ static int read_overlay(build *b) {
                            b->err_cap);
 }
 
+/* [SEC-06] [GAP-137] The key, and the peer-id that this node has given itself. */
+static int read_shared_key(build *b) {
+  torc_peer *p = b->p;
+  uint8_t key[TORC_SHARED_KEY_LEN];
+  torc_id self;
+  int rc = torc_shared_key_load(key, b->cfg.shared_key_file, b->err, b->err_cap);
+  if (rc == 0) {
+    rc = torc_peer_id_keep(&self, b->cfg.state_dir, b->err, b->err_cap);
+  }
+  if (rc == 0) {
+    rc = torc_pki_new_shared(&p->pki, p->overlay.name, key, &self, b->err, b->err_cap);
+  }
+  torc_wipe(key, sizeof key);
+  return rc;
+}
+
 /* [SEC-01] Overlay, root certificates, own certificate and key. */
 static int read_files(build *b) {
   torc_peer *p = b->p;
-  if (b->cfg.cert_file == NULL) {
+  bool is_shared = b->cfg.shared_key_file != NULL;
+  if (!is_shared && b->cfg.cert_file == NULL) {
     return missing(b, "certificate file");
   }
-  if (b->cfg.key_file == NULL) {
+  if (!is_shared && b->cfg.key_file == NULL) {
     return missing(b, "private key file");
   }
   int rc = read_overlay(b);
-  if (rc != 0) {
-    return rc;
+  if (rc == 0) {
+    rc = torc_overlay_fits_key(&p->overlay, is_shared, b->err, b->err_cap);
+  }
+  if (rc != 0 || is_shared) {
+    return rc != 0 ? rc : read_shared_key(b);
   }
   torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
   for (size_t i = 0; i < p->overlay.num_roots; i++) {
@@ -70,6 +90,17 @@ static int read_files(build *b) {
                            b->err_cap);
   }
   return rc;
+}
+
+int torc_overlay_fits_key(const torc_overlay *o, bool has_shared_key, char *err, size_t err_cap) {
+  if (o->is_shared_key == has_shared_key) {
+    return 0;
+  }
+  return torc_fail(
+      TORC_ERR_CONFIG, err, err_cap,
+      has_shared_key ? "the overlay %s works with certificates, not with a shared key"
+                     : "the overlay %s has a shared key: [identity] shared-key must name its file",
+      o->name);
 }
 
 static uint64_t max_stored(const build *b) {
@@ -205,6 +236,8 @@ static int make_node(build *b) {
       own->peers[0]; /* [R-09] [GAP-136] a node runs as the first peer-id of its certificate */
   cfg.cached = cached;
   cfg.num_cached = torc_peer_cache_endpoints(&p->cache, cached, TORC_PEER_CACHE_MAX);
+  cfg.is_shared_key = p->overlay.is_shared_key;
+  cfg.keep_certificate = !p->overlay.is_shared_key; /* [CRT-02] */
   cfg.wall = torc_peer_wall();
   const char *why = NULL;
   int rc = torc_node_new(&p->node, &cfg, torc_peer_now(p), &why);

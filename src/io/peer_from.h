@@ -12,4 +12,8 @@
 int torc_peer_new_from(torc_peer **out, const torc_peer_config *cfg, torc_overlay *overlay,
                        const torc_net_limits *limits, char *err, size_t err_cap) TORC_MUST_CHECK;
 
+/* Whether a document goes with what a peer has: a shared key or a certificate. TORC_ERR_CONFIG. */
+int torc_overlay_fits_key(const torc_overlay *o, bool has_shared_key, char *err,
+                          size_t err_cap) TORC_MUST_CHECK;
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "io/tls.h"
+#include "io/tls_impl.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "base/slice.h"
 #include "io/err.h"
 
@@ -21,13 +22,6 @@
   "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define GROUPS "X25519:P-256:P-384"
 #define SIGALGS "ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256:rsa_pkcs1_sha256"
-
-struct torc_tls_ctx {
-  SSL_CTX *ssl_ctx;
-  BIO_METHOD *method;
-  const torc_pki *pki;
-  torc_wall now;
-};
 
 /* ---- the BIO between OpenSSL and a torc_tls ---- */
 
@@ -111,16 +105,22 @@ static int set_up(torc_tls_ctx *c) {
   /* [TLS-03] [GAP-161]: 1.3 preferred, 1.2 accepted; no renegotiation, no compression, no
    * resumption (a session could outlive the certificate it was made with). */
   int ok = SSL_CTX_set_min_proto_version(s, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_ciphersuites(s, CIPHERS_13) == 1 &&
-           SSL_CTX_set_cipher_list(s, CIPHERS_12) == 1 &&
-           SSL_CTX_set1_groups_list(s, GROUPS) == 1 && SSL_CTX_set1_sigalgs_list(s, SIGALGS) == 1 &&
-           SSL_CTX_set1_client_sigalgs_list(s, SIGALGS) == 1 && SSL_CTX_set_num_tickets(s, 0) == 1;
+           SSL_CTX_set1_groups_list(s, GROUPS) == 1 && SSL_CTX_set_num_tickets(s, 0) == 1;
   SSL_CTX_set_options(s, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                              SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(s, SSL_SESS_CACHE_OFF);
   /* An idle link holds no record buffers. */
   SSL_CTX_set_mode(s, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_max_cert_list(s, TORC_CERT_MAX_BYTES + 1024);
+  return ok ? 0 : TORC_ERR_CRYPTO;
+}
+
+static int set_up_certificates(torc_tls_ctx *c) {
+  SSL_CTX *s = c->ssl_ctx;
+  int ok = SSL_CTX_set_ciphersuites(s, CIPHERS_13) == 1 &&
+           SSL_CTX_set_cipher_list(s, CIPHERS_12) == 1 &&
+           SSL_CTX_set1_sigalgs_list(s, SIGALGS) == 1 &&
+           SSL_CTX_set1_client_sigalgs_list(s, SIGALGS) == 1;
   /* [SEC-16] [SEC-19] mutual, so that members alone get as far as a message. */
   SSL_CTX_set_verify(s, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
   SSL_CTX_set_cert_verify_callback(s, verify_peer, c);
@@ -133,7 +133,8 @@ static int set_up(torc_tls_ctx *c) {
 }
 
 int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t err_cap) {
-  if (torc_pki_own_x509(pki) == NULL || torc_pki_own_key(pki) == NULL) {
+  bool is_shared = torc_pki_shared_key(pki) != NULL;
+  if (!is_shared && (torc_pki_own_x509(pki) == NULL || torc_pki_own_key(pki) == NULL)) {
     return torc_fail(TORC_ERR_STATE, err, err_cap, "TLS needs an own certificate and key");
   }
   torc_tls_ctx *c = calloc(1, sizeof *c);
@@ -143,7 +144,8 @@ int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t 
   c->pki = pki;
   c->ssl_ctx = SSL_CTX_new(TLS_method());
   c->method = new_method();
-  if (c->ssl_ctx == NULL || c->method == NULL || set_up(c) != 0) {
+  if (c->ssl_ctx == NULL || c->method == NULL || set_up(c) != 0 ||
+      (is_shared ? torc_tls_psk_set_up(c) : set_up_certificates(c)) != 0) {
     ERR_clear_error();
     torc_tls_ctx_free(c);
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
@@ -168,8 +170,14 @@ void torc_tls_ctx_set_wall(torc_tls_ctx *c, torc_wall now) {
 
 /* ---- one connection ---- */
 
-int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, size_t out_max) {
+static bool is_shared_key(const torc_tls *t) {
+  return torc_pki_shared_key(t->ctx->pki) != NULL;
+}
+
+int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, const torc_id *expected,
+                  size_t out_max) {
   memset(t, 0, sizeof *t);
+  t->expected = expected == NULL ? torc_id_zero : *expected;
   t->ctx = ctx;
   torc_buf_init(&t->out, torc_mem_libc(), out_max);
   SSL *ssl = SSL_new(ctx->ssl_ctx);
@@ -190,7 +198,7 @@ int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, size_t out_max
     SSL_set_accept_state(ssl);
   }
   t->ssl = ssl;
-  return 0;
+  return is_shared_key(t) ? torc_tls_psk_begin(t, is_client) : 0;
 }
 
 void torc_tls_clear(torc_tls *t) {
@@ -202,10 +210,13 @@ void torc_tls_clear(torc_tls *t) {
 }
 
 /* In words as far as the program has them, see torc_tls_without_texts. */
-static void explain(unsigned long code, char *out, size_t cap) {
+static void explain(const torc_tls *t, unsigned long code, char *out, size_t cap) {
   int alert = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET : -1;
   const char *reason = ERR_reason_error_string(code);
-  if (code == 0) {
+  const char *fault = is_shared_key(t) ? torc_tls_psk_fault(code, alert) : NULL;
+  if (fault != NULL) {
+    snprintf(out, cap, "%s", fault);
+  } else if (code == 0) {
     snprintf(out, cap, "TLS failure");
   } else if (alert >= 0 && alert <= UINT8_MAX) {
     snprintf(out, cap, "refused by the other side: %s", SSL_alert_desc_string_long(alert));
@@ -219,7 +230,7 @@ static void explain(unsigned long code, char *out, size_t cap) {
 /* Writes down the oldest entry of OpenSSL's queue, unless our own check said why. */
 static int fail(torc_tls *t) {
   if (t->why[0] == '\0') {
-    explain(ERR_peek_error(), t->why, sizeof t->why);
+    explain(t, ERR_peek_error(), t->why, sizeof t->why);
   }
   ERR_clear_error();
   return TORC_ERR_CRYPTO;
@@ -229,6 +240,9 @@ int torc_tls_handshake(torc_tls *t) {
   ERR_clear_error();
   int n = SSL_do_handshake(t->ssl);
   if (n == 1) {
+    if (is_shared_key(t)) {
+      return torc_tls_psk_done(t);
+    }
     if (t->cert == NULL) { /* mutual authentication is what a link is [TLS-06] */
       snprintf(t->why, sizeof t->why, "no certificate");
       return TORC_ERR_CRYPTO;

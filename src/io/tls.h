@@ -13,7 +13,7 @@ typedef struct torc_tls_ctx torc_tls_ctx; /* what all connections of one node sh
  * `openssl errstr` explains. */
 void torc_tls_without_texts(void);
 
-/* Borrows `pki`, which must hold the own certificate and key. */
+/* Borrows `pki`, which must hold the own certificate and key, or the shared key. */
 int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err,
                      size_t err_cap) TORC_MUST_CHECK;
 void torc_tls_ctx_free(torc_tls_ctx *c);
@@ -28,14 +28,20 @@ typedef struct torc_tls {
   void *ssl; /* SSL * */
   torc_slice
       in; /* ciphertext not read yet, borrowed; set by the owner before a call, empty after it */
-  torc_buf out;               /* ciphertext to be sent; the owner takes it out */
-  torc_cert *cert;            /* the other side's, once the handshake is done; owned */
-  bool is_closed;             /* the other side said close_notify */
+  torc_buf out;    /* ciphertext to be sent; the owner takes it out */
+  torc_cert *cert; /* the other side's, once the handshake is done; owned */
+  bool is_closed;  /* the other side said close_notify */
+  /* Of a shared-key overlay [D-18]. */
+  torc_id expected; /* client: whom it dials; 0: whoever answers */
+  torc_id claimed;  /* what the other side says it is */
+  char identity[2 * (2 * TORC_ID_LEN + 1)];
   char why[TORC_TLS_WHY_MAX]; /* reason of a failure */
 } torc_tls;
 
-/* out_max: bytes `out` may hold; a write beyond it fails. */
-int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, size_t out_max) TORC_MUST_CHECK;
+/* expected: the peer-id that is dialled, 0 or NULL if it is not known; only a shared-key overlay
+ * needs it. out_max: bytes `out` may hold; a write beyond it fails. */
+int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, const torc_id *expected,
+                  size_t out_max) TORC_MUST_CHECK;
 void torc_tls_clear(torc_tls *t);
 /* 0: done, `cert` is set. TORC_ERR_SHORT: needs more input. TORC_ERR_CRYPTO: failed, see `why`;
  * `out` may hold an alert. */

@@ -173,7 +173,54 @@ void torc_pki_free(torc_pki *p) {
   X509_free(p->own_x509);
   torc_pki_key_free(p->own_key);
   torc_pki_shared_release(p->shared);
+  torc_wipe(p->shared_key, sizeof p->shared_key);
   free(p);
+}
+
+/* ---- without certificates ---- */
+
+int torc_pki_claimed_cert(const torc_id *peer, torc_cert **out) {
+  cert_object *o = calloc(1, sizeof *o);
+  if (o == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  o->peers[0] = *peer;
+  o->cert.refs = 1;
+  o->cert.num_peers = 1;
+  o->cert.peers = o->peers;
+  o->cert.users = o->users;
+  o->cert.not_after = UINT32_MAX;
+  memcpy(o->cert.digest, peer->b, TORC_ID_LEN); /* tells them apart, no more */
+  *out = &o->cert;
+  return 0;
+}
+
+int torc_pki_new_shared(torc_pki **out, const char *overlay_name,
+                        const uint8_t key[TORC_SHARED_KEY_LEN], const torc_id *self, char *err,
+                        size_t err_cap) {
+  torc_pki *p = calloc(1, sizeof *p);
+  int rc = TORC_ERR_NOMEM;
+  if (p != NULL) {
+    p->shared = shared_new();
+    rc = p->shared == NULL ? TORC_ERR_CRYPTO : torc_pki_claimed_cert(self, &p->own_cert);
+  }
+  if (rc != 0) {
+    torc_pki_free(p);
+    return torc_fail(rc, err, err_cap, "out of memory, or no SHA-256");
+  }
+  if (normalise_name(overlay_name, strlen(overlay_name), p->overlay_name, sizeof p->overlay_name) !=
+      0) {
+    torc_pki_free(p);
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap, "the overlay name is empty or too long");
+  }
+  p->has_shared_key = true;
+  memcpy(p->shared_key, key, TORC_SHARED_KEY_LEN);
+  *out = p;
+  return 0;
+}
+
+const uint8_t *torc_pki_shared_key(const torc_pki *p) {
+  return p->has_shared_key ? p->shared_key : NULL;
 }
 
 /* ---- one certificate ---- */

@@ -4,6 +4,7 @@
 #ifndef TORC_IO_X509_H
 #define TORC_IO_X509_H
 
+#include "io/shared_key.h"
 #include "torc/crypto.h"
 
 typedef struct torc_pki torc_pki; /* trust anchors of one overlay, own key and certificate */
@@ -11,6 +12,14 @@ typedef struct torc_pki torc_pki; /* trust anchors of one overlay, own key and c
 /* `roots`: DER, at least one. Freed with torc_pki_free. */
 int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roots,
                  size_t num_roots, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Of a shared-key overlay: no roots, no own key, and an own certificate that is nothing but the
+ * peer-id `self` [SEC-06]. The key is wiped by torc_pki_free. */
+int torc_pki_new_shared(torc_pki **out, const char *overlay_name,
+                        const uint8_t key[TORC_SHARED_KEY_LEN], const torc_id *self, char *err,
+                        size_t err_cap) TORC_MUST_CHECK;
+const uint8_t *torc_pki_shared_key(const torc_pki *p); /* NULL: an overlay with certificates */
+/* What stands for the certificate of a peer that claims to be `peer`: no bytes, no key, no end. */
+int torc_pki_claimed_cert(const torc_id *peer, torc_cert **out) TORC_MUST_CHECK;
 void torc_pki_free(torc_pki *p);
 /* One more root, from now on; certificates it issued are accepted by every thread. A root that is
  * there already changes nothing. TORC_ERR_LIMIT, TORC_ERR_CRYPTO with a reason in err. */

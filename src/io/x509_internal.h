@@ -51,6 +51,8 @@ struct torc_pki {
   torc_pki_key *own_key; /* private */
   torc_pki_shared *shared;
   torc_crypto crypto;
+  bool has_shared_key;
+  uint8_t shared_key[TORC_SHARED_KEY_LEN];
 };
 
 /* SHA-256 of `num` slices joined. */

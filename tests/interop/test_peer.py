@@ -117,7 +117,6 @@ def far_from_its_certificate(attach, ring):
     return client
 
 
-@pytest.mark.xfail(strict=True, reason="the certificate store usage, of which the FETCH is a part, is not there yet: 401 [GAP-52]")
 def test_SIG_05_CRT_08_GAP_52_reference_is_resolved_by_FETCH_of_the_certificate(attach, ring):
     client = far_from_its_certificate(attach, ring)
     identity = wire.Identity(wire.ID_PEER, client.own.peer_id)

@@ -123,7 +123,17 @@ static void example_file_is_accepted_with_every_key(void **state) {
     num++;
   }
   assert_true(num >= 15);
+  /* But these exclude each other [SEC-06]. */
+  static const char *const lines[] = {"\ncert =", "\nkey ="};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(lines); i++) {
+    assert_int_equal(load(text, &c, err, sizeof err), TORC_ERR_CONFIG);
+    assert_non_null(strstr(err, "[identity] has shared-key beside cert or key"));
+    char *line = strstr(text, lines[i]);
+    assert_non_null(line);
+    line[1] = ';';
+  }
   assert_int_equal(load(text, &c, err, sizeof err), 0);
+  assert_string_equal(c.shared_key_file, "/etc/torc/shared.key");
   assert_int_equal(c.num_listen, 2);
   assert_int_equal(c.update_period, TORC_SEC(600));
 }

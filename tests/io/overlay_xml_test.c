@@ -228,6 +228,28 @@ static void test_unicast_in_multicast(void **state) {
 
 /* ---- faults ---- */
 
+static void test_shared_key(void **state) {
+  static const char *const flags[] = {
+      "<shared-secret/>", "<shared-secret> true </shared-secret>",
+      "<require-signature>false</require-signature><shared-secret/>"};
+  torc_overlay o;
+  (void)state;
+  for (size_t i = 0; i < TORC_ARRAY_LEN(flags); i++) {
+    char text[256];
+    (void)snprintf(text, sizeof text, "<overlay name='a'><dht name='d'/>%s</overlay>", flags[i]);
+    must_parse(&o, text, NULL);
+    assert_true(o.is_shared_key);
+    assert_int_equal(o.num_roots, 0);
+    torc_overlay_clear(&o);
+  }
+  must_parse(&o,
+             "<overlay name='a'><dht name='d'/><root-cert>$ROOT</root-cert>"
+             "<shared-secret>false</shared-secret></overlay>",
+             NULL);
+  assert_false(o.is_shared_key);
+  torc_overlay_clear(&o);
+}
+
 #define WITH(child) \
   "<overlay name='a'>\n<dht name='d'/>\n<root-cert>$ROOT</root-cert>\n" child "</overlay>"
 
@@ -292,11 +314,13 @@ static fault faults[] = {
     {WITH("<t1>99999999999999999999</t1>"), "line 4: t1 must be a number from 10 to 60000"},
     {WITH("<turnDensity>101</turnDensity>"), "line 4: turnDensity must be a number from 0 to 100"},
     {WITH("<require-signature>false</require-signature>"),
-     "line 4: require-signature false is for shared-key overlays"},
+     "line 1: require-signature false is for shared-key overlays"},
     {WITH("<require-signature>maybe</require-signature>"),
      "line 4: neither true nor false: require-signature"},
-    {WITH("<shared-secret/>"),
-     "line 4: a shared-key overlay: this program joins overlays with certificates"},
+    {WITH("<shared-secret/>"), "line 1: shared-secret and root-cert exclude each other"},
+    {"<overlay name='a'>\n<dht "
+     "name='d'/>\n<shared-secret>0123456789abcdef</shared-secret></overlay>",
+     "line 3: shared-secret holds true or false; the key is a file: [identity] shared-key"},
     {WITH("<type name='n'/>"), "line 4: type needs the attribute id"},
     {WITH("<type id='1' name='n'/>"), "line 4: id must be a number from 0xF00000 to 0xFFFFFE"},
     {WITH("<type id='0xFFFFFF' name='n'/>"),
@@ -466,7 +490,8 @@ static const char *fault_names[] = {
     "GAP-121 turnDensity above 100",
     "GAP-131 unsigned messages in certificate mode",
     "GAP-131 a flag that is neither",
-    "GAP-131 a shared-key overlay",
+    "GAP-131 SEC-06 a shared key beside root certificates",
+    "GAP-131 SEC-06 a key in the document itself",
     "GAP-143 a type without id",
     "GAP-143 a type outside the private range",
     "GAP-143 the invalid type",
@@ -483,7 +508,7 @@ static const char *fault_names[] = {
 };
 
 int main(void) {
-  struct CMUnitTest tests[16 + TORC_ARRAY_LEN(faults)] = {
+  struct CMUnitTest tests[17 + TORC_ARRAY_LEN(faults)] = {
       TORC_TEST("ENR-11 ENR-14 ENR-15 ENR-17 ENR-18 ENR-19 ENR-20 ENR-21 ENR-22 GAP-121 GAP-131 "
                 "everything is read",
                 test_full),
@@ -492,6 +517,7 @@ int main(void) {
           test_draft_only),
       TORC_TEST("GAP-121 D-12 periods inside dht, under the algorithm's name or the draft's",
                 test_periods),
+      TORC_TEST("GAP-131 SEC-06 a shared-key overlay", test_shared_key),
       TORC_TEST("ENR-16 GAP-127 one of several overlays by its name", test_several),
       TORC_TEST("ENR-19 GAP-129 several root certificates", test_several_roots),
       TORC_TEST("ENR-14 ENR-12 encodings other than UTF-8 are declared", test_latin1),

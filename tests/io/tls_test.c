@@ -57,7 +57,7 @@ static void test_failure_by_number(void **state) {
   torc_tls t;
   char number[32];
   (void)state;
-  assert_int_equal(torc_tls_init(&t, ctx, false, OUT_MAX), 0);
+  assert_int_equal(torc_tls_init(&t, ctx, false, NULL, OUT_MAX), 0);
   t.in = torc_slice_of("GET / HTTP/1.1\r\n\r\n", 18);
   assert_int_equal(torc_tls_handshake(&t), TORC_ERR_CRYPTO);
   (void)snprintf(number, sizeof number, "OpenSSL error %08lX",
@@ -77,8 +77,8 @@ static void test_alert_in_words(void **state) {
       hp_pki_own(&ca, "other.example.org", &(hp_spec){.overlay = "other.example.org"});
   assert_int_equal(torc_tls_ctx_new(&other, theirs, err, sizeof err), 0);
   torc_tls_ctx_set_wall(other, hp_now());
-  assert_int_equal(torc_tls_init(&client, ctx, true, OUT_MAX), 0);
-  assert_int_equal(torc_tls_init(&server, other, false, OUT_MAX), 0);
+  assert_int_equal(torc_tls_init(&client, ctx, true, NULL, OUT_MAX), 0);
+  assert_int_equal(torc_tls_init(&server, other, false, NULL, OUT_MAX), 0);
   assert_int_equal(torc_tls_handshake(&client), TORC_ERR_SHORT);
   assert_int_equal(pass(&client, &server), TORC_ERR_SHORT);
   assert_int_equal(pass(&server, &client), TORC_ERR_CRYPTO);
@@ -97,8 +97,8 @@ static void test_certificate_as_parsed(void **state) {
   torc_tls server;
   torc_cert *again = NULL;
   (void)state;
-  assert_int_equal(torc_tls_init(&client, ctx, true, OUT_MAX), 0);
-  assert_int_equal(torc_tls_init(&server, ctx, false, OUT_MAX), 0);
+  assert_int_equal(torc_tls_init(&client, ctx, true, NULL, OUT_MAX), 0);
+  assert_int_equal(torc_tls_init(&server, ctx, false, NULL, OUT_MAX), 0);
   assert_int_equal(torc_tls_handshake(&client), TORC_ERR_SHORT);
   assert_int_equal(pass(&client, &server), TORC_ERR_SHORT);
   assert_int_equal(pass(&server, &client), 0);

@@ -20,8 +20,8 @@ def test_ARC_17_STO_01_FET_01_value_of_one_is_fetched_by_another_with_its_signer
 
 def test_CHD_06_CHD_07_D_13_three_peers_hold_an_answered_value(ring):
     peer = ring.peers[2]
-    peer.control.call("store", name=peer.user, type="note", value="three", lifetime_s=600)
-    resource = resource_of(peer.user)
+    resource = resource_of(bytes.fromhex(peer.id) + b"\x09")  # where no certificate lies that came before the ring
+    peer.control.call("store", resource=resource, type="spread", value_base64=b64(b"\x09three"), lifetime_s=600)
     holders = ring.holders(resource)
     order = ring.running()
     first = next((p for p in order if p.id >= resource), order[0])

@@ -64,8 +64,12 @@ void torc_call_done(torc_node *n, torc_call *c, const torc_done *done) {
   e->token = c->token;
   e->done = *done;
   e->done.elapsed = n->now - c->started;
-  torc_out_push(n, c->event);
-  c->event = NULL;
+  if (c->inner != NULL) {
+    c->inner(n, &e->done);
+  } else {
+    torc_out_push(n, c->event);
+    c->event = NULL;
+  }
   torc_call_free(n, c);
 }
 

@@ -37,6 +37,9 @@ struct torc_call {
   size_t payload_len;
   torc_done done;  /* FETCH: what is known before that */
   torc_out *event; /* made with the call, so that its end can always be told */
+  /* Not the application's but the node's own: gets the end in place of the event, its slices
+   * borrowed. Nothing may depend on it: torc_node_free does not say it. */
+  void (*inner)(torc_node *n, const torc_done *done);
   torc_type_id asked[TORC_CALL_ITEMS_MAX]; /* FETCH, REMOVE */
   size_t num_asked;
   /* iterative PING [GAP-31] */

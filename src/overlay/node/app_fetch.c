@@ -67,9 +67,11 @@ static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_
     v->value = e->data.entry.value;
     v->storage_time = e->data.storage_time;
     v->lifetime_s = e->data.lifetime;
-    v->signer = e->signer;
+    v->signer = n->cfg.is_shared_key ? NULL : e->signer;
     if (v->exists) {
       done.is_rollback = note_time(n, c, e) || done.is_rollback;
+    }
+    if (v->exists && v->signer != NULL) {
       o->certs[o->num_certs++] = torc_cert_ref((torc_cert *)(uintptr_t)e->signer);
     }
   }
@@ -187,7 +189,7 @@ static int check_values(torc_node *n, torc_call *c, const torc_reply *reply) {
   }
   s->call = c;
   s->extra = p.extra;
-  rc = torc_verify_start(n, &c->resource, p.elements, p.num, true, false, on_verified,
+  rc = torc_verify_start(n, &c->resource, p.elements, p.num, 0, true, false, on_verified,
                          s); /* */
   if (rc != 0) {
     torc_free(n->mem, s->extra);

@@ -124,6 +124,9 @@ static int item_init(torc_node *n, torc_call *c, torc_call_item *item, const tor
   d->entry.key = torc_slice_of(item->bytes, in->key.len);
   d->entry.value = torc_slice_of(item->bytes + in->key.len, in->value.len);
   d->storage_time = storage_time(n, c, item, in->storage_time);
+  if (n->cfg.is_shared_key) { /* [GAP-25] */
+    return 0;
+  }
   d->signature.is_present = true;
   d->signature.algorithm = n->signature_algorithm;
   d->signature.identity.type = TORC_IDENTITY_CERT;
@@ -173,7 +176,10 @@ int torc_app_store(torc_node *n, const torc_id *resource, const torc_store_item 
   for (size_t i = 0; rc == 0 && i < num; i++) {
     rc = item_init(n, c, &c->items[i], &items[i]);
   }
-  for (size_t i = 0; rc == 0 && i < num; i++) {
+  if (rc == 0 && n->cfg.is_shared_key) {
+    rc = send_store(n, c);
+  }
+  for (size_t i = 0; rc == 0 && !n->cfg.is_shared_key && i < num; i++) {
     rc = torc_job_start(n, &c->items[i].job, TORC_JOB_SIGN, on_signed);
     if (rc == 0) {
       c->num_signing++;

@@ -117,8 +117,7 @@ static bool is_der(const torc_cert *c, torc_slice der) {
   return torc_slice_eq(c->der, der);
 }
 
-/* One of the cache, or of a link that stands; borrowed. */
-static torc_cert *by_digest(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]) {
+torc_cert *torc_cert_by_digest(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]) {
   const cert_entry *e = find(n, digest);
   size_t it = 0;
   const torc_link *l = NULL;
@@ -158,8 +157,8 @@ static bool take_namesake(torc_cert_lookup *lu, const torc_identity *id, torc_ce
 
 /* Types 1 and 2: the certificate of the link it came on, then of other links, then the cache, the
  * most recently used first, then the own one [GAP-52] [R-37]. References are taken. */
-static torc_cert *by_reference(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
-                               const torc_link *l) {
+torc_cert *torc_cert_by_reference(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
+                                  const torc_link *l) {
   torc_cert *found = NULL;
   size_t it = 0;
   bool is_more = l == NULL || take_namesake(lu, id, l->cert, &found);
@@ -182,6 +181,7 @@ torc_cert *torc_cert_another(torc_cert_lookup *lu) {
 
 void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu) {
   torc_cert *c = NULL;
+  torc_cert_fetch_forget(lu);
   while ((c = torc_cert_another(lu)) != NULL) {
     torc_cert_unref(n, c);
   }
@@ -210,7 +210,13 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
   uint8_t digest[TORC_DIGEST_LEN];
   torc_cert *known = NULL;
   if (id->type != TORC_IDENTITY_CERT) {
-    known = by_reference(n, lu, id, l);
+    known = torc_cert_by_reference(n, lu, id, l);
+    lu->fn = fn;
+    lu->ctx = ctx;
+    lu->id = id;
+    if (known == NULL && lu->may_fetch && torc_cert_fetch_start(n, lu) == 0) {
+      return;
+    }
     fn(n, ctx, known == NULL ? TORC_ERR_NOTFOUND : 0, known);
     torc_cert_unref(n, known);
     return;
@@ -224,7 +230,7 @@ void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *
     fn(n, ctx, TORC_ERR_CRYPTO, NULL);
     return;
   } else {
-    known = by_digest(n, digest);
+    known = torc_cert_by_digest(n, digest);
   }
   if (known != NULL) {
     known = torc_cert_ref(known);

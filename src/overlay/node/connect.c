@@ -416,7 +416,8 @@ static uint16_t refusal(const torc_node *n, const torc_inbound *in, const torc_c
   if (!torc_id_is_peer(&in->signer_peer) || torc_id_eq(&in->signer_peer, &n->self)) {
     return TORC_CODE_FORBIDDEN;
   }
-  if (!has_candidate(d) || !role_ok(d->role) || d->fingerprint.len == 0) {
+  if (!has_candidate(d) || !role_ok(d->role) ||
+      (d->fingerprint.len == 0 && !n->cfg.is_shared_key)) { /* [GAP-72] */
     return TORC_CODE_BAD_REQUEST;
   }
   if (n->num_links >= n->cfg.max_links || n->phase == TORC_PHASE_LEAVING ||

@@ -211,7 +211,7 @@ static void list_replace(torc_list *node, torc_list *fresh) {
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
   torc_slice identity = own_identity(n);
   torc_dup *fresh = NULL;
-  bool is_signed = body.len > identity.len &&
+  bool is_signed = identity.len > 0 && body.len > identity.len &&
                    memcmp(body.p + body.len - identity.len, identity.p, identity.len) == 0;
   body.len -= is_signed ? identity.len : 0;
   if (make_room(n, d->origin, body.len)) {

@@ -314,8 +314,8 @@ void torc_handle_store(torc_node *n, torc_inbound *in) {
     refuse_decode(n, in, rc);
     return;
   }
-  rc = torc_verify_start(n, &request.resource, elements, num, op->origin == TORC_ORIGIN_REPLICA,
-                         true, on_verified, op);
+  rc = torc_verify_start(n, &request.resource, elements, num, in->link,
+                         op->origin == TORC_ORIGIN_REPLICA, true, on_verified, op);
   if (rc != 0) {
     torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
   }

