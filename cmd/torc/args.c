@@ -27,6 +27,7 @@ static const struct {
     {"iterative", ARG_ITERATIVE, no_argument},
     {"walk", ARG_WALK, no_argument},
     {"raw", ARG_RAW, no_argument},
+    {"replicas", ARG_REPLICAS, no_argument},
 };
 #define NUM_KNOWN (sizeof known / sizeof known[0])
 
@@ -89,6 +90,9 @@ static bool read_known(args *a, unsigned bit, const char *value) {
       return true;
     case ARG_RAW:
       a->raw = true;
+      return true;
+    case ARG_REPLICAS:
+      a->replicas = true;
       return true;
     default:
       return false;

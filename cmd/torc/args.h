@@ -21,12 +21,13 @@ enum {
   ARG_ROUTE_LOG = 1 << 7,
   ARG_ITERATIVE = 1 << 8,
   ARG_WALK = 1 << 9,
-  ARG_RAW = 1 << 10
+  ARG_RAW = 1 << 10,
+  ARG_REPLICAS = 1 << 11
 };
 
 typedef struct args {
   const char *socket;
-  bool json, append, route_log, iterative, walk, raw, help;
+  bool json, append, route_log, iterative, walk, raw, replicas, help;
   const char *type, *index, *file;
   const char *keys[ARGS_KEYS_MAX];
   size_t num_keys;

@@ -28,7 +28,7 @@ _torc() {
   case $command in
     ping) options+=" --route-log --iterative" ;;
     store) options+=" --type --key --index --append --lifetime --generation --file" ;;
-    fetch) options+=" --type --key --index --raw" ;;
+    fetch) options+=" --type --key --index --raw --replicas" ;;
     remove) options+=" --type --key --index --generation" ;;
     find) options+=" --type --walk" ;;
     sim)
