@@ -29,8 +29,7 @@ typedef struct seat {
   bool is_followed;     /* the peer behind it has answered */
   torc_ask_journey way; /* one that led to it */
   unsigned fetch_tries, follow_tries;
-  unsigned fetched_in; /* number of the wave, from 1 on; 0: never */
-  unsigned followed_in;
+  torc_time fetched_at, followed_at; /* the last request; 0: none yet */
 } seat;
 
 struct torc_ask {
@@ -289,15 +288,20 @@ static void ask_seat(torc_node *n, torc_ask *a, seat *s) {
             .target = &s->id,
             .about = s,
             .try = s->fetch_tries++};
-  s->fetched_in = a->wave;
+  s->fetched_at = n->now;
   send(n, a, &p);
 }
 
 static void ask_behind(torc_node *n, torc_ask *a, seat *s) {
   torc_id behind = torc_id_next(&s->id);
   plan p = {.kind = ATTEMPT_FOLLOW, .target = &behind, .about = s, .try = s->follow_tries++};
-  s->followed_in = a->wave;
+  s->followed_at = n->now;
   send(n, a, &p);
+}
+
+/* What was asked for a moment ago is waited for. */
+static bool is_due(const torc_node *n, torc_time asked_at) {
+  return asked_at == 0 || n->now >= torc_time_add(asked_at, TORC_ASK_WAVE_T1 * n->cfg.t1);
 }
 
 /* The peers that ought to have the value, and whoever comes behind them. */
@@ -305,10 +309,10 @@ static void ask_seats(torc_node *n, torc_ask *a) {
   for (size_t i = 0; i < a->num_seats && i < a->copies; i++) {
     seat *s = &a->seats[i];
     bool is_awaited = i == 0 && a->wave == 1 && is_fetch_under_way(a, ATTEMPT_FRONT);
-    if (!s->has_answered && s->fetched_in != a->wave && !is_awaited) {
+    if (!s->has_answered && is_due(n, s->fetched_at) && !is_awaited) {
       ask_seat(n, a, s);
     }
-    if (i + 1 < a->copies && !s->is_followed && s->followed_in != a->wave) {
+    if (i + 1 < a->copies && !s->is_followed && is_due(n, s->followed_at)) {
       ask_behind(n, a, s);
     }
   }
