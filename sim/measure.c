@@ -72,6 +72,7 @@ static void each_hist(torc_measure *m, const torc_measure *other, hist_fn fn) {
   fn(&m->lookup_us, &other->lookup_us);
   fn(&m->store_us, &other->store_us);
   fn(&m->fetch_us, &other->fetch_us);
+  fn(&m->ask_us, &other->ask_us);
   fn(&m->join_us, &other->join_us);
   fn(&m->detect_us, &other->detect_us);
 }

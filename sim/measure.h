@@ -32,6 +32,8 @@ typedef enum torc_count {
   TORC_COUNT_STORE_OK,
   TORC_COUNT_FETCHES,
   TORC_COUNT_FETCH_OK,
+  TORC_COUNT_ASKS, /* FETCHes that asked the replicas; not among the others */
+  TORC_COUNT_ASK_OK,
   TORC_COUNT_FETCH_MISSING, /* answered, but the value was not there */
   TORC_COUNT_STALE,         /* older than what had been answered before the FETCH began */
   TORC_COUNT_RESURRECTED,   /* a removed value was there again */
@@ -46,7 +48,7 @@ typedef enum torc_count {
 } torc_count;
 
 typedef struct torc_measure {
-  torc_hist hops, lookup_us, store_us, fetch_us, join_us;
+  torc_hist hops, lookup_us, store_us, fetch_us, ask_us, join_us;
   torc_hist detect_us; /* from the vanishing of a peer to when a neighbour on the ring saw it */
   uint64_t counts[TORC_NUM_COUNTS];
 } torc_measure;

@@ -119,10 +119,13 @@ void torc_report_json(FILE *to, const torc_run_result *r) {
   for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
     json_metric(to, r, plain[k]);
   }
+  (void)fprintf(to, "\"asks\":%llu,", (ull)r->measure.counts[TORC_COUNT_ASKS]);
+  json_metric(to, r, TORC_METRIC_ASK_OK);
   json_values(to, r);
   json_times(to, "lookup_ms", &r->measure.lookup_us);
   json_times(to, "store_ms", &r->measure.store_us);
   json_times(to, "fetch_ms", &r->measure.fetch_us);
+  json_times(to, "ask_ms", &r->measure.ask_us);
   json_times(to, "join_ms", &r->measure.join_us);
   json_times(to, "detect_ms", &r->measure.detect_us);
   json_methods(to, r);
@@ -215,6 +218,15 @@ static void text_calls(FILE *to, const torc_run_result *r) {
         (ull)c[TORC_COUNT_STORE_OK], (ull)c[TORC_COUNT_STORES], (ull)c[TORC_COUNT_REMOVE_OK],
         (ull)c[TORC_COUNT_REMOVES], (ull)c[TORC_COUNT_FETCH_OK], (ull)c[TORC_COUNT_FETCHES],
         (ull)c[TORC_COUNT_STALE], (ull)r->resurrected);
+  }
+  if (c[TORC_COUNT_ASKS] > 0) {
+    (void)fprintf(to,
+                  "asking        replicas: fetches %llu of %llu, %.4f %%; time p50 %.0f ms, p99 "
+                  "%.0f ms\n",
+                  (ull)c[TORC_COUNT_ASK_OK], (ull)c[TORC_COUNT_ASKS],
+                  100 * metric(r, TORC_METRIC_ASK_OK),
+                  (double)torc_hist_percentile(&r->measure.ask_us, 500) / 1000,
+                  (double)torc_hist_percentile(&r->measure.ask_us, 990) / 1000);
   }
 }
 

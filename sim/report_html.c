@@ -101,7 +101,8 @@ static void plot_success(page *g, const torc_run_result *r) {
   bool lookups = sum_of(r, TORC_COUNT_LOOKUPS) > 0;
   bool stores = sum_of(r, TORC_COUNT_STORES) > 0;
   bool fetches = sum_of(r, TORC_COUNT_FETCHES) > 0;
-  if ((!lookups && !stores && !fetches) ||
+  bool asks = sum_of(r, TORC_COUNT_ASKS) > 0;
+  if ((!lookups && !stores && !fetches && !asks) ||
       !begin(g, &p, "Calls answered with success, by the interval in which they ended", "seconds",
              "percent")) {
     return;
@@ -109,11 +110,15 @@ static void plot_success(page *g, const torc_run_result *r) {
   success_points(p.script, r, "l", TORC_COUNT_LOOKUP_OK, TORC_COUNT_LOOKUPS);
   success_points(p.script, r, "s", TORC_COUNT_STORE_OK, TORC_COUNT_STORES);
   success_points(p.script, r, "f", TORC_COUNT_FETCH_OK, TORC_COUNT_FETCHES);
+  success_points(p.script, r, "a", TORC_COUNT_ASK_OK, TORC_COUNT_ASKS);
   (void)fprintf(p.script, "set yrange [*:100.5]\nset xrange [0:%.3f]\nplot ", seconds(r->ended_at));
-  (void)fprintf(p.script, "%s%s%s\n",
+  (void)fprintf(p.script, "%s%s%s%s\n",
                 lookups ? "$l using 1:2 with linespoints lt 1 pt 7 ps 0.3 title 'lookups', " : "",
                 stores ? "$s using 1:2 with linespoints lt 2 pt 7 ps 0.3 title 'stores', " : "",
-                fetches ? "$f using 1:2 with linespoints lt 3 pt 7 ps 0.3 title 'fetches', " : "");
+                fetches ? "$f using 1:2 with linespoints lt 3 pt 7 ps 0.3 title 'fetches', " : "",
+                asks ? "$a using 1:2 with linespoints lt 4 pt 7 ps 0.3 title "
+                       "'fetches that ask the replicas', "
+                     : "");
   end(g, &p);
 }
 

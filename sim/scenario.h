@@ -71,6 +71,7 @@ typedef enum torc_key {
   TORC_KEY_LIFETIME, /* duration */
   TORC_KEY_REFRESH,  /* duration */
   TORC_KEY_OF,       /* torc_of_kind */
+  TORC_KEY_ASK,      /* torc_ask_kind */
   TORC_KEY_WITHIN,   /* duration */
   TORC_NUM_KEYS
 } torc_key;
@@ -87,6 +88,7 @@ typedef enum torc_replace_kind {
   TORC_REPLACE_NONE
 } torc_replace_kind;
 typedef enum torc_of_kind { TORC_OF_ANY, TORC_OF_ONE } torc_of_kind;
+typedef enum torc_ask_kind { TORC_ASK_NONE, TORC_ASK_REPLICAS } torc_ask_kind;
 
 /* What can be measured and expected. */
 typedef enum torc_metric {
@@ -102,6 +104,7 @@ typedef enum torc_metric {
   TORC_METRIC_HOPS_P99,
   TORC_METRIC_STORE_OK,
   TORC_METRIC_FETCH_OK,
+  TORC_METRIC_ASK_OK, /* of the fetches that asked the replicas */
   TORC_METRIC_LOST,
   TORC_METRIC_LOST_HELD,
   TORC_METRIC_LOST_SHARE,

@@ -355,7 +355,8 @@ static void plan_fetch(run *r, const torc_action *a, torc_time at) {
   bool one = key_or(a, TORC_KEY_OF, TORC_OF_ANY) == TORC_OF_ONE;
   size_t place = one && torc_workload_num_values(r->w) > 0 ? 0 : pick_value(r, false);
   if (place != SIZE_MAX && pick_caller(r, a, &caller)) {
-    torc_workload_fetch(r->w, caller, place, false, at);
+    bool asks = key_or(a, TORC_KEY_ASK, TORC_ASK_NONE) == TORC_ASK_REPLICAS;
+    torc_workload_fetch(r->w, caller, place, asks ? TORC_FETCH_ASKING : TORC_FETCH_PLAIN, at);
   }
 }
 

@@ -32,7 +32,7 @@ static const verb verbs[TORC_NUM_VERBS] = {
     [TORC_VERB_LINK] = {"link", WHO_MAY, K(LOSS) | K(FOR), K(LOSS)},
     [TORC_VERB_HOSTILE] = {"hostile", WHO_NODES, K(DOES) | K(FOR), K(DOES)},
     [TORC_VERB_LOOKUPS] = {"lookups", WHO_RATE, K(FOR) | K(AS), 0},
-    [TORC_VERB_FETCHES] = {"fetches", WHO_RATE, K(FOR) | K(AS) | K(OF), 0},
+    [TORC_VERB_FETCHES] = {"fetches", WHO_RATE, K(FOR) | K(AS) | K(OF) | K(ASK), 0},
     [TORC_VERB_STORE] = {"store", WHO_NUMBER, K(OVER) | K(SIZE) | K(LIFETIME) | K(REFRESH), 0},
     [TORC_VERB_OVERWRITES] = {"overwrites", WHO_RATE, K(FOR), 0},
     [TORC_VERB_REMOVES] = {"removes", WHO_RATE, K(FOR), 0},
@@ -79,6 +79,7 @@ static const key keys[TORC_NUM_KEYS] = {
     [TORC_KEY_LIFETIME] = {"lifetime", V_DURATION, 1000000, FOREVER, {NULL}},
     [TORC_KEY_REFRESH] = {"refresh", V_DURATION, 1000000, FOREVER, {NULL}},
     [TORC_KEY_OF] = {"of", V_WORD, 0, 0, {"any", "one"}},
+    [TORC_KEY_ASK] = {"ask", V_WORD, 0, 0, {"none", "replicas"}},
     [TORC_KEY_WITHIN] = {"within", V_DURATION, 0, FOREVER, {NULL}},
 };
 
@@ -95,6 +96,7 @@ static const char *const metrics[TORC_NUM_METRICS] = {
     [TORC_METRIC_HOPS_P99] = "hops_p99",
     [TORC_METRIC_STORE_OK] = "store_ok",
     [TORC_METRIC_FETCH_OK] = "fetch_ok",
+    [TORC_METRIC_ASK_OK] = "ask_ok",
     [TORC_METRIC_LOST] = "lost",
     [TORC_METRIC_LOST_HELD] = "lost_held",
     [TORC_METRIC_LOST_SHARE] = "lost_share",
@@ -326,7 +328,7 @@ static int read_key(torc_action *a, const char *word, torc_complaint *c) {
 
 static bool is_share(torc_metric m) {
   return m == TORC_METRIC_JOINED || m == TORC_METRIC_SUCCESS || m == TORC_METRIC_STORE_OK ||
-         m == TORC_METRIC_FETCH_OK || m == TORC_METRIC_LOST_SHARE;
+         m == TORC_METRIC_FETCH_OK || m == TORC_METRIC_ASK_OK || m == TORC_METRIC_LOST_SHARE;
 }
 
 static int read_expected(torc_expect *e, const char *word, const char *value, torc_complaint *c) {

@@ -174,6 +174,9 @@ static bool count_metric(const torc_run_result *r, torc_metric m, double *out) {
     case TORC_METRIC_FETCH_OK:
       *out = share(c[TORC_COUNT_FETCH_OK], c[TORC_COUNT_FETCHES]);
       return c[TORC_COUNT_FETCHES] > 0;
+    case TORC_METRIC_ASK_OK: /* met where nobody asked */
+      *out = c[TORC_COUNT_ASKS] == 0 ? 1 : share(c[TORC_COUNT_ASK_OK], c[TORC_COUNT_ASKS]);
+      return true;
     case TORC_METRIC_STALE:
       *out = (double)c[TORC_COUNT_STALE];
       return true;
@@ -249,7 +252,8 @@ static void say_sample(const run *r, const torc_sample *p) {
       r->o->json,
       "{\"kind\":\"interval\",\"t\":%.3f,\"peers\":%llu,\"clients\":%llu,\"joined\":%llu,"
       "\"lookups\":%llu,\"success\":%.6f,\"wrong\":%llu,\"hops_mean\":%.3f,\"stores\":%llu,"
-      "\"store_ok\":%llu,\"fetches\":%llu,\"fetch_ok\":%llu,\"missing\":%llu,\"stale\":%llu,"
+      "\"store_ok\":%llu,\"fetches\":%llu,\"fetch_ok\":%llu,\"asks\":%llu,"
+      "\"ask_ok\":%llu,\"missing\":%llu,\"stale\":%llu,"
       "\"values\":%llu,\"gone\":%llu,\"thin\":%llu,\"messages\":%.3f,\"bytes\":%.1f}\n",
       seconds(p->at), (unsigned long long)p->peers, (unsigned long long)p->clients,
       (unsigned long long)p->joined, (unsigned long long)c[TORC_COUNT_LOOKUPS],
@@ -257,6 +261,7 @@ static void say_sample(const run *r, const torc_sample *p) {
       (unsigned long long)c[TORC_COUNT_LOOKUP_WRONG], p->hops_mean,
       (unsigned long long)c[TORC_COUNT_STORES], (unsigned long long)c[TORC_COUNT_STORE_OK],
       (unsigned long long)c[TORC_COUNT_FETCHES], (unsigned long long)c[TORC_COUNT_FETCH_OK],
+      (unsigned long long)c[TORC_COUNT_ASKS], (unsigned long long)c[TORC_COUNT_ASK_OK],
       (unsigned long long)c[TORC_COUNT_FETCH_MISSING], (unsigned long long)c[TORC_COUNT_STALE],
       (unsigned long long)p->values, (unsigned long long)p->gone, (unsigned long long)p->thin,
       p->messages, p->bytes);

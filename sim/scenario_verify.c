@@ -41,7 +41,7 @@ static uint64_t plan_round(run *r, torc_time over) {
     torc_sim_index asker = 0;
     if (is_asked_for(r, place) && torc_workload_value(r->w, place)->verdict == TORC_VERDICT_NONE &&
         pick_asker(r, &asker)) {
-      torc_workload_fetch(r->w, asker, place, true,
+      torc_workload_fetch(r->w, asker, place, TORC_FETCH_VERDICT,
                           torc_sim_now(r->s) + torc_rng_below(&r->rng, over + 1));
       planned++;
     }

@@ -24,6 +24,7 @@ typedef enum call_kind {
   CALL_AGAIN,   /* the last serial once more: its STORE failed */
   CALL_REMOVE,  /* fetches the generation, then removes */
   CALL_FETCH,
+  CALL_ASK,    /* a FETCH that asks the replicas */
   CALL_VERDICT /* a FETCH of the check */
 } call_kind;
 
@@ -110,13 +111,15 @@ static int begin_store(torc_workload *w, const torc_work_value *v, call *c, torc
   return torc_node_store(n, &v->resource, &item, 1, now, &c->token);
 }
 
-static int begin_fetch(const torc_work_value *v, call *c, torc_node *n, torc_time now) {
+static int begin_fetch(const torc_work_value *v, call *c, torc_node *n, bool asks_replicas,
+                       torc_time now) {
   char key[KEY_MAX];
   key_text(v, key);
   torc_slice keys = torc_slice_str(key);
   torc_fetch_item item = {
       .type = TORC_SIM_TYPE_NOTE, .first = 0, .last = -1, .keys = &keys, .num_keys = 1};
-  return torc_node_fetch(n, &v->resource, &item, 1, now, &c->token);
+  return asks_replicas ? torc_node_fetch_replicas(n, &v->resource, &item, 1, now, &c->token)
+                       : torc_node_fetch(n, &v->resource, &item, 1, now, &c->token);
 }
 
 static int begin_lookup(torc_workload *w, torc_sim_index i, call *c, torc_node *n, torc_time now) {
@@ -146,7 +149,9 @@ static int begin(torc_workload *w, torc_sim_index i, call *c, torc_time now) {
     case CALL_REMOVE:
     case CALL_FETCH:
     case CALL_VERDICT:
-      return begin_fetch(v, c, n, now);
+      return begin_fetch(v, c, n, false, now);
+    case CALL_ASK:
+      return begin_fetch(v, c, n, true, now);
   }
   return TORC_ERR_INVALID;
 }
@@ -181,6 +186,7 @@ static bool owner_takes(torc_work_value *v, call_kind kind, torc_time now) {
       break;
     case CALL_LOOKUP:
     case CALL_FETCH:
+    case CALL_ASK:
     case CALL_VERDICT:
       break;
   }
@@ -190,6 +196,11 @@ static bool owner_takes(torc_work_value *v, call_kind kind, torc_time now) {
 
 static bool is_owners(call_kind kind) {
   return kind == CALL_STORE || kind == CALL_REFRESH || kind == CALL_AGAIN || kind == CALL_REMOVE;
+}
+
+/* Whoever reads in a part cannot know what the others know; the check waits until they meet. */
+static bool is_apart_read(const torc_workload *w, call_kind kind) {
+  return w->is_apart && (kind == CALL_FETCH || kind == CALL_ASK);
 }
 
 static void ended(torc_workload *w, unsigned me, torc_sim_index i, call *c, const torc_done *d,
@@ -207,7 +218,7 @@ static void on_call(void *ctx, unsigned me, torc_sim_index i, uint64_t arg, torc
     return; /* the run shows it as a call that never began */
   }
   c->kind = kind;
-  c->need = kind == CALL_FETCH && w->is_apart ? 0 : (uint32_t)(arg >> 32) & 0x0fffffffu;
+  c->need = is_apart_read(w, kind) ? 0 : (uint32_t)(arg >> 32) & 0x0fffffffu;
   c->place = place;
   c->started = now;
   w->workers[me].calls_begun++;
@@ -319,10 +330,11 @@ static void fetch_ended(torc_workload *w, unsigned me, const call *c, const torc
   torc_verdict verdict = TORC_VERDICT_NONE;
   uint32_t serial = 0;
   bool exists = d->rc == 0 && d->num_values > 0 && d->values[0].exists;
-  uint32_t need = c->kind == CALL_FETCH && w->is_apart ? 0 : c->need;
-  m->counts[TORC_COUNT_FETCHES]++;
+  bool is_ask = c->kind == CALL_ASK;
+  uint32_t need = is_apart_read(w, c->kind) ? 0 : c->need;
+  m->counts[is_ask ? TORC_COUNT_ASKS : TORC_COUNT_FETCHES]++;
   if (d->rc == 0) {
-    torc_hist_add(&m->fetch_us, now - c->started);
+    torc_hist_add(is_ask ? &m->ask_us : &m->fetch_us, now - c->started);
     verdict = TORC_VERDICT_FOUND;
   }
   if (exists && !serial_of(v, d->values[0].value, &serial)) {
@@ -336,7 +348,7 @@ static void fetch_ended(torc_workload *w, unsigned me, const call *c, const torc
     m->counts[TORC_COUNT_FETCH_MISSING]++;
     verdict = TORC_VERDICT_MISSING;
   } else if (d->rc == 0) {
-    m->counts[TORC_COUNT_FETCH_OK]++;
+    m->counts[is_ask ? TORC_COUNT_ASK_OK : TORC_COUNT_FETCH_OK]++;
   }
   if (c->kind == CALL_VERDICT) {
     v->verdict = (uint8_t)verdict;
@@ -403,6 +415,7 @@ static void ended(torc_workload *w, unsigned me, torc_sim_index i, call *c, cons
       remove_ended(w, me, i, c, d, now);
       break;
     case CALL_FETCH:
+    case CALL_ASK:
     case CALL_VERDICT:
       fetch_ended(w, me, c, d, now);
       break;
@@ -746,11 +759,14 @@ void torc_workload_remove(torc_workload *w, size_t place, torc_time at) {
   torc_sim_call(w->sim, w->values[place].owner, at, pack(CALL_REMOVE, 0, place));
 }
 
-void torc_workload_fetch(torc_workload *w, torc_sim_index node, size_t place, bool is_verdict,
+void torc_workload_fetch(torc_workload *w, torc_sim_index node, size_t place, torc_fetch_kind kind,
                          torc_time at) {
   const torc_work_value *v = &w->values[place];
   uint32_t need = v->is_removed ? NEED_REMOVED : torc_workload_is_owed(w, place) ? v->answered : 0;
-  torc_sim_call(w->sim, node, at, pack(is_verdict ? CALL_VERDICT : CALL_FETCH, need, place));
+  call_kind as = kind == TORC_FETCH_VERDICT  ? CALL_VERDICT
+                 : kind == TORC_FETCH_ASKING ? CALL_ASK
+                                             : CALL_FETCH;
+  torc_sim_call(w->sim, node, at, pack(as, need, place));
 }
 
 /* ---- figures ---- */

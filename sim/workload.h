@@ -83,7 +83,12 @@ bool torc_workload_is_owed(const torc_workload *w, size_t place);
 void torc_workload_lookup(torc_workload *w, torc_sim_index node, torc_time at);
 void torc_workload_store(torc_workload *w, size_t place, torc_time at);
 void torc_workload_remove(torc_workload *w, size_t place, torc_time at);
-void torc_workload_fetch(torc_workload *w, torc_sim_index node, size_t place, bool is_verdict,
+typedef enum torc_fetch_kind {
+  TORC_FETCH_PLAIN,
+  TORC_FETCH_ASKING, /* of the replicas as well */
+  TORC_FETCH_VERDICT /* of the check at the end */
+} torc_fetch_kind;
+void torc_workload_fetch(torc_workload *w, torc_sim_index node, size_t place, torc_fetch_kind kind,
                          torc_time at);
 
 /* Calls that have been under way for longer than `limit`. */

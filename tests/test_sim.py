@@ -78,6 +78,16 @@ def test_json_lines_end_with_the_sum(quick):
     assert last["methods"]["PING"]["requests"] > 60
 
 
+def test_GAP_90_asking_the_replicas_gets_past_hostile_peers(tmp_path):
+    def run(*words):
+        return json.loads(sim("hostile", "--peers", 100, "--seed", 3, "--json", *words).stdout.splitlines()[-1])
+    asked = run("--trace", tmp_path / "one", "--threads", 1)
+    assert asked["asks"] == 6000 and asked["ask_ok"] >= 0.99 and asked["fetch_ok"] < 0.92 and asked["forged"] == 0
+    run("--trace", tmp_path / "three", "--threads", 3)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
+    assert run("--ask", "none")["asks"] == 0
+
+
 def test_threads_and_runs_change_no_figure(quick):
     def figures(threads):
         lines = sim(quick, "--json", "--threads", threads).stdout.splitlines()

@@ -28,6 +28,7 @@ static const struct {
     {"walk", ARG_WALK, no_argument},
     {"raw", ARG_RAW, no_argument},
     {"fetch", ARG_FETCH, no_argument},
+    {"replicas", ARG_REPLICAS, no_argument},
 };
 #define NUM_KNOWN (sizeof known / sizeof known[0])
 
@@ -93,6 +94,9 @@ static bool read_known(args *a, unsigned bit, const char *value) {
       return true;
     case ARG_FETCH:
       a->fetch = true;
+      return true;
+    case ARG_REPLICAS:
+      a->replicas = true;
       return true;
     default:
       return false;

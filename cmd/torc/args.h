@@ -22,12 +22,13 @@ enum {
   ARG_ITERATIVE = 1 << 8,
   ARG_WALK = 1 << 9,
   ARG_RAW = 1 << 10,
-  ARG_FETCH = 1 << 11
+  ARG_REPLICAS = 1 << 11,
+  ARG_FETCH = 1 << 12
 };
 
 typedef struct args {
   const char *socket;
-  bool json, append, route_log, iterative, walk, raw, fetch, help;
+  bool json, append, route_log, iterative, walk, raw, replicas, fetch, help;
   const char *type, *index, *file;
   const char *keys[ARGS_KEYS_MAX];
   size_t num_keys;

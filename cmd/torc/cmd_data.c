@@ -253,13 +253,17 @@ static void print_signer(const json_t *value) {
   const char *peer = json_string_value(json_array_get(json_object_get(signer, "peers"), 0));
   char life[32];
   if (signer == NULL) { /* a shared-key overlay */
-    (void)printf("    not signed, kept %s, generation %lld\n",
+    (void)printf("    not signed, kept %s, generation %lld",
                  short_time(number_of(value, "lifetime_s"), life), number_of(value, "generation"));
-    return;
+  } else {
+    (void)printf("    signed by %s (%s), kept %s, generation %lld", user == NULL ? "no user" : user,
+                 peer == NULL ? "?" : peer, short_time(number_of(value, "lifetime_s"), life),
+                 number_of(value, "generation"));
   }
-  (void)printf("    signed by %s (%s), kept %s, generation %lld\n", user == NULL ? "no user" : user,
-               peer == NULL ? "?" : peer, short_time(number_of(value, "lifetime_s"), life),
-               number_of(value, "generation"));
+  if (json_object_get(value, "holders") != NULL) {
+    (void)printf(", the same from %lld", number_of(value, "holders"));
+  }
+  (void)putchar('\n');
 }
 
 static void print_value(const json_t *value) {
@@ -296,11 +300,20 @@ static void warn(const json_t *reply) {
   }
 }
 
+static void print_asked(const json_t *reply) {
+  if (json_object_get(reply, "asked") != NULL) {
+    (void)printf("%lld peers answered\n", number_of(reply, "asked"));
+  }
+}
+
 int command_fetch(client *c, const args *a) {
   json_t *request = data_request("fetch", a);
   if (!args_put_name(request, a->words[0]) || !put_fetch_place(request, a)) {
     json_decref(request);
     return EXIT_USAGE;
+  }
+  if (a->replicas) {
+    (void)json_object_set_new(request, "replicas", json_true());
   }
   json_t *reply = call_or_report(c, a, request, "fetch the value");
   if (reply == NULL) {
@@ -319,6 +332,9 @@ int command_fetch(client *c, const args *a) {
     } else if (!a->json) {
       print_value(value);
     }
+  }
+  if (!a->raw && !a->json) {
+    print_asked(reply);
   }
   warn(reply);
   if (num == 0) {

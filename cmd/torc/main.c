@@ -29,9 +29,9 @@ static const command commands[] = {
      "NAME VALUE|-|--file F --type T [--key K | --index I | --append]\n"
      "             [--lifetime 1h] [--generation G]",
      "sign a value and store it"},
-    {"fetch", ARG_TYPE | ARG_KEY | ARG_INDEX | ARG_RAW, 1, 1, command_fetch,
-     "NAME --type T [--key K]... [--index A[..B]] [--raw]",
-     "fetch values and verify their signatures"},
+    {"fetch", ARG_TYPE | ARG_KEY | ARG_INDEX | ARG_RAW | ARG_REPLICAS, 1, 1, command_fetch,
+     "NAME --type T [--key K]... [--index A[..B]] [--raw] [--replicas]",
+     "fetch values and verify their signatures; --replicas: ask every holder"},
     {"remove", ARG_TYPE | ARG_KEY | ARG_INDEX | ARG_GENERATION, 1, 1, command_remove,
      "NAME --type T [--key K]... [--index A[..B]] [--generation G]", "remove values"},
     {"find", ARG_TYPE | ARG_WALK, 1, 1, command_find, "ID|NAME --type T [--walk]",

@@ -233,7 +233,8 @@ typedef struct torc_value {
   torc_slice value;
   uint32_t storage_time, lifetime_s;
   const torc_cert
-      *signer; /* verified: who signed the value [SEC-14]; NULL in a shared-key overlay */
+      *signer;          /* verified: who signed the value [SEC-14]; NULL in a shared-key overlay */
+  uint32_t num_holders; /* how many of those that answered gave exactly this */
 } torc_value;
 
 /* How an application call ended. rc 0: answered with code 200. TORC_ERR_REFUSED: `code` says what
@@ -253,6 +254,7 @@ typedef struct torc_done {
   const torc_value *values; /* FETCH */
   size_t num_values;
   size_t num_rejected; /* FETCH: values that did not verify, left out */
+  uint32_t num_asked;  /* torc_node_fetch_replicas: holders that answered, with values or without */
   bool is_rollback;    /* FETCH: a value older than one seen before [FET-17] */
   torc_id found[8];    /* FIND: per type asked */
   size_t num_found;
@@ -312,6 +314,16 @@ typedef struct torc_fetch_item {
 } torc_fetch_item;
 int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                     size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
+/* The same, where the answer of the responsible peer fails or is doubted: asks it and the holders
+ * of the copies, each to its own peer-id [GAP-90], over several first hops until one way serves,
+ * and gives of each value the newest that its owner has signed [GAP-103]. Who holds a value can
+ * deny it or give an older one, not forge one. A value that only one holder gives may also have
+ * been removed: num_holders beside num_asked tells. At most TORC_ASK_REQUESTS_MAX requests; ends
+ * after TORC_ASK_DEADLINE_T1 times T1 at the latest. */
+#define TORC_ASK_REQUESTS_MAX 64u
+#define TORC_ASK_DEADLINE_T1 24u
+int torc_node_fetch_replicas(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                             size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
 int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                      size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
 int torc_node_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,

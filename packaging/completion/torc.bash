@@ -37,7 +37,7 @@ _torc() {
     key) options="--passphrase --overlay --help" ;;
     ping) options+=" --route-log --iterative" ;;
     store) options+=" --type --key --index --append --lifetime --generation --file" ;;
-    fetch) options+=" --type --key --index --raw" ;;
+    fetch) options+=" --type --key --index --raw --replicas" ;;
     remove) options+=" --type --key --index --generation" ;;
     find) options+=" --type --walk" ;;
     config) options+=" --fetch" ;;

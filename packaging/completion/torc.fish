@@ -30,6 +30,7 @@ complete -c torc -n '__fish_seen_subcommand_from store' -l append -d 'at the end
 complete -c torc -n '__fish_seen_subcommand_from store' -l lifetime -x -a '15m 1h 1d 7d' -d 'how long it is kept'
 complete -c torc -n '__fish_seen_subcommand_from store' -l file -r -F -d 'read the value from a file'
 complete -c torc -n '__fish_seen_subcommand_from fetch' -l raw -d 'only the bytes'
+complete -c torc -n '__fish_seen_subcommand_from fetch' -l replicas -d 'ask every holder'
 complete -c torc -n '__fish_seen_subcommand_from find' -l walk -d 'round the whole ring'
 complete -c torc -n '__fish_seen_subcommand_from config' -f -a reload -d 'take the document anew'
 complete -c torc -n '__fish_seen_subcommand_from config' -l fetch -d 'over HTTPS'

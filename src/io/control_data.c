@@ -256,6 +256,11 @@ static int call_store(control_request *r, const torc_id *resource, const items *
 static int call_fetch(control_request *r, const torc_id *resource, const items *it) {
   torc_control *c = r->control;
   r->call->finish = control_finish_fetch;
+  if (json_is_true(json_object_get(r->json, "replicas"))) {
+    r->call->finish = control_finish_asked;
+    return torc_node_fetch_replicas(c->node, resource, it->fetch, it->num, torc_peer_now(c->peer),
+                                    &r->call->token);
+  }
   return torc_node_fetch(c->node, resource, it->fetch, it->num, torc_peer_now(c->peer),
                          &r->call->token);
 }

@@ -135,6 +135,9 @@ void control_finish_find(torc_control *c, const control_call *call, const torc_d
                          json_t *reply);
 void control_finish_write(torc_control *c, const control_call *call, const torc_done *done,
                           json_t *reply);
+/* Also how many answered, and how many of them gave each value. */
+void control_finish_asked(torc_control *c, const control_call *call, const torc_done *done,
+                          json_t *reply);
 void control_finish_fetch(torc_control *c, const control_call *call, const torc_done *done,
                           json_t *reply);
 

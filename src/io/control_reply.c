@@ -223,3 +223,13 @@ void control_finish_fetch(torc_control *c, const control_call *call, const torc_
   control_put(reply, "rejected", json_integer((json_int_t)d->num_rejected));
   control_put(reply, "rollback", json_boolean(d->is_rollback));
 }
+
+void control_finish_asked(torc_control *c, const control_call *call, const torc_done *d,
+                          json_t *reply) {
+  control_finish_fetch(c, call, d, reply);
+  json_t *list = json_object_get(reply, "values");
+  for (size_t i = 0; d->rc == 0 && i < json_array_size(list); i++) {
+    control_put(json_array_get(list, i), "holders", json_integer(d->values[i].num_holders));
+  }
+  control_put(reply, "asked", json_integer(d->num_asked));
+}

@@ -225,3 +225,19 @@ def test_R_52_a_name_belongs_to_one_account(ring):
     assert not (ring.dir / "mallory.crt").exists()
     shown = json.loads(run(AUTHORITY, "show", ring.peers[0].cert, "--json").stdout)
     assert shown["users"] == [ring.peers[0].user] and shown["overlay"] == OVERLAY
+
+
+def test_GAP_90_GAP_103_every_holder_of_a_value_is_asked(ring):
+    owner, reader = ring.peers[0], ring.peers[1]
+    owner.torc("store", owner.user, "of three", "--type", "dict", "--key", "asked")
+    resource = resource_of(owner.user)
+    assert len(ring.holders(resource)) == 3
+    asked = reader.torc_json("fetch", owner.user, "--type", "dict", "--key", "asked", "--replicas")
+    assert asked["asked"] == 3
+    assert [(v["value"], v["holders"], v["signer"]["users"]) for v in asked["values"]] == [("of three", 3, [owner.user])]
+    text = reader.torc("fetch", owner.user, "--type", "dict", "--key", "asked", "--replicas").stdout
+    assert "the same from 3" in text and text.endswith("3 peers answered\n")
+    raw = reader.torc("fetch", owner.user, "--type", "dict", "--key", "asked", "--replicas", "--raw").stdout
+    assert raw == "of three"
+    plain = reader.torc_json("fetch", owner.user, "--type", "dict", "--key", "asked")
+    assert "asked" not in plain and "holders" not in plain["values"][0]

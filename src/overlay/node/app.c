@@ -41,6 +41,7 @@ void torc_call_free(torc_node *n, torc_call *c) {
   }
   torc_free(n->mem, c->items);
   torc_free(n->mem, c->payload);
+  torc_ask_free(n, c->ask);
   torc_out_free(n, c->event);
   torc_free(n->mem, c);
 }

@@ -4,18 +4,12 @@
 
 #define VALUES_MAX 4096u
 
-/* The generation of each element's type, beside the elements of the batch. */
-typedef struct fetched {
-  uint64_t generation;
-} fetched;
-
 typedef struct fetch_state {
   torc_call *call;
-  fetched *extra;
+  uint64_t *generations; /* beside the elements of the batch */
 } fetch_state;
 
-/* [FET-17] A value older than one seen before is a rollback. */
-static bool note_time(torc_node *n, const torc_call *c, const torc_store_element *e) {
+bool torc_fetch_note_time(torc_node *n, const torc_call *c, const torc_store_element *e) {
   uint32_t known = torc_seen_get(n, &c->resource, e->type->id, &e->data.entry);
   if (known > e->data.storage_time) {
     n->stats->rollbacks_seen++;
@@ -25,7 +19,7 @@ static bool note_time(torc_node *n, const torc_call *c, const torc_store_element
   return false;
 }
 
-static bool is_acceptable(torc_node *n, const torc_call *c, const torc_store_element *e) {
+bool torc_fetch_acceptable(const torc_node *n, const torc_call *c, const torc_store_element *e) {
   if (torc_stored_data_is_absent(&e->data)) {
     return true;
   }
@@ -33,9 +27,23 @@ static bool is_acceptable(torc_node *n, const torc_call *c, const torc_store_ele
          torc_access_check(e->type, n->crypto, &c->resource, &e->data.entry, e->signer) == 0;
 }
 
+void torc_fetch_value(const torc_node *n, const torc_store_element *e, uint64_t generation,
+                      torc_value *v) {
+  *v = (torc_value){.type = e->type->id,
+                    .generation = generation,
+                    .exists = !torc_stored_data_is_absent(&e->data),
+                    .index = e->data.entry.index,
+                    .key = e->data.entry.key,
+                    .value = e->data.entry.value,
+                    .storage_time = e->data.storage_time,
+                    .lifetime_s = e->data.lifetime,
+                    .signer = n->cfg.is_shared_key ? NULL : e->signer,
+                    .num_holders = 1};
+}
+
 /* Moves payload, values and certificates into the event. */
 static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_t num,
-                 const fetched *extra) {
+                 const uint64_t *generations) {
   torc_out *o = c->event;
   torc_value *values = torc_calloc(n->mem, num + 1, sizeof *values);
   torc_cert **certs = torc_calloc(n->mem, num + 1, sizeof *certs);
@@ -53,23 +61,15 @@ static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_
   o->certs = certs;
   for (size_t i = 0; i < num; i++) {
     const torc_store_element *e = &elements[i];
-    if (!is_acceptable(n, c, e)) {
+    if (!torc_fetch_acceptable(n, c, e)) {
       n->stats->values_rejected++;
       done.num_rejected++;
       continue;
     }
     torc_value *v = &values[done.num_values++];
-    v->type = e->type->id;
-    v->generation = extra[i].generation;
-    v->exists = !torc_stored_data_is_absent(&e->data);
-    v->index = e->data.entry.index;
-    v->key = e->data.entry.key;
-    v->value = e->data.entry.value;
-    v->storage_time = e->data.storage_time;
-    v->lifetime_s = e->data.lifetime;
-    v->signer = n->cfg.is_shared_key ? NULL : e->signer;
+    torc_fetch_value(n, e, generations[i], v);
     if (v->exists) {
-      done.is_rollback = note_time(n, c, e) || done.is_rollback;
+      done.is_rollback = torc_fetch_note_time(n, c, e) || done.is_rollback;
     }
     if (v->exists && v->signer != NULL) {
       o->certs[o->num_certs++] = torc_cert_ref((torc_cert *)(uintptr_t)e->signer);
@@ -81,19 +81,13 @@ static void emit(torc_node *n, torc_call *c, torc_store_element *elements, size_
 
 static void on_verified(torc_node *n, void *ctx, torc_store_element *elements, size_t num) {
   fetch_state *s = ctx;
-  emit(n, s->call, elements, num, s->extra);
+  emit(n, s->call, elements, num, s->generations);
   torc_verify_elements_free(n, elements, num);
-  torc_free(n->mem, s->extra);
+  torc_free(n->mem, s->generations);
   torc_free(n->mem, s);
 }
 
-typedef struct parsed {
-  torc_store_element *elements;
-  fetched *extra;
-  size_t num, cap;
-} parsed;
-
-static int parsed_add(torc_node *n, parsed *p, const torc_type *type, uint64_t generation,
+static int parsed_add(torc_node *n, torc_fetched *p, const torc_type *type, uint64_t generation,
                       torc_rd *values) {
   if (p->num == p->cap) {
     size_t cap = p->cap == 0 ? 8 : p->cap * 2;
@@ -102,11 +96,11 @@ static int parsed_add(torc_node *n, parsed *p, const torc_type *type, uint64_t g
       return TORC_ERR_NOMEM;
     }
     p->elements = elements;
-    fetched *extra = torc_realloc(n->mem, p->extra, cap * sizeof *extra);
-    if (extra == NULL) {
+    uint64_t *generations = torc_realloc(n->mem, p->generations, cap * sizeof *generations);
+    if (generations == NULL) {
       return TORC_ERR_NOMEM;
     }
-    p->extra = extra;
+    p->generations = generations;
     p->cap = cap;
   }
   if (p->num >= VALUES_MAX) {
@@ -115,7 +109,7 @@ static int parsed_add(torc_node *n, parsed *p, const torc_type *type, uint64_t g
   memset(&p->elements[p->num], 0, sizeof p->elements[p->num]);
   int rc = torc_stored_data_get(values, type->model, &p->elements[p->num].data);
   p->elements[p->num].type = type;
-  p->extra[p->num].generation = generation;
+  p->generations[p->num] = generation;
   p->num++;
   return rc;
 }
@@ -149,24 +143,31 @@ static void note_generation(torc_done *d, const torc_fetch_response *r) {
   }
 }
 
+void torc_fetched_clear(torc_node *n, torc_fetched *f) {
+  torc_free(n->mem, f->elements);
+  torc_free(n->mem, f->generations);
+  *f = (torc_fetched){0};
+}
+
 /* [FET-11] [GAP-86] The run of fetch_response, repeated elements joined. */
-static int parse(torc_node *n, torc_call *c, parsed *p) {
+int torc_fetch_parse(torc_node *n, const torc_call *c, torc_slice payload, torc_fetched *out,
+                     torc_done *done) {
   torc_type_id answered[TORC_CALL_ITEMS_MAX];
   size_t num_answered = 0;
   torc_fetch_response r;
   torc_rd rd;
   int rc = 0;
-  torc_rd_init(&rd, torc_slice_of(c->payload, c->payload_len));
+  torc_rd_init(&rd, payload);
   while (rc == 0 && torc_fetch_response_next(&rd, &r)) {
     const torc_type *type = torc_types_find(&n->types, r.type);
     torc_rd values;
     if (type == NULL || !is_next_type(c, r.type, answered, &num_answered)) {
       return TORC_ERR_FORMAT;
     }
-    note_generation(&c->done, &r);
+    note_generation(done, &r);
     torc_rd_init(&values, r.values);
     while (rc == 0 && torc_rd_left(&values) > 0) {
-      rc = parsed_add(n, p, type, r.generation, &values);
+      rc = parsed_add(n, out, type, r.generation, &values);
     }
   }
   rc = rc != 0 ? rc : rd.err;
@@ -174,25 +175,23 @@ static int parse(torc_node *n, torc_call *c, parsed *p) {
 }
 
 static int check_values(torc_node *n, torc_call *c, const torc_reply *reply) {
-  parsed p = {0};
+  torc_fetched f = {0};
   fetch_state *s = NULL;
   int rc = torc_slice_dup(n->mem, reply->payload, &c->payload);
-  c->payload_len = reply->payload.len;
   if (rc == 0) {
-    rc = parse(n, c, &p);
+    rc = torc_fetch_parse(n, c, torc_slice_of(c->payload, reply->payload.len), &f, &c->done);
   }
   s = rc == 0 ? torc_calloc(n->mem, 1, sizeof *s) : NULL;
   if (s == NULL) {
-    torc_free(n->mem, p.elements);
-    torc_free(n->mem, p.extra);
+    torc_fetched_clear(n, &f);
     return rc != 0 ? rc : TORC_ERR_NOMEM;
   }
   s->call = c;
-  s->extra = p.extra;
-  rc = torc_verify_start(n, &c->resource, p.elements, p.num, 0, true, false, on_verified,
+  s->generations = f.generations;
+  rc = torc_verify_start(n, &c->resource, f.elements, f.num, 0, true, false, on_verified,
                          s); /* */
   if (rc != 0) {
-    torc_free(n->mem, s->extra);
+    torc_free(n->mem, s->generations);
     torc_free(n->mem, s);
   }
   return rc;

@@ -253,9 +253,9 @@ static bool types_differ(const torc_fetch_item *items, size_t num) {
   return true;
 }
 
-int torc_app_specified(torc_node *n, uint16_t method, const torc_id *resource,
-                       const torc_fetch_item *items, size_t num, torc_reply_fn done,
-                       torc_token *token) {
+int torc_app_specify(torc_node *n, uint16_t method, const torc_id *resource,
+                     const torc_fetch_item *items, size_t num, torc_call **out, uint8_t **payload,
+                     size_t *payload_len) {
   size_t cap = TORC_ID_LEN + 2;
   uint8_t *buf = NULL;
   torc_call *c = NULL;
@@ -286,11 +286,30 @@ int torc_app_specified(torc_node *n, uint16_t method, const torc_id *resource,
   c->num_asked = num;
   torc_wr_init(&wr, buf, cap);
   rc = torc_app_specifiers_put(n, &wr, resource, items, num);
-  *token = c->token;
-  if (rc == 0) {
-    rc = torc_call_send(n, c, torc_wr_slice(&wr), done);
+  if (rc != 0) {
+    torc_free(n->mem, buf);
+    torc_call_free(n, c);
+    return rc;
   }
-  torc_free(n->mem, buf);
+  *out = c;
+  *payload = buf;
+  *payload_len = wr.len;
+  return 0;
+}
+
+int torc_app_specified(torc_node *n, uint16_t method, const torc_id *resource,
+                       const torc_fetch_item *items, size_t num, torc_reply_fn done,
+                       torc_token *token) {
+  uint8_t *payload = NULL;
+  size_t len = 0;
+  torc_call *c = NULL;
+  int rc = torc_app_specify(n, method, resource, items, num, &c, &payload, &len);
+  if (rc != 0) {
+    return rc;
+  }
+  *token = c->token;
+  rc = torc_call_send(n, c, torc_slice_of(payload, len), done);
+  torc_free(n->mem, payload);
   if (rc != 0) {
     torc_call_free(n, c);
   }

@@ -628,6 +628,14 @@ int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item
   return rc;
 }
 
+int torc_node_fetch_replicas(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                             size_t num_items, torc_time now, torc_token *token) {
+  enter(n, now);
+  int rc = torc_app_fetch_replicas(n, resource, items, num_items, token);
+  settle(n);
+  return rc;
+}
+
 int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                      size_t num_items, torc_time now, torc_token *token) {
   enter(n, now);
