@@ -7,14 +7,16 @@
 
 #include "authority/ca.h"
 
-#define TORC_ACCOUNT_CERTS 10 /* peer-ids of one account with a valid certificate [R-52] [SEC-22] \
+#define TORC_ACCOUNT_CERTS                                                                        \
+  10                          /* peer-ids of one account with a valid certificate [R-52] [SEC-22] \
                                */
 #define TORC_ACCOUNT_NAMES 32 /* user names of one account */
 #define TORC_ACCOUNT_MAX TORC_USER_MAX
 #define TORC_SHA256_LEN 32
 #define TORC_MD5_LEN 16
-#define TORC_REGISTRY_RETRY_S 600 /* a repeated request gets the certificate of the first so long \
-                                   */
+#define TORC_REGISTRY_RETRY_S                                         \
+  600 /* a repeated request gets the certificate of the first so long \
+       */
 
 typedef struct torc_registry torc_registry;
 
