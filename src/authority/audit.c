@@ -17,11 +17,19 @@
 struct torc_audit {
   pthread_mutex_t lock;
   int fd;
+  bool is_torn; /* the last line has no end */
   char file[TORC_PATH_MAX];
 };
 
+/* Whether a crash or a full disk left a line without its end. */
+static bool is_torn(int fd) {
+  char last = '\n';
+  off_t end = lseek(fd, 0, SEEK_END);
+  return end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+}
+
 static int open_file(const char *file, int *out, char *err, size_t err_cap) {
-  int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  int fd = open(file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (fd < 0) {
     return torc_fail(TORC_ERR_IO, err, err_cap, "cannot write the audit log %s: %s", file,
                      strerror(errno));
@@ -43,6 +51,7 @@ int torc_audit_open(torc_audit **out, const char *file, char *err, size_t err_ca
     free(a);
     return rc;
   }
+  a->is_torn = is_torn(a->fd);
   *out = a;
   return 0;
 }
@@ -54,6 +63,7 @@ int torc_audit_reopen(torc_audit *a, char *err, size_t err_cap) {
     (void)pthread_mutex_lock(&a->lock);
     (void)close(a->fd);
     a->fd = fd;
+    a->is_torn = is_torn(fd);
     (void)pthread_mutex_unlock(&a->lock);
   }
   return rc;
@@ -100,6 +110,13 @@ static char *line_of(const torc_audit_event *e) {
   set_text(line, "source", e->source);
   set_text(line, "account", e->account);
   set_text(line, "reason", e->reason);
+  if (e->num_names > 0) {
+    json_t *names = json_array();
+    for (size_t i = 0; i < e->num_names; i++) {
+      (void)json_array_append_new(names, json_string(e->names[i]));
+    }
+    (void)json_object_set_new(line, "names", names);
+  }
   if (e->entry != NULL) {
     set_entry(line, e->entry);
   }
@@ -122,7 +139,11 @@ int torc_audit_write(torc_audit *a, const torc_audit_event *e) {
   size_t len = strlen(text);
   text[len] = '\n'; /* in place of the NUL: one write, one line */
   (void)pthread_mutex_lock(&a->lock);
-  ssize_t n = write(a->fd, text, len + 1);
+  if (a->is_torn && write(a->fd, "\n", 1) == 1) {
+    a->is_torn = false;
+  }
+  ssize_t n = a->is_torn ? -1 : write(a->fd, text, len + 1);
+  a->is_torn = a->is_torn || (n > 0 && n <= (ssize_t)len);
   (void)pthread_mutex_unlock(&a->lock);
   free(text);
   return n == (ssize_t)len + 1 ? 0 : TORC_ERR_IO;

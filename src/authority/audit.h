@@ -14,7 +14,9 @@ typedef struct torc_audit_event {
   torc_wall when;
   const char *source; /* the address that asked, or the user of this machine; NULL: unknown */
   const char *account;
-  const char *reason;                  /* of a refusal; NULL: none */
+  const char *reason;       /* of a refusal; NULL: none */
+  const char *const *names; /* given to the account; num_names of them */
+  size_t num_names;
   const torc_certificate_entry *entry; /* of a certificate; NULL: none */
   bool is_repeat;
 } torc_audit_event;

@@ -32,7 +32,8 @@ static X509_REQ *from_der(const uint8_t *p, size_t len) {
 
 static X509_REQ *from_pem(torc_slice text) {
   BIO *bio = BIO_new_mem_buf(text.p, (int)text.len);
-  X509_REQ *req = bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+  X509_REQ *req =
+      bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, torc_ca_no_passphrase, NULL);
   BIO_free(bio);
   return req;
 }
@@ -176,7 +177,7 @@ static int check_key(const X509_REQ *req, EVP_PKEY *key, char *err, size_t err_c
   return 0;
 }
 
-static int hash_key(const EVP_PKEY *key, char out[2 * TORC_SHA256_LEN + 1]) {
+int torc_csr_key_hash(const EVP_PKEY *key, char out[2 * TORC_SHA256_LEN + 1]) {
   uint8_t *der = NULL;
   uint8_t digest[TORC_SHA256_LEN];
   int len = i2d_PUBKEY(key, &der);
@@ -203,7 +204,7 @@ int torc_csr_read(torc_slice bytes, const char *overlay, torc_csr *out, char *er
   if (rc == 0) {
     rc = read_extensions(out, req, overlay, err, err_cap);
   }
-  if (rc == 0 && hash_key(key, out->key_hash) != 0) {
+  if (rc == 0 && torc_csr_key_hash(key, out->key_hash) != 0) {
     rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "the key in it cannot be hashed");
   }
   if (rc == 0) {

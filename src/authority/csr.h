@@ -25,6 +25,9 @@ int torc_csr_read(torc_slice bytes, const char *overlay, torc_csr *out, char *er
                   size_t err_cap) TORC_MUST_CHECK;
 void torc_csr_clear(torc_csr *c);
 
+/* SHA-256 of the public key in DER, lower-case hex. TORC_ERR_CRYPTO. */
+int torc_csr_key_hash(const EVP_PKEY *key, char out[2 * TORC_SHA256_LEN + 1]) TORC_MUST_CHECK;
+
 /* Wraps one certificate (DER) as certs-only CMS (DER); *out is freed with free(). */
 int torc_csr_answer(torc_slice der, uint8_t **out, size_t *len) TORC_MUST_CHECK;
 

@@ -126,6 +126,7 @@ static void fill_order(const enrolment *n, torc_issue_order *order) {
   for (size_t i = 0; i < n->csr.num_users; i++) {
     order->users[i] = n->csr.users[i];
   }
+  order->may_repeat = true;
   order->has_peer = n->csr.has_peer;
   order->peer = n->csr.peer;
   memcpy(order->key_hash, n->csr.key_hash, sizeof order->key_hash);
@@ -214,7 +215,11 @@ static int enrol_guest(enrolment *n, torc_slice request, torc_account *a) {
   n->account = a->name;
   rc = torc_registry_add(e->registry, a, reason, TORC_REASON_MAX);
   if (rc == TORC_ERR_EXISTS) { /* asked before with this key */
-    rc = 0;
+    rc = torc_registry_get(e->registry, a->names[0], n->now, a, reason, TORC_REASON_MAX);
+    if (rc == 0 && !a->is_guest) {
+      (void)snprintf(reason, TORC_REASON_MAX, "the name of this key's guest is an account's");
+      rc = TORC_ERR_DENIED;
+    }
   }
   if (rc == 0) {
     rc = choose_issuer(n, e->policy.guest_days);

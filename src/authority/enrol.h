@@ -9,7 +9,6 @@
 #include "authority/csr.h"
 #include "authority/issuer.h"
 
-#define TORC_GUEST_PREFIX "guest-"
 #define TORC_GUEST_DIGITS 24 /* of the key's hash in a guest's name */
 #define TORC_GUEST_CERTS \
   3 /* valid ones of one guest: a page that lost its certificate asks again */

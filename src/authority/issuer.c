@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -11,6 +12,7 @@
 #include "authority/pkcs11.h"
 #include "base/slice.h"
 #include "io/err.h"
+#include "io/x509.h"
 
 #define PEM_MAX 65536
 #define DAY_S 86400u
@@ -72,6 +74,7 @@ int torc_issuer_load(torc_issuer *out, const char *cert_file, const char *key, c
     return rc;
   }
   time_t t = timegm(&end);
+  (void)snprintf(out->name, sizeof out->name, "%s", cert_file);
   out->not_after = t > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)t;
   return 0;
 }
@@ -114,5 +117,68 @@ int torc_issuer_sign(const torc_issuer *i, const char *overlay, const torc_certi
     rc = torc_ca_cert_to_der(cert, der, len);
   }
   X509_free(cert);
+  return rc;
+}
+
+/* A certificate of a fresh key that nobody keeps. */
+static int make_trial(const torc_issuer *i, const char *overlay, torc_wall now, uint8_t **der,
+                      size_t *len) {
+  torc_certificate_entry e = {.num_users = 1, .issued = now, .not_after = now + DAY_S};
+  EVP_PKEY *key = NULL;
+  (void)snprintf(e.users[0], sizeof e.users[0], "trial@%.200s", overlay);
+  int rc = torc_ca_random_serial(e.serial);
+  if (rc == 0) {
+    rc = torc_ca_random_peer(&e.peer);
+  }
+  if (rc == 0) {
+    rc = torc_ca_key_new(TORC_CA_ECDSA, &key);
+  }
+  if (rc == 0) {
+    rc = torc_issuer_sign(i, overlay, &e, key, der, len);
+  }
+  EVP_PKEY_free(key);
+  return rc;
+}
+
+static int check_one(const torc_issuer *i, const torc_pki *pki, const char *overlay, torc_wall now,
+                     char *err, size_t err_cap) {
+  uint8_t *der = NULL;
+  size_t len = 0;
+  torc_cert *cert = NULL;
+  char why[300] = "";
+  int rc = make_trial(i, overlay, now, &der, &len);
+  if (rc != 0) {
+    return torc_fail(rc, err, err_cap, "the key of %s does not sign: %s", i->name,
+                     torc_strerror(rc));
+  }
+  if (torc_pki_accept(pki, torc_slice_of(der, len), &cert, why, sizeof why) != 0) {
+    rc = torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                   "peers would refuse what %s issues (%s): is it a root-cert of the document?",
+                   i->name, why);
+  }
+  torc_cert_free(cert);
+  free(der);
+  return rc;
+}
+
+int torc_issuers_check(const torc_issuer *issuers, size_t num, const torc_overlay *document,
+                       torc_wall now, char *err, size_t err_cap) {
+  torc_slice roots[TORC_OVERLAY_ROOTS_MAX];
+  torc_pki *pki = NULL;
+  size_t num_usable = 0;
+  for (size_t i = 0; i < document->num_roots; i++) {
+    roots[i] = torc_slice_of(document->roots[i].der, document->roots[i].len);
+  }
+  int rc = torc_pki_new(&pki, document->name, roots, document->num_roots, err, err_cap);
+  for (size_t i = 0; rc == 0 && i < num; i++) {
+    if (issuers[i].not_after > now) {
+      num_usable++;
+      rc = check_one(&issuers[i], pki, document->name, now, err, err_cap);
+    }
+  }
+  torc_pki_free(pki);
+  if (rc == 0 && num_usable == 0) {
+    rc = torc_fail(TORC_ERR_STATE, err, err_cap, "every issuing certificate has expired");
+  }
   return rc;
 }

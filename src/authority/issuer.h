@@ -4,13 +4,16 @@
 #define TORC_AUTHORITY_ISSUER_H
 
 #include "authority/registry.h"
+#include "io/conf_table.h"
+#include "io/overlay_xml.h"
 
-#define TORC_ISSUERS_MAX 8 /* as many as a document has room for, TORC_OVERLAY_ROOTS_MAX */
+#define TORC_ISSUERS_MAX TORC_OVERLAY_ROOTS_MAX
 
 typedef struct torc_issuer {
   EVP_PKEY *key; /* owned */
   X509 *root;    /* owned */
   torc_wall not_after;
+  char name[TORC_CONF_TEXT_MAX]; /* of the certificate's file, for messages */
 } torc_issuer;
 
 /* key: a PEM file with mode 0600, or "pkcs11:..." (RFC 7512; its PIN by pin-source or pin-value).
@@ -28,5 +31,11 @@ int torc_issuer_end(const torc_issuer *i, torc_wall now, uint32_t days, torc_wal
 /* Signs the certificate `e` describes for `key`; *der is freed with free(). Any thread. */
 int torc_issuer_sign(const torc_issuer *i, const char *overlay, const torc_certificate_entry *e,
                      EVP_PKEY *key, uint8_t **der, size_t *len) TORC_MUST_CHECK;
+
+/* Whether peers with this document accept what the issuers issue [R-38] [ENR-34]: a certificate is
+ * made with each and judged as a peer does. Issuers that have expired are passed over, but one must
+ * be left. TORC_ERR_CONFIG: `err` names the certificate that is no root-cert there. */
+int torc_issuers_check(const torc_issuer *issuers, size_t num, const torc_overlay *document,
+                       torc_wall now, char *err, size_t err_cap) TORC_MUST_CHECK;
 
 #endif

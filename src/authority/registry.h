@@ -12,6 +12,7 @@
                                */
 #define TORC_ACCOUNT_NAMES 32 /* user names of one account */
 #define TORC_ACCOUNT_MAX TORC_USER_MAX
+#define TORC_GUEST_PREFIX "guest-" /* of accounts of the open policy, and of no others */
 #define TORC_SHA256_LEN 32
 #define TORC_MD5_LEN 16
 #define TORC_REGISTRY_RETRY_S                                         \
@@ -83,9 +84,10 @@ typedef struct torc_issue_order {
   const char *account;
   const char *users[TORC_CERT_MAX_USERS]; /* normalised, 1 or more, no name twice */
   size_t num_users;
-  bool may_claim; /* free names become the account's: the administrator asks */
+  bool may_claim; /* the account is made, free names become its own: the administrator asks */
   bool has_peer;  /* renewal: of this peer-id, which must be the account's */
   torc_id peer;
+  bool may_repeat; /* the same request a short time ago has its answer again */
   char key_hash[2 * TORC_SHA256_LEN + 1]; /* of the public key, lower-case hex */
   torc_wall now, not_after;
   uint32_t max_certs; /* 0: TORC_ACCOUNT_CERTS */
@@ -109,10 +111,25 @@ int torc_registry_issue(torc_registry *r, const torc_issue_order *o, torc_issue_
                         char *err, size_t err_cap) TORC_MUST_CHECK;
 void torc_issue_result_clear(torc_issue_result *r);
 
-/* Enters a certificate that was issued before there was a database; TORC_ERR_EXISTS if it is in
- * there. The account and its names are made. */
-int torc_registry_import(torc_registry *r, const torc_certificate_entry *e, char *err,
-                         size_t err_cap) TORC_MUST_CHECK;
+/* What a file remembers of the past: a certificate, or names an account was given. */
+typedef struct torc_import_entry {
+  torc_certificate_entry certificate; /* without one only `account` and `issued` */
+  bool has_certificate;
+  char names[TORC_ACCOUNT_NAMES][TORC_USER_MAX + 1];
+  size_t num_names;
+} torc_import_entry;
+typedef struct torc_registry_import_source {
+  int (*rewind)(void *arg, char *err, size_t err_cap);
+  int (*next)(void *arg, torc_import_entry *out, bool *is_end, char *err, size_t err_cap);
+  void *arg;
+} torc_registry_import_source;
+typedef struct torc_registry_imported {
+  uint64_t entries, certificates; /* read; among them new here */
+} torc_registry_imported;
+/* Enters all of it or, if something fails, nothing. What is there already is left alone; accounts
+ * are made, without a password. TORC_ERR_EXISTS: a name belongs to another account here. */
+int torc_registry_import(torc_registry *r, const torc_registry_import_source *source,
+                         torc_registry_imported *out, char *err, size_t err_cap) TORC_MUST_CHECK;
 
 /* See torc_db_backup. */
 int torc_registry_backup(torc_registry *r, const char *file, char *err,

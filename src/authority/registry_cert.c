@@ -114,6 +114,15 @@ static int read_text(void *arg, const char *const *columns, size_t num) {
   return torc_registry_copy(i->text, sizeof i->text, columns[0]) ? 0 : TORC_ERR_FORMAT;
 }
 
+static int make_account(torc_db *db, const char *name, torc_wall now, bool is_guest, char *err,
+                        size_t err_cap) {
+  torc_db_value v[] = {TORC_DB_TEXT(name), TORC_DB_NUMBER(now), TORC_DB_NUMBER(is_guest)};
+  return torc_db_run(db,
+                     "INSERT INTO account (name, sha256, md5, created, is_disabled, is_guest, "
+                     "touched) VALUES ($1, '', '', $2, 0, $3, 0) ON CONFLICT (name) DO NOTHING",
+                     v, TORC_ARRAY_LEN(v), NULL, NULL, NULL, err, err_cap);
+}
+
 /* Locks the account's row: two requests of one account are judged one after the other, whichever
  * authority got them. */
 static int lock_account(torc_db *db, issuing *i, char *err, size_t err_cap) {
@@ -151,7 +160,10 @@ static int check_names(torc_db *db, const issuing *i, char *err, size_t err_cap)
       rc = torc_fail(TORC_ERR_DENIED, err, err_cap, "the user name %s is not one of the account %s",
                      o->users[k], o->account);
     }
-    if (rc == 0 && strcmp(of, o->account) != 0) {
+    if (rc == 0 && strcmp(of, o->account) != 0 && o->may_claim) {
+      rc = torc_fail(TORC_ERR_DENIED, err, err_cap,
+                     "the name %s belongs to the account %s for ever", o->users[k], of);
+    } else if (rc == 0 && strcmp(of, o->account) != 0) {
       rc = torc_fail(TORC_ERR_DENIED, err, err_cap,
                      "the user name %s belongs to another account for ever", o->users[k]);
     }
@@ -237,13 +249,19 @@ static int read_repeat(void *arg, const char *const *c, size_t num) {
 /* A request whose answer was lost, by a crash or on the way, gets the same answer again. */
 static int find_repeat(torc_db *db, issuing *i, char *err, size_t err_cap) {
   const torc_issue_order *o = i->o;
-  torc_db_value v[] = {TORC_DB_TEXT(o->account), TORC_DB_TEXT(o->key_hash), TORC_DB_TEXT(i->users),
-                       TORC_DB_NUMBER((int64_t)o->now - TORC_REGISTRY_RETRY_S),
-                       TORC_DB_NUMBER(o->now)};
+  char hex[TORC_ID_HEX_LEN + 1] = "";
+  torc_db_value v[] = {
+      TORC_DB_TEXT(o->account), TORC_DB_TEXT(o->key_hash),
+      TORC_DB_TEXT(i->users),   TORC_DB_NUMBER((int64_t)o->now - TORC_REGISTRY_RETRY_S),
+      TORC_DB_NUMBER(o->now),   TORC_DB_TEXT(hex)};
+  if (o->has_peer) { /* another peer-id's certificate is no answer */
+    (void)torc_id_hex(&o->peer, hex);
+  }
   return torc_db_run(db,
                      "SELECT serial, peer, account, users, issued, not_after, der FROM certificate "
                      "WHERE account = $1 AND key_hash = $2 AND users = $3 AND issued > $4 AND "
-                     "not_after > $5 AND der <> '' ORDER BY issued DESC LIMIT 1",
+                     "not_after > $5 AND der <> '' AND ($6 = '' OR peer = $6) ORDER BY issued DESC "
+                     "LIMIT 1",
                      v, TORC_ARRAY_LEN(v), read_repeat, i, NULL, err, err_cap);
 }
 
@@ -313,14 +331,20 @@ static void begin_entry(const torc_issue_order *o, torc_issue_result *out) {
 static int issue_step(torc_db *db, void *arg, char *err, size_t err_cap) {
   issuing *i = arg;
   begin_entry(i->o, i->out);
-  int rc = lock_account(db, i, err, err_cap);
+  int rc = 0;
+  if (i->o->may_claim) {
+    rc = make_account(db, i->o->account, i->o->now, false, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = lock_account(db, i, err, err_cap);
+  }
   if (rc == 0) {
     rc = check_names(db, i, err, err_cap);
   }
   if (rc == 0) {
     rc = check_peer(db, i, err, err_cap);
   }
-  if (rc == 0) {
+  if (rc == 0 && i->o->may_repeat) {
     rc = find_repeat(db, i, err, err_cap);
   }
   if (rc != 0 || i->out->is_repeat) {
@@ -363,28 +387,86 @@ void torc_issue_result_clear(torc_issue_result *r) {
 
 /* ---- import ---- */
 
-static int import_step(torc_db *db, void *arg, char *err, size_t err_cap) {
-  const torc_certificate_entry *e = arg;
-  const char *users[TORC_CERT_MAX_USERS];
-  char text[USERS_CAP] = "";
-  torc_db_value v[] = {TORC_DB_TEXT(e->account), TORC_DB_NUMBER(e->issued)};
-  int rc = torc_db_run(db,
-                       "INSERT INTO account (name, sha256, md5, created, is_disabled, is_guest, "
-                       "touched) VALUES ($1, '', '', $2, 0, 0, 0) ON CONFLICT (name) DO NOTHING",
-                       v, 2, NULL, NULL, NULL, err, err_cap);
-  for (size_t i = 0; rc == 0 && i < e->num_users; i++) {
-    users[i] = e->users[i];
-    rc = torc_registry_claim(db, e->account, e->users[i], err, err_cap);
-  }
-  if (rc == 0) {
-    join_users(users, e->num_users, text);
-    rc = insert_peer(db, e, err, err_cap);
-  }
-  return rc == 0 ? insert_certificate(db, e, text, "", "", err, err_cap) : rc;
+typedef struct importing {
+  const torc_registry_import_source *source;
+  torc_registry_imported *out;
+  torc_import_entry entry;
+} importing;
+
+static int is_known(torc_db *db, const torc_certificate_entry *e, bool *out, char *err,
+                    size_t err_cap) {
+  char serial[2 * TORC_CA_SERIAL_LEN + 1];
+  issuing found = {.number = 0};
+  torc_registry_hex(e->serial, TORC_CA_SERIAL_LEN, serial);
+  torc_db_value v = TORC_DB_TEXT(serial);
+  int rc = torc_db_run(db, "SELECT COUNT(*) FROM certificate WHERE serial = $1", &v, 1, read_number,
+                       &found, NULL, err, err_cap);
+  *out = found.number != 0;
+  return rc;
 }
 
-int torc_registry_import(torc_registry *r, const torc_certificate_entry *e, char *err,
-                         size_t err_cap) {
-  torc_certificate_entry copy = *e;
-  return torc_registry_do(r, import_step, &copy, err, err_cap);
+static int import_certificate(torc_db *db, const torc_certificate_entry *e,
+                              torc_registry_imported *out, char *err, size_t err_cap) {
+  const char *users[TORC_CERT_MAX_USERS];
+  char text[USERS_CAP] = "";
+  char hex[TORC_ID_HEX_LEN + 1];
+  bool known = false;
+  int rc = is_known(db, e, &known, err, err_cap);
+  if (rc != 0 || known) {
+    return rc;
+  }
+  for (size_t i = 0; i < e->num_users; i++) {
+    users[i] = e->users[i];
+  }
+  join_users(users, e->num_users, text);
+  torc_db_value v[] = {TORC_DB_TEXT(torc_id_hex(&e->peer, hex)), TORC_DB_TEXT(e->account)};
+  rc = torc_db_run(db, "INSERT INTO peer (id, account) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
+                   v, 2, NULL, NULL, NULL, err, err_cap); /* a renewed one is there */
+  if (rc == 0) {
+    rc = insert_certificate(db, e, text, "", "", err, err_cap);
+  }
+  out->certificates += rc == 0 ? 1 : 0;
+  return rc;
+}
+
+static int import_entry(torc_db *db, importing *i, char *err, size_t err_cap) {
+  const torc_certificate_entry *e = &i->entry.certificate;
+  bool is_guest = strncmp(e->account, TORC_GUEST_PREFIX, strlen(TORC_GUEST_PREFIX)) == 0;
+  int rc = make_account(db, e->account, e->issued, is_guest, err, err_cap);
+  for (size_t k = 0; rc == 0 && k < i->entry.num_names; k++) {
+    rc = torc_registry_claim(db, e->account, i->entry.names[k], err, err_cap);
+  }
+  for (size_t k = 0; rc == 0 && k < e->num_users; k++) {
+    rc = torc_registry_claim(db, e->account, e->users[k], err, err_cap);
+  }
+  return rc == 0 && i->entry.has_certificate ? import_certificate(db, e, i->out, err, err_cap) : rc;
+}
+
+static int import_step(torc_db *db, void *arg, char *err, size_t err_cap) {
+  importing *i = arg;
+  int rc = i->source->rewind(i->source->arg, err, err_cap);
+  memset(i->out, 0, sizeof *i->out);
+  while (rc == 0) {
+    bool is_end = false;
+    rc = i->source->next(i->source->arg, &i->entry, &is_end, err, err_cap);
+    if (rc != 0 || is_end) {
+      return rc;
+    }
+    i->out->entries++;
+    rc = import_entry(db, i, err, err_cap);
+  }
+  return rc;
+}
+
+int torc_registry_import(torc_registry *r, const torc_registry_import_source *source,
+                         torc_registry_imported *out, char *err, size_t err_cap) {
+  importing *i = calloc(1, sizeof *i);
+  if (i == NULL) {
+    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
+  }
+  i->source = source;
+  i->out = out;
+  int rc = torc_registry_do(r, import_step, i, err, err_cap);
+  free(i);
+  return rc;
 }

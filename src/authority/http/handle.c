@@ -88,11 +88,23 @@ static enum MHD_Result send_preflight(struct MHD_Connection *c) {
 static enum MHD_Result take_body(torc_http_request *r, const char *upload, size_t *upload_len) {
   size_t room = sizeof r->body - r->len;
   size_t n = *upload_len < room ? *upload_len : room;
-  r->is_too_long = r->is_too_long || n < *upload_len; /* the rest is read and dropped */
+  r->dropped += *upload_len - n;
+  r->is_too_long = r->dropped > 0;
   memcpy(r->body + r->len, upload, n);
   r->len += n;
   *upload_len = 0;
-  return MHD_YES;
+  return r->dropped > TORC_HTTP_DROPPED_MAX ? MHD_NO : MHD_YES; /* NO: ends the connection */
+}
+
+static enum MHD_Result too_long(struct MHD_Connection *c) {
+  return torc_http_text(c, MHD_HTTP_CONTENT_TOO_LARGE,
+                        "a certificate request has at most 16384 bytes\n", 0);
+}
+
+/* Whether the headers announce a body that is not even read. */
+static bool announces_too_much(struct MHD_Connection *c) {
+  const char *len = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+  return len != NULL && strtoull(len, NULL, 10) > TORC_CSR_MAX;
 }
 
 static bool has_wrong_type(struct MHD_Connection *c) {
@@ -103,8 +115,7 @@ static bool has_wrong_type(struct MHD_Connection *c) {
 static enum MHD_Result post(torc_http *h, struct MHD_Connection *c, const char *url,
                             const torc_http_request *r) {
   if (r->is_too_long) {
-    return torc_http_text(c, MHD_HTTP_CONTENT_TOO_LARGE,
-                          "a certificate request has at most 16384 bytes\n", 0);
+    return too_long(c);
   }
   if (has_wrong_type(c)) {
     return torc_http_text(c, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
@@ -137,6 +148,9 @@ enum MHD_Result torc_http_handle(void *cls, struct MHD_Connection *c, const char
   (void)version;
   if (r == NULL) { /* the headers are here */
     *state = calloc(1, sizeof *r);
+    if (*state != NULL && announces_too_much(c)) {
+      return too_long(c);
+    }
     return *state == NULL ? MHD_NO : MHD_YES;
   }
   if (*upload_len > 0) {

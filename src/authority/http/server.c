@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "authority/http/server_impl.h"
@@ -34,6 +35,10 @@ static int load_document(const torc_http *h, torc_http_document *out, char *err,
   rc =
       torc_overlay_parse(&o, (const char *)out->text, out->len, h->enrol->overlay, why, sizeof why);
   out->expires_s = o.expiration_s;
+  if (rc == 0) {
+    rc = torc_issuers_check(h->enrol->issuers, h->enrol->num_issuers, &o, (torc_wall)time(NULL),
+                            why, sizeof why);
+  }
   torc_overlay_clear(&o);
   if (rc == 0 && EVP_Digest(out->text, out->len, digest, NULL, EVP_sha256(), NULL) != 1) {
     rc = TORC_ERR_CRYPTO;
@@ -41,7 +46,7 @@ static int load_document(const torc_http *h, torc_http_document *out, char *err,
   if (rc != 0) {
     torc_file_free(out->text, out->len);
     out->text = NULL;
-    return torc_fail(rc, err, err_cap, "peers would refuse %s: %s", h->document_file, why);
+    return torc_fail(rc, err, err_cap, "%s cannot be served: %s", h->document_file, why);
   }
   out->etag[0] = '"';
   torc_registry_hex(digest, sizeof digest, out->etag + 1);
@@ -186,6 +191,7 @@ static int start_metrics(torc_http *h, const char *address, char *err, size_t er
     (void)close(fd);
     return torc_fail(TORC_ERR_IO, err, err_cap, "the metrics on %s do not start", address);
   }
+  h->metrics_fd = fd;
   return 0;
 }
 
@@ -222,10 +228,10 @@ static int begin(torc_http *h, const torc_http_config *cfg, char *err, size_t er
   if (rc == 0) {
     rc = load_tls(h, &h->cert, &h->cert_len, &h->key, &h->key_len, err, err_cap);
   }
-  return rc == 0 ? start_listeners(h, cfg, err, err_cap) : rc;
+  return rc;
 }
 
-int torc_http_start(torc_http **out, const torc_http_config *cfg, char *err, size_t err_cap) {
+static int make(torc_http **out, const torc_http_config *cfg, char *err, size_t err_cap) {
   torc_http *h = calloc(1, sizeof *h);
   if (h == NULL || pthread_mutex_init(&h->lock, NULL) != 0) {
     free(h);
@@ -239,6 +245,27 @@ int torc_http_start(torc_http **out, const torc_http_config *cfg, char *err, siz
   }
   *out = h;
   return 0;
+}
+
+int torc_http_start(torc_http **out, const torc_http_config *cfg, char *err, size_t err_cap) {
+  torc_http *h = NULL;
+  int rc = make(&h, cfg, err, err_cap);
+  if (rc == 0) {
+    rc = start_listeners(h, cfg, err, err_cap);
+  }
+  if (rc != 0) {
+    torc_http_stop(h);
+    return rc;
+  }
+  *out = h;
+  return 0;
+}
+
+int torc_http_check(const torc_http_config *cfg, char *err, size_t err_cap) {
+  torc_http *h = NULL;
+  int rc = make(&h, cfg, err, err_cap);
+  torc_http_stop(h);
+  return rc;
 }
 
 void torc_http_stop(torc_http *h) {
@@ -318,16 +345,24 @@ int torc_http_reload(torc_http *h, char *err, size_t err_cap) {
   return 0;
 }
 
-bool torc_http_address(const torc_http *h, size_t i, char *out, size_t cap) {
+static bool write_address(int fd, char *out, size_t cap) {
   struct sockaddr_storage a;
   socklen_t len = sizeof a;
   char host[NI_MAXHOST];
   char port[NI_MAXSERV];
-  if (i >= h->num_listeners || getsockname(h->listeners[i].fd, (struct sockaddr *)&a, &len) != 0 ||
+  if (getsockname(fd, (struct sockaddr *)&a, &len) != 0 ||
       getnameinfo((struct sockaddr *)&a, len, host, sizeof host, port, sizeof port,
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return false;
   }
   (void)snprintf(out, cap, strchr(host, ':') == NULL ? "%s:%s" : "[%s]:%s", host, port);
   return true;
+}
+
+bool torc_http_address(const torc_http *h, size_t i, char *out, size_t cap) {
+  return i < h->num_listeners && write_address(h->listeners[i].fd, out, cap);
+}
+
+bool torc_http_metrics_address(const torc_http *h, char *out, size_t cap) {
+  return h->metrics != NULL && write_address(h->metrics_fd, out, cap);
 }

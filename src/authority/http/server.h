@@ -16,6 +16,8 @@
 #define TORC_HTTP_TIMEOUT_S 15     /* of a silent connection */
 #define TORC_HTTP_NONCES 4096      /* remembered, so that none serves twice */
 #define TORC_HTTP_NONCE_LIFE_S 300
+#define TORC_HTTP_DROPPED_MAX \
+  65536 /* bytes of a body beyond its limit that are read to answer 413 */
 
 typedef struct torc_http_config {
   const char *listen[TORC_HTTP_LISTEN_MAX]; /* "192.0.2.2:443", "[::]:443"; port 0: any free one */
@@ -38,13 +40,18 @@ typedef struct torc_http torc_http;
  * certificate and key. `err` gets one line. */
 int torc_http_start(torc_http **out, const torc_http_config *cfg, char *err,
                     size_t err_cap) TORC_MUST_CHECK;
-/* Reads document, certificate and key again; connections in progress end as they began. On failure
- * everything stays as it was. */
+/* Whether torc_http_start would find document, certificate and key usable; opens no port. */
+int torc_http_check(const torc_http_config *cfg, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Reads document, certificate and key again. A new certificate closes the connections there are;
+ * whoever asked meanwhile asks again and gets the same answer. On failure everything stays as it
+ * was. */
 int torc_http_reload(torc_http *h, char *err, size_t err_cap) TORC_MUST_CHECK;
 /* Ends what is in progress and frees everything. */
 void torc_http_stop(torc_http *h);
 
 /* The i-th address with its real port; false: there are not so many. */
 bool torc_http_address(const torc_http *h, size_t i, char *out, size_t cap);
+/* The same of the metrics; false: there are none. */
+bool torc_http_metrics_address(const torc_http *h, char *out, size_t cap);
 
 #endif

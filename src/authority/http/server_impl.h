@@ -29,6 +29,7 @@ struct torc_http {
   torc_http_listener listeners[TORC_HTTP_LISTEN_MAX];
   size_t num_listeners;
   struct MHD_Daemon *metrics;
+  int metrics_fd;       /* of that daemon */
   pthread_mutex_t lock; /* of `document` */
   torc_http_document document;
   uint8_t *cert, *key; /* PEM, held while a daemon uses them */
@@ -41,7 +42,7 @@ struct torc_http {
 
 /* What one request has brought so far. */
 typedef struct torc_http_request {
-  size_t len;
+  size_t len, dropped;
   bool is_too_long;
   uint8_t body[TORC_CSR_MAX];
 } torc_http_request;

@@ -55,6 +55,17 @@ void torc_db_rollback(torc_db *db);
  * there. TORC_ERR_INVALID: a PostgreSQL database is backed up with pg_dump. */
 int torc_db_backup(torc_db *db, const char *file, char *err, size_t err_cap) TORC_MUST_CHECK;
 
+/* Puts the copy that torc_db_backup made in the place of the database file, which nobody has open:
+ * what was there stays under its name followed by `kept`. The copy is checked first, whole; a crash
+ * leaves the old database or the new one. TORC_ERR_FORMAT: it is no undamaged database.
+ * TORC_ERR_IO.
+ */
+int torc_db_restore_sqlite(const char *copy, const char *file, const char *kept, char *err,
+                           size_t err_cap) TORC_MUST_CHECK;
+/* For the implementation: copies all pages. An SQLite code. */
+struct sqlite3;
+int torc_sqlite_copy(struct sqlite3 *from, struct sqlite3 *to);
+
 int torc_db_open_sqlite(torc_db **out, const char *file, char *err, size_t err_cap) TORC_MUST_CHECK;
 int torc_db_open_postgres(torc_db **out, const char *where, char *err,
                           size_t err_cap) TORC_MUST_CHECK;

@@ -8,6 +8,10 @@
 #include "io/err.h"
 
 #define NUMBER_CAP 24
+#define CONNECT_S "10"    /* these three unless the connection string says otherwise */
+#define SILENT_MS "15000" /* of a server that does not acknowledge what is sent */
+#define SESSION \
+  "-c statement_timeout=15s" /* so that one request does not hold the others for ever */
 #define UNIQUE_VIOLATION "23505"
 #define SERIALIZATION_FAILURE "40001"
 #define DEADLOCK "40P01"
@@ -115,7 +119,11 @@ int torc_db_open_postgres(torc_db **out, const char *where, char *err, size_t er
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
   }
   db->base.ops = &ops;
-  db->conn = PQconnectdb(where);
+  /* What stands in `where` comes after, and wins. */
+  static const char *const keywords[] = {"connect_timeout",           "tcp_user_timeout", "options",
+                                         "fallback_application_name", "dbname",           NULL};
+  const char *const values[] = {CONNECT_S, SILENT_MS, SESSION, "torc-authority", where, NULL};
+  db->conn = PQconnectdbParams(keywords, values, 1);
   if (PQstatus(db->conn) != CONNECTION_OK) {
     const char *why = PQerrorMessage(db->conn); /* libpq leaves passwords out */
     int rc = torc_fail(TORC_ERR_IO, err, err_cap, "cannot reach the PostgreSQL database: %.*s",

@@ -125,7 +125,7 @@ static int begin(torc_db *base, char *err, size_t err_cap) {
   return run(base, "BEGIN IMMEDIATE", NULL, 0, NULL, NULL, NULL, err, err_cap);
 }
 
-static int copy_pages(sqlite3 *from, sqlite3 *to) {
+int torc_sqlite_copy(sqlite3 *from, sqlite3 *to) {
   sqlite3_backup *copy = sqlite3_backup_init(to, "main", from, "main");
   if (copy == NULL) {
     return sqlite3_errcode(to);
@@ -152,7 +152,7 @@ static int backup(torc_db *base, const char *file, char *err, size_t err_cap) {
   (void)close(fd);
   int code = sqlite3_open_v2(file, &to, SQLITE_OPEN_READWRITE, NULL);
   if (code == SQLITE_OK) {
-    code = copy_pages(db->handle, to);
+    code = torc_sqlite_copy(db->handle, to);
   }
   /* The copy is one file: no log beside it. */
   if (code == SQLITE_OK) {
