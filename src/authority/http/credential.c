@@ -58,13 +58,13 @@ static enum MHD_Result too_often(torc_http *h, struct MHD_Connection *c, uint32_
   return torc_http_text(c, MHD_HTTP_TOO_MANY_REQUESTS, text, wait_s);
 }
 
-/* Whether this address may ask now; if not, the answer is queued. */
-static bool admit(torc_http *h, struct MHD_Connection *c, enum MHD_Result *out) {
+/* Whether this address may ask now; if not, the answer is queued. of: what it takes from. */
+static bool admit(torc_http *h, struct MHD_Connection *c, torc_limit *of, enum MHD_Result *out) {
   uint8_t key[TORC_LIMIT_KEY_LEN];
   uint32_t wait_s = 0;
   key_of(c, key);
   if (torc_limit_is_out(h->failures, key, monotonic(), &wait_s) ||
-      !torc_limit_take(h->requests, key, monotonic(), &wait_s)) {
+      !torc_limit_take(of, key, monotonic(), &wait_s)) {
     *out = too_often(h, c, wait_s);
     return false;
   }
@@ -163,6 +163,11 @@ static int check_password(torc_http *h, struct MHD_Connection *c, const char *na
     if (!is_usable && result == MHD_YES) {
       result = MHD_NO;
     }
+    if (is_usable && result == MHD_NO &&
+        torc_http_digest_fits(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization"),
+                              MHD_HTTP_METHOD_POST, digest, is_md5)) {
+      result = MHD_INVALID_NONCE; /* used before, or pushed out by many others */
+    }
   } else {
     torc_enrol_refused(h->enrol, name, NULL, (torc_wall)time(NULL), err);
   }
@@ -200,10 +205,12 @@ enum MHD_Result torc_http_credential(torc_http *h, struct MHD_Connection *c,
   bool is_md5 = wants_md5(h, c);
   char *name = MHD_digest_auth_get_username(c);
   if (name == NULL) { /* the first half of every Digest exchange: not yet a request */
-    return challenge(h, c, is_md5, false, "an account name and a password are needed\n");
+    return admit(h, c, h->challenged, &rc)
+               ? challenge(h, c, is_md5, false, "an account name and a password are needed\n")
+               : rc;
   }
   source_of(c, source);
-  if (!admit(h, c, &rc)) {
+  if (!admit(h, c, h->requests, &rc)) {
     MHD_free(name);
     return rc;
   }
@@ -231,7 +238,7 @@ enum MHD_Result torc_http_guest(torc_http *h, struct MHD_Connection *c,
   char source[SOURCE_CAP];
   torc_enrol_answer answer;
   enum MHD_Result rc = MHD_NO;
-  if (!admit(h, c, &rc)) {
+  if (!admit(h, c, h->requests, &rc)) {
     return rc;
   }
   source_of(c, source);

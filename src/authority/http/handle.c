@@ -104,7 +104,7 @@ static enum MHD_Result too_long(struct MHD_Connection *c) {
 /* Whether the headers announce a body that is not even read. */
 static bool announces_too_much(struct MHD_Connection *c) {
   const char *len = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
-  return len != NULL && strtoull(len, NULL, 10) > TORC_CSR_MAX;
+  return len != NULL && strtoull(len, NULL, 10) > TORC_CSR_MAX + TORC_HTTP_DROPPED_MAX;
 }
 
 static bool has_wrong_type(struct MHD_Connection *c) {

@@ -214,6 +214,7 @@ static int start_listeners(torc_http *h, const torc_http_config *cfg, char *err,
 static int begin(torc_http *h, const torc_http_config *cfg, char *err, size_t err_cap) {
   if (RAND_bytes(h->secret, sizeof h->secret) != 1 ||
       torc_limit_new(&h->requests, cfg->per_minute, cfg->burst) != 0 ||
+      torc_limit_new(&h->challenged, cfg->per_minute, cfg->burst) != 0 ||
       torc_limit_new(&h->failures, cfg->failures_per_minute, cfg->failures_per_minute) != 0) {
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "no memory or no random numbers to start with");
   }
@@ -280,6 +281,7 @@ void torc_http_stop(torc_http *h) {
     MHD_stop_daemon(h->metrics);
   }
   torc_limit_free(h->requests);
+  torc_limit_free(h->challenged);
   torc_limit_free(h->failures);
   torc_file_free(h->document.text, h->document.len);
   torc_file_free(h->cert, h->cert_len);

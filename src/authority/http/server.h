@@ -14,10 +14,10 @@
 #define TORC_HTTP_CONNECTIONS 1024 /* at a time, over all threads of one address */
 #define TORC_HTTP_PER_ADDRESS 32   /* of them from one address */
 #define TORC_HTTP_TIMEOUT_S 15     /* of a silent connection */
-#define TORC_HTTP_NONCES 4096      /* remembered, so that none serves twice */
+#define TORC_HTTP_NONCES 16384     /* remembered, so that none serves twice */
 #define TORC_HTTP_NONCE_LIFE_S 300
 #define TORC_HTTP_DROPPED_MAX \
-  65536 /* bytes of a body beyond its limit that are read to answer 413 */
+  (2u << 20) /* bytes of a body beyond its limit that are read, for an answer */
 
 typedef struct torc_http_config {
   const char *listen[TORC_HTTP_LISTEN_MAX]; /* "192.0.2.2:443", "[::]:443"; port 0: any free one */
@@ -28,7 +28,7 @@ typedef struct torc_http_config {
   uint32_t document_expires_s;      /* how long it holds [ENR-17]; 0: not said */
   unsigned threads;                 /* for each address; 1 or more */
   bool allows_md5;
-  uint32_t per_minute, burst;   /* requests for certificates from one address */
+  uint32_t per_minute, burst;   /* requests for certificates from one address, and challenges */
   uint32_t failures_per_minute; /* wrong passwords from one address */
   torc_enrol *enrol;            /* borrowed */
 } torc_http_config;
