@@ -51,6 +51,21 @@ static int open_overlay(torc_home *h, char *err, size_t err_cap) {
   return rc;
 }
 
+/* Two registries of one overlay would give one name twice. */
+static int refuse_second(const torc_home *h, const char *database, char *err, size_t err_cap) {
+  char path[TORC_PATH_MAX];
+  const char *file = NULL;
+  if (torc_path_join(path, sizeof path, h->settings.dir, TORC_AUTHORITY_DATABASE) != 0 ||
+      (torc_settings_database_file(database, &file) && strcmp(file, path) == 0) ||
+      access(path, F_OK) != 0) {
+    return 0;
+  }
+  return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                   "[database] url is not %s, which is there: nothing of it would be known; move "
+                   "it away if nothing was issued with it",
+                   path);
+}
+
 static int open_registry(torc_home *h, char *err, size_t err_cap) {
   char database[TORC_DATABASE_MAX];
   char audit[TORC_PATH_MAX];
@@ -58,6 +73,9 @@ static int open_registry(torc_home *h, char *err, size_t err_cap) {
   int rc = torc_home_lock(h->settings.dir, false, &h->lock_fd, err, err_cap);
   if (rc == 0) {
     rc = torc_settings_database(&h->settings, database, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = refuse_second(h, database, err, err_cap);
   }
   if (rc == 0) {
     rc = torc_registry_open(&h->registry, database, err, err_cap);

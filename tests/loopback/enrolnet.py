@@ -119,8 +119,7 @@ class Digest:
         nonce = self.fields["nonce"]
         response = self.hash(f"{self.secret}:{nonce}:{count:08x}:{cnonce}:auth:{self.hash(f'POST:{self.path}')}")
         return (f'Digest username="{self.account}", realm="{self.fields["realm"]}", nonce="{nonce}", uri="{self.path}", '
-                f'algorithm={self.algorithm}, qop=auth, nc={count:08x}, cnonce="{cnonce}", response="{response}", '
-                f'opaque="{self.fields.get("opaque", "")}"')
+                f'algorithm={self.algorithm}, qop=auth, nc={count:08x}, cnonce="{cnonce}", response="{response}"')
 
 
 class Enrolment:
@@ -132,18 +131,18 @@ class Enrolment:
         self.tls_cert, self.tls_key = write_tls(directory, f"{name}-tls")
         self.process = None
         self.log = directory / f"{name}.log"
+        self.settings = {"https": {"listen": [f"127.0.0.1:{port}"], "cert": self.tls_cert, "key": self.tls_key},
+                         "metrics": {"listen": "127.0.0.1:0"},
+                         "limits": {"requests-per-minute": 100000, "burst": 100000, "failures-per-minute": 1000}}
+        self.dir.mkdir(mode=0o700)
+        self.configure(settings or {})
         if clone:  # the same overlay and root, another directory
-            self.dir.mkdir(mode=0o700)
             for file in ("ca.key", "ca.crt", "overlay.xml"):
                 (self.dir / file).write_bytes((clone.dir / file).read_bytes())
                 (self.dir / file).chmod(0o600)
         else:
             run(AUTHORITY, "init", self.dir, "--overlay", OVERLAY, "--bootstrap", "127.0.0.1:6084", "--signature",
                 signature)
-        self.settings = {"https": {"listen": [f"127.0.0.1:{port}"], "cert": self.tls_cert, "key": self.tls_key},
-                         "metrics": {"listen": "127.0.0.1:0"},
-                         "limits": {"requests-per-minute": 100000, "burst": 100000, "failures-per-minute": 1000}}
-        self.configure(settings or {})
 
     def configure(self, changes):
         for section, keys in changes.items():

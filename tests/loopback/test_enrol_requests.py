@@ -1,5 +1,6 @@
 """What the enrolment service answers to right and wrong requests, over the network."""
 import json
+import re
 import socket
 import ssl
 import time
@@ -160,9 +161,12 @@ def test_ENR_30_a_nonce_serves_once(authority):
     header = {**PKCS10, "Authorization": digest.header()}
     assert authority.ask("POST", CREDENTIAL, make_csr([ALICE]), header).status == 200
     replayed = authority.ask("POST", CREDENTIAL, make_csr([ALICE]), header)
-    assert replayed.status == 401 and 'stale' in replayed.headers["WWW-Authenticate"]
-    assert authority.ask("POST", CREDENTIAL, make_csr([ALICE]), {**PKCS10, "Authorization": digest.header()}).status == 200
-    forged = Digest("alice", PASSWORD, 'Digest realm="%s", nonce="%s", algorithm=SHA-256' % (OVERLAY, "0" * 76))
+    assert replayed.status == 401 and "stale=true" in replayed.headers["WWW-Authenticate"]
+    assert authority.ask("POST", CREDENTIAL, make_csr([ALICE]), header).status == 401  # nor after another challenge
+    fresh = Digest("alice", PASSWORD, replayed.headers["WWW-Authenticate"])
+    assert authority.ask("POST", CREDENTIAL, make_csr([ALICE]), {**PKCS10, "Authorization": fresh.header()}).status == 200
+    assert len({re.search('nonce="(\\w+)"', authority.challenge()).group(1) for _ in range(20)}) == 20
+    forged = Digest("alice", PASSWORD, 'Digest realm="%s", nonce="%s", algorithm=SHA-256' % (OVERLAY, "0" * 80))
     assert authority.ask("POST", CREDENTIAL, make_csr([ALICE]), {**PKCS10, "Authorization": forged.header()}).status == 401
     other = Digest("alice", PASSWORD, authority.challenge(), path=GUEST)  # made for another address
     assert authority.ask("POST", CREDENTIAL, make_csr([ALICE]), {**PKCS10, "Authorization": other.header()}).status != 200

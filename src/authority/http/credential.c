@@ -13,7 +13,7 @@
 
 #define SOURCE_CAP INET6_ADDRSTRLEN
 #define SMIME_TYPE "application/pkcs7-mime; smime-type=certs-only" /* [GAP-133] */
-#define OPAQUE "torc"
+#define CHALLENGE_CAP 512
 
 static torc_time monotonic(void) {
   struct timespec t;
@@ -91,36 +91,37 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, const torc_enrol_an
 
 /* ---- digest ---- */
 
+/* 401 with a fresh nonce. */
 static enum MHD_Result challenge(torc_http *h, struct MHD_Connection *c, bool is_md5, bool is_stale,
                                  const char *text) {
+  char nonce[TORC_NONCE_LEN + 1];
+  char header[CHALLENGE_CAP];
+  if (torc_nonces_make(h->nonces, monotonic(), nonce) != 0) {
+    return MHD_NO;
+  }
   struct MHD_Response *r =
       MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
   if (r == NULL) {
     return MHD_NO;
   }
   (void)atomic_fetch_add_explicit(&h->challenges, 1, memory_order_relaxed);
+  (void)snprintf(
+      header, sizeof header, "Digest realm=\"%s\", qop=\"auth\", algorithm=%s, nonce=\"%s\"%s",
+      h->enrol->overlay, is_md5 ? "MD5" : "SHA-256", nonce, is_stale ? ", stale=true" : "");
   torc_http_allow_origins(r);
+  (void)MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, header);
   (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
   (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-  enum MHD_Result rc =
-      MHD_queue_auth_fail_response2(c, h->enrol->overlay, OPAQUE, r, is_stale ? MHD_YES : MHD_NO,
-                                    is_md5 ? MHD_DIGEST_ALG_MD5 : MHD_DIGEST_ALG_SHA256);
+  enum MHD_Result rc = MHD_queue_response(c, MHD_HTTP_UNAUTHORIZED, r);
   MHD_destroy_response(r);
   return rc;
 }
 
-/* MD5 only if the operator enabled it and the client cannot do better: it says so in its
- * Authorization, or before in the URL, "?algorithm=MD5". */
+/* MD5 only if the operator enabled it and the client cannot do better: it says so in the URL,
+ * "?algorithm=MD5". */
 static bool wants_md5(const torc_http *h, struct MHD_Connection *c) {
-  const char *header = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
   const char *query = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "algorithm");
-  if (!h->allows_md5) {
-    return false;
-  }
-  if (header != NULL && strcasestr(header, "SHA-256") == NULL) {
-    return true;
-  }
-  return query != NULL && strcasecmp(query, "MD5") == 0;
+  return h->allows_md5 && query != NULL && strcasecmp(query, "MD5") == 0;
 }
 
 /* What an account that does not exist or may not enrol is compared with, so that the answer and the
@@ -136,43 +137,46 @@ static void nobodys_digest(const torc_http *h, const char *name, uint8_t out[TOR
   EVP_MD_CTX_free(ctx);
 }
 
-/* MHD_YES, MHD_NO or MHD_INVALID_NONCE; 2: the database failed. */
-static int check_password(torc_http *h, struct MHD_Connection *c, const char *name, bool is_md5) {
+typedef enum verdict { RIGHT, WRONG, STALE, FAILED } verdict;
+
+static verdict judge(torc_http *h, const torc_digest *d, const uint8_t secret[TORC_SHA256_LEN]) {
+  if (strcmp(d->realm, h->enrol->overlay) != 0 ||
+      !torc_digest_is_for(d, TORC_HTTP_PATH_CREDENTIAL) ||
+      !torc_digest_fits(d, MHD_HTTP_METHOD_POST, secret)) {
+    return WRONG;
+  }
+  return torc_nonces_use(h->nonces, d->nonce, monotonic()) ? RIGHT : STALE;
+}
+
+static verdict check_password(torc_http *h, const torc_digest *d) {
   char err[TORC_REASON_MAX];
-  uint8_t digest[TORC_SHA256_LEN];
+  uint8_t secret[TORC_SHA256_LEN];
+  bool is_md5 = torc_digest_is_md5(d);
   torc_account *a = calloc(1, sizeof *a);
   if (a == NULL) {
-    return 2;
+    return FAILED;
   }
-  int rc = torc_registry_get(h->enrol->registry, name, (torc_wall)time(NULL), a, err, sizeof err);
-  bool is_usable =
-      rc == 0 && a->password.is_set && !a->is_disabled && (!is_md5 || a->password.has_md5);
-  nobodys_digest(h, name, digest);
+  int rc =
+      torc_registry_get(h->enrol->registry, d->username, (torc_wall)time(NULL), a, err, sizeof err);
+  bool is_usable = rc == 0 && a->password.is_set && !a->is_disabled &&
+                   (!is_md5 || (h->allows_md5 && a->password.has_md5));
+  nobodys_digest(h, d->username, secret);
   if (is_usable && is_md5) {
-    memcpy(digest, a->password.md5, TORC_MD5_LEN);
+    memcpy(secret, a->password.md5, TORC_MD5_LEN);
   } else if (is_usable) {
-    memcpy(digest, a->password.sha256, TORC_SHA256_LEN);
+    memcpy(secret, a->password.sha256, TORC_SHA256_LEN);
   }
   OPENSSL_cleanse(a, sizeof *a);
   free(a);
-  int result = 2;
+  verdict v = FAILED;
   if (rc == 0 || rc == TORC_ERR_NOTFOUND) {
-    result = MHD_digest_auth_check_digest2(
-        c, h->enrol->overlay, name, digest, is_md5 ? TORC_MD5_LEN : TORC_SHA256_LEN,
-        TORC_HTTP_NONCE_LIFE_S, is_md5 ? MHD_DIGEST_ALG_MD5 : MHD_DIGEST_ALG_SHA256);
-    if (!is_usable && result == MHD_YES) {
-      result = MHD_NO;
-    }
-    if (is_usable && result == MHD_NO &&
-        torc_http_digest_fits(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization"),
-                              MHD_HTTP_METHOD_POST, digest, is_md5)) {
-      result = MHD_INVALID_NONCE; /* used before, or pushed out by many others */
-    }
+    v = judge(h, d, secret);
+    v = is_usable ? v : WRONG;
   } else {
-    torc_enrol_refused(h->enrol, name, NULL, (torc_wall)time(NULL), err);
+    torc_enrol_refused(h->enrol, d->username, NULL, (torc_wall)time(NULL), err);
   }
-  OPENSSL_cleanse(digest, sizeof digest);
-  return result;
+  OPENSSL_cleanse(secret, sizeof secret);
+  return v;
 }
 
 static enum MHD_Result wrong_password(torc_http *h, struct MHD_Connection *c, const char *name,
@@ -198,39 +202,39 @@ static enum MHD_Result authenticated(torc_http *h, struct MHD_Connection *c, con
   return rc;
 }
 
-enum MHD_Result torc_http_credential(torc_http *h, struct MHD_Connection *c,
+static enum MHD_Result answer_digest(torc_http *h, struct MHD_Connection *c, const torc_digest *d,
                                      const torc_http_request *r) {
   char source[SOURCE_CAP];
-  enum MHD_Result rc = MHD_NO;
   bool is_md5 = wants_md5(h, c);
-  char *name = MHD_digest_auth_get_username(c);
-  if (name == NULL) { /* the first half of every Digest exchange: not yet a request */
-    return admit(h, c, h->challenged, &rc)
-               ? challenge(h, c, is_md5, false, "an account name and a password are needed\n")
-               : rc;
-  }
   source_of(c, source);
-  if (!admit(h, c, h->requests, &rc)) {
-    MHD_free(name);
+  switch (check_password(h, d)) {
+    case RIGHT:
+      return authenticated(h, c, d->username, source, r);
+    case WRONG:
+      return wrong_password(h, c, d->username, source, is_md5);
+    case STALE:
+      return challenge(h, c, is_md5, true,
+                       "the nonce is used or too old; try again with this one\n");
+    case FAILED:
+      break;
+  }
+  return torc_http_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR,
+                        "the authority cannot read its accounts now\n", 0);
+}
+
+enum MHD_Result torc_http_credential(torc_http *h, struct MHD_Connection *c,
+                                     const torc_http_request *r) {
+  torc_digest d;
+  enum MHD_Result rc = MHD_NO;
+  const char *header = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+  bool has_digest = torc_digest_read(header, &d);
+  if (!admit(h, c, has_digest ? h->requests : h->challenged, &rc)) {
     return rc;
   }
-  switch (check_password(h, c, name, is_md5)) {
-    case MHD_YES:
-      rc = authenticated(h, c, name, source, r);
-      break;
-    case MHD_NO:
-      rc = wrong_password(h, c, name, source, is_md5);
-      break;
-    case MHD_INVALID_NONCE:
-      rc = challenge(h, c, is_md5, true, "the nonce is used or too old; try again with this one\n");
-      break;
-    default:
-      rc = torc_http_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR,
-                          "the authority cannot read its accounts now\n", 0);
-      break;
+  if (!has_digest) { /* the first half of every Digest exchange: not yet a request */
+    return challenge(h, c, wants_md5(h, c), false, "an account name and a password are needed\n");
   }
-  MHD_free(name);
-  return rc;
+  return answer_digest(h, c, &d, r);
 }
 
 enum MHD_Result torc_http_guest(torc_http *h, struct MHD_Connection *c,

@@ -1,30 +1,42 @@
-/* Whether the response of a Digest header is right, whatever became of its nonce: the library tells
- * a nonce that it forgot or that served before from a wrong password only by guessing, and a client
- * must not be told that its password is wrong when it is not [ENR-30].
- * SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "authority/http/digest.h"
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
-#include "authority/http/server_impl.h"
 #include "authority/registry_impl.h"
 #include "base/slice.h"
 
 #define HEX_CAP (2 * TORC_SHA256_LEN + 1)
 
-typedef struct field {
-  const char *name;
-  char value[256]; /* a longer one is none of ours */
-} field;
+static char *field_of(torc_digest *d, const char *name, size_t len) {
+  const struct {
+    const char *name;
+    char *value;
+  } fields[] = {{"username", d->username},
+                {"realm", d->realm},
+                {"uri", d->uri},
+                {"nonce", d->nonce},
+                {"nc", d->nc},
+                {"cnonce", d->cnonce},
+                {"qop", d->qop},
+                {"response", d->response},
+                {"algorithm", d->algorithm}};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(fields); i++) {
+    if (strlen(fields[i].name) == len && strncasecmp(fields[i].name, name, len) == 0) {
+      return fields[i].value;
+    }
+  }
+  return NULL;
+}
 
-enum { URI, NONCE, NC, CNONCE, QOP, RESPONSE, FIELDS_NUM };
-
-/* Reads one name=value at `p`, quoted or not, and returns what is behind its comma; NULL: the end
- * or nonsense. */
-static const char *read_field(const char *p, field *fields) {
+/* Reads one name=value at `p`, quoted or not, and returns what is behind it; NULL: the end, or
+ * nonsense. */
+static const char *read_field(const char *p, torc_digest *d) {
   p += strspn(p, " \t,");
-  size_t name_len = strcspn(p, "= \t");
+  size_t name_len = strcspn(p, "=, \t");
   const char *value = p + name_len;
   value += strspn(value, " \t");
   if (name_len == 0 || *value != '=') {
@@ -35,15 +47,32 @@ static const char *read_field(const char *p, field *fields) {
   bool is_quoted = *value == '"';
   value += is_quoted ? 1 : 0;
   size_t len = strcspn(value, is_quoted ? "\"" : ", \t");
-  for (size_t i = 0; i < FIELDS_NUM; i++) {
-    field *f = &fields[i];
-    if (strlen(f->name) == name_len && strncasecmp(f->name, p, name_len) == 0 &&
-        len < sizeof f->value) {
-      memcpy(f->value, value, len);
-      f->value[len] = '\0';
-    }
+  if (is_quoted && value[len] != '"') {
+    return NULL;
   }
-  return is_quoted && value[len] == '"' ? value + len + 1 : value + len;
+  char *field = field_of(d, p, name_len);
+  if (field != NULL && field[0] == '\0' && len < TORC_DIGEST_FIELD_MAX) {
+    memcpy(field, value, len);
+    field[len] = '\0';
+  }
+  return value + len + (is_quoted ? 1 : 0);
+}
+
+bool torc_digest_read(const char *header, torc_digest *out) {
+  static const char scheme[] = "Digest ";
+  memset(out, 0, sizeof *out);
+  if (header == NULL || strncasecmp(header, scheme, sizeof scheme - 1) != 0) {
+    return false;
+  }
+  const char *p = header + sizeof scheme - 1;
+  while (p != NULL && *p != '\0') {
+    p = read_field(p, out);
+  }
+  return out->username[0] != '\0' && strcmp(out->qop, "auth") == 0;
+}
+
+bool torc_digest_is_md5(const torc_digest *d) {
+  return d->algorithm[0] == '\0' || strcasecmp(d->algorithm, "MD5") == 0;
 }
 
 static bool hash(const EVP_MD *md, const char *const parts[], size_t num, char out[HEX_CAP]) {
@@ -63,31 +92,32 @@ static bool hash(const EVP_MD *md, const char *const parts[], size_t num, char o
   return ok;
 }
 
-bool torc_http_digest_fits(const char *header, const char *method,
-                           const uint8_t secret[TORC_SHA256_LEN], bool is_md5) {
-  static const char scheme[] = "Digest ";
-  field fields[FIELDS_NUM] = {[URI] = {.name = "uri"}, [NONCE] = {.name = "nonce"},
-                              [NC] = {.name = "nc"},   [CNONCE] = {.name = "cnonce"},
-                              [QOP] = {.name = "qop"}, [RESPONSE] = {.name = "response"}};
+bool torc_digest_fits(const torc_digest *d, const char *method,
+                      const uint8_t secret[TORC_SHA256_LEN]) {
+  bool is_md5 = torc_digest_is_md5(d);
   const EVP_MD *md = is_md5 ? EVP_md5() : EVP_sha256();
   size_t len = is_md5 ? TORC_MD5_LEN : TORC_SHA256_LEN;
   char ha1[HEX_CAP];
   char ha2[HEX_CAP];
   char expected[HEX_CAP];
-  if (header == NULL || strncasecmp(header, scheme, sizeof scheme - 1) != 0) {
-    return false;
-  }
-  for (const char *p = header + sizeof scheme - 1; p != NULL && *p != '\0';) {
-    p = read_field(p, fields);
-  }
   torc_registry_hex(secret, len, ha1);
-  const char *const what[] = {method, fields[URI].value};
-  const char *const all[] = {
-      ha1, fields[NONCE].value, fields[NC].value, fields[CNONCE].value, fields[QOP].value, ha2};
-  bool fits = hash(md, what, TORC_ARRAY_LEN(what), ha2) &&
-              hash(md, all, TORC_ARRAY_LEN(all), expected) &&
-              strlen(fields[RESPONSE].value) == 2 * len &&
-              CRYPTO_memcmp(fields[RESPONSE].value, expected, 2 * len) == 0;
+  const char *const what[] = {method, d->uri};
+  const char *const all[] = {ha1, d->nonce, d->nc, d->cnonce, d->qop, ha2};
+  bool fits = (is_md5 || strcasecmp(d->algorithm, "SHA-256") == 0) &&
+              hash(md, what, TORC_ARRAY_LEN(what), ha2) &&
+              hash(md, all, TORC_ARRAY_LEN(all), expected) && strlen(d->response) == 2 * len &&
+              CRYPTO_memcmp(d->response, expected, 2 * len) == 0;
   OPENSSL_cleanse(ha1, sizeof ha1);
   return fits;
+}
+
+bool torc_digest_is_for(const torc_digest *d, const char *path) {
+  static const char scheme[] = "https://";
+  const char *p = d->uri;
+  if (strncasecmp(p, scheme, sizeof scheme - 1) == 0) {
+    p += sizeof scheme - 1;
+    p += strcspn(p, "/");
+  }
+  size_t len = strcspn(p, "?");
+  return strlen(path) == len && memcmp(p, path, len) == 0;
 }

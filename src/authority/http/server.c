@@ -149,15 +149,14 @@ static int start_daemon(torc_http *h, torc_http_listener *l, const uint8_t *cert
                                      {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
                                      {MHD_OPTION_LISTEN_SOCKET, l->fd, NULL},
                                      {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)torc_http_done, h},
-                                     {MHD_OPTION_DIGEST_AUTH_RANDOM, sizeof h->secret, h->secret},
+
                                      {MHD_OPTION_END, 0, NULL}};
   l->daemon = MHD_start_daemon(MHD_USE_TLS | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL,
                                NULL, torc_http_handle, h, MHD_OPTION_ARRAY, options,
                                MHD_OPTION_THREAD_POOL_SIZE, h->threads, MHD_OPTION_CONNECTION_LIMIT,
                                (unsigned)TORC_HTTP_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                                (unsigned)TORC_HTTP_PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT,
-                               (unsigned)TORC_HTTP_TIMEOUT_S, MHD_OPTION_NONCE_NC_SIZE,
-                               (unsigned)TORC_HTTP_NONCES, MHD_OPTION_HTTPS_PRIORITIES,
+                               (unsigned)TORC_HTTP_TIMEOUT_S, MHD_OPTION_HTTPS_PRIORITIES,
                                "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_END);
   if (l->daemon == NULL) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
@@ -212,7 +211,7 @@ static int start_listeners(torc_http *h, const torc_http_config *cfg, char *err,
 }
 
 static int begin(torc_http *h, const torc_http_config *cfg, char *err, size_t err_cap) {
-  if (RAND_bytes(h->secret, sizeof h->secret) != 1 ||
+  if (RAND_bytes(h->secret, sizeof h->secret) != 1 || torc_nonces_new(&h->nonces) != 0 ||
       torc_limit_new(&h->requests, cfg->per_minute, cfg->burst) != 0 ||
       torc_limit_new(&h->challenged, cfg->per_minute, cfg->burst) != 0 ||
       torc_limit_new(&h->failures, cfg->failures_per_minute, cfg->failures_per_minute) != 0) {
@@ -281,6 +280,7 @@ void torc_http_stop(torc_http *h) {
     MHD_stop_daemon(h->metrics);
   }
   torc_limit_free(h->requests);
+  torc_nonces_free(h->nonces);
   torc_limit_free(h->challenged);
   torc_limit_free(h->failures);
   torc_file_free(h->document.text, h->document.len);

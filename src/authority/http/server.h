@@ -14,8 +14,6 @@
 #define TORC_HTTP_CONNECTIONS 1024 /* at a time, over all threads of one address */
 #define TORC_HTTP_PER_ADDRESS 32   /* of them from one address */
 #define TORC_HTTP_TIMEOUT_S 15     /* of a silent connection */
-#define TORC_HTTP_NONCES 16384     /* remembered, so that none serves twice */
-#define TORC_HTTP_NONCE_LIFE_S 300
 #define TORC_HTTP_DROPPED_MAX \
   (2u << 20) /* bytes of a body beyond its limit that are read, for an answer */
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "authority/files.h"
+#include "authority/http/digest.h"
 #include "authority/http/server.h"
 
 typedef struct torc_http_listener {
@@ -25,7 +26,8 @@ typedef struct torc_http_document {
 struct torc_http {
   torc_enrol *enrol;
   torc_limit *requests, *challenged, *failures;
-  uint8_t secret[TORC_SHA256_LEN]; /* nonces, and digests of accounts that do not exist */
+  uint8_t secret[TORC_SHA256_LEN]; /* of digests of accounts that do not exist */
+  torc_nonces *nonces;
   torc_http_listener listeners[TORC_HTTP_LISTEN_MAX];
   size_t num_listeners;
   struct MHD_Daemon *metrics;
@@ -63,10 +65,6 @@ enum MHD_Result torc_http_text(struct MHD_Connection *c, unsigned status, const 
 enum MHD_Result torc_http_credential(torc_http *h, struct MHD_Connection *c,
                                      const torc_http_request *r);
 enum MHD_Result torc_http_guest(torc_http *h, struct MHD_Connection *c, const torc_http_request *r);
-/* Whether the header's response is that of the secret, H(account:realm:password), for its own
- * nonce; says nothing of whether that nonce is one of ours. */
-bool torc_http_digest_fits(const char *header, const char *method,
-                           const uint8_t secret[TORC_SHA256_LEN], bool is_md5);
 /* Headers that let pages of other origins read the answer. */
 void torc_http_allow_origins(struct MHD_Response *r);
 
