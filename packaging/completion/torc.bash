@@ -61,11 +61,17 @@ _torc_authority() {
       return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "init issue show --version --help" -- "$current"))
+    COMPREPLY=($(compgen -W "init issue show serve user issued backup restore config --version --help" -- "$current"))
     return
   fi
+  if [ "$COMP_CWORD" -eq 2 ] && [[ $current != -* ]]; then
+    case ${COMP_WORDS[1]} in
+      user) COMPREPLY=($(compgen -W "add grant passwd disable enable list" -- "$current")); return ;;
+      config) COMPREPLY=($(compgen -W "show set sign-check" -- "$current")); return ;;
+    esac
+  fi
   if [[ $current != -* ]]; then
-    if [ "${COMP_WORDS[1]}" = show ]; then
+    if [[ " show backup restore config " == *" ${COMP_WORDS[1]} "* ]]; then
       COMPREPLY=($(compgen -f -- "$current"))
     else
       COMPREPLY=($(compgen -d -- "$current"))
@@ -77,6 +83,9 @@ _torc_authority() {
       options="--overlay --algorithm --signature --bootstrap --type --update-period --ping-period --expiration --force --json"
       ;;
     issue) options="--user --account --out --days --csr --force --json" ;;
+    serve) options="--check" ;;
+    user) options="--user --generate --no-password --json" ;;
+    issued) options="--account --json" ;;
     *) options="--json" ;;
   esac
   COMPREPLY=($(compgen -W "$options" -- "$current"))
