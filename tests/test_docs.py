@@ -102,3 +102,10 @@ def test_make_targets_and_files_named_in_the_documents_exist():
             continue
         for name in re.findall(r"`((?:src|docs|tests|scripts|fuzz|cmake|include|packaging|examples)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), (page.name, name)
+
+
+def test_metrics_of_the_authority_are_those_of_the_page():
+    table = re.search(r"const metric list\[\] = \{(.*?)\n  \};", read("src/authority/http/handle.c"), re.S).group(1)
+    names = re.findall(r'\{"(\w+)"', table)
+    page = re.search(r"^## Watching$(.*?)Worth an alarm", read("docs/enrolment.md"), re.M | re.S).group(1)
+    assert len(names) > 10 and re.findall(r"`([a-z_]+)`", page.split("behind the name:")[1]) == names
