@@ -30,7 +30,7 @@ typedef struct torc_enrol_counts {
 typedef struct torc_enrol {
   const char *overlay; /* name; borrowed, as everything else here */
   const torc_issuer *issuers;
-  size_t num_issuers; /* the first that has not expired issues */
+  size_t num_issuers; /* the first that has not expired issues [BGAP-04] */
   torc_registry *registry;
   torc_audit *audit;
   torc_enrol_policy policy;

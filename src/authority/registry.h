@@ -7,17 +7,16 @@
 
 #include "authority/ca.h"
 
-#define TORC_ACCOUNT_CERTS                                                                        \
-  10                          /* peer-ids of one account with a valid certificate [R-52] [SEC-22] \
-                               */
+/* Peer-ids of one account with a valid certificate: one for each of its devices [R-52] [SEC-22]
+ * [ENR-37]. */
+#define TORC_ACCOUNT_CERTS 10
 #define TORC_ACCOUNT_NAMES 32 /* user names of one account */
 #define TORC_ACCOUNT_MAX TORC_USER_MAX
 #define TORC_GUEST_PREFIX "guest-" /* of accounts of the open policy, and of no others */
 #define TORC_SHA256_LEN 32
 #define TORC_MD5_LEN 16
-#define TORC_REGISTRY_RETRY_S                                         \
-  600 /* a repeated request gets the certificate of the first so long \
-       */
+/* A repeated request gets the certificate of the first so long. */
+#define TORC_REGISTRY_RETRY_S 600
 
 typedef struct torc_registry torc_registry;
 
@@ -85,7 +84,7 @@ typedef struct torc_issue_order {
   const char *users[TORC_CERT_MAX_USERS]; /* normalised, 1 or more, no name twice */
   size_t num_users;
   bool may_claim; /* the account is made, free names become its own: the administrator asks */
-  bool has_peer;  /* renewal: of this peer-id, which must be the account's */
+  bool has_peer;  /* renewal [ENR-38]: of this peer-id, which must be the account's */
   torc_id peer;
   bool may_repeat; /* the same request a short time ago has its answer again */
   char key_hash[2 * TORC_SHA256_LEN + 1]; /* of the public key, lower-case hex */

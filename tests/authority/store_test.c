@@ -141,10 +141,12 @@ static void damaged_copies_change_nothing(void **state) {
   must(db, "CREATE TABLE torc_schema (version BIGINT)");
   must(db, "INSERT INTO torc_schema VALUES (1)");
   must(db, "CREATE TABLE t (a TEXT PRIMARY KEY, b BIGINT)");
+  assert_int_equal(torc_db_begin(db, err, sizeof err), 0);
   for (int i = 0; i < 2000; i++) {
     torc_db_value n[] = {TORC_DB_NUMBER(i), TORC_DB_NUMBER(i)};
     assert_int_equal(run(db, "INSERT INTO t (a, b) VALUES ($1, $2)", n, 2, NULL), 0);
   }
+  assert_int_equal(torc_db_commit(db, err, sizeof err), 0);
   assert_int_equal(torc_db_backup(db, copy, err, sizeof err), 0);
   torc_db_close(db);
   char *before = test_read(file, &len);
