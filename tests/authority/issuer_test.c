@@ -61,10 +61,6 @@ static void keys_must_fit_and_be_private(void **state) {
   assert_int_equal(load(&i, *state, "none.crt", "b.key", err, sizeof err), TORC_ERR_NOTFOUND);
   test_write(test_path(*state, "junk"), "junk");
   assert_int_equal(load(&i, *state, "junk", "b.key", err, sizeof err), TORC_ERR_CRYPTO);
-  assert_int_equal(
-      torc_issuer_load(&i, test_path(*state, "b.crt"), "pkcs11:token=none", err, sizeof err) == 0,
-      0);
-  assert_non_null(strstr(err, "PKCS#11"));
 }
 
 static void nothing_outlives_its_issuer(void **state) {
