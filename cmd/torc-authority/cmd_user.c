@@ -177,16 +177,15 @@ static int run_change(const options *o, change what, const char *purpose, const 
   char made[TORC_PASSWORD_MADE + 1] = "";
   torc_home *h = NULL;
   torc_account *a = calloc(1, sizeof *a);
-  int rc = a == NULL ? torc_fail(TORC_ERR_NOMEM, err, sizeof err, "there is no memory")
-                     : torc_home_open(&h, o->words[0], TORC_HOME_OVERLAY | TORC_HOME_REGISTRY, err,
-                                      sizeof err);
+  if (a == NULL) {
+    return failed(purpose, "there is no memory");
+  }
+  int rc = torc_home_open(&h, o->words[0], TORC_HOME_OVERLAY | TORC_HOME_REGISTRY, err, sizeof err);
   if (rc == 0) {
     rc = change_account(o, what, h, a, made, err);
   }
   torc_home_close(h);
-  if (a != NULL) {
-    OPENSSL_cleanse(a, sizeof *a);
-  }
+  OPENSSL_cleanse(a, sizeof *a);
   free(a);
   rc = rc == 0 ? say(o, done, made) : failed(purpose, err);
   OPENSSL_cleanse(made, sizeof made);

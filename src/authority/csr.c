@@ -50,7 +50,7 @@ static X509_REQ *from_base64(torc_slice text) {
   EVP_DecodeInit(ctx);
   if (EVP_DecodeUpdate(ctx, der, &len, text.p, (int)text.len) >= 0 &&
       EVP_DecodeFinal(ctx, der + len, &rest) == 1 && len + rest > 0) {
-    req = from_der(der, (size_t)(len + rest));
+    req = from_der(der, (size_t)len + (size_t)rest);
   }
   EVP_ENCODE_CTX_free(ctx);
   return req;

@@ -140,7 +140,8 @@ static int open_parts(torc_home *h, const char *dir, unsigned parts, char *err, 
 int torc_home_open(torc_home **out, const char *dir, unsigned parts, char *err, size_t err_cap) {
   torc_home *h = calloc(1, sizeof *h);
   if (h == NULL) {
-    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
+    (void)torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
+    return TORC_ERR_NOMEM;
   }
   h->lock_fd = -1;
   int rc = open_parts(h, dir, parts, err, err_cap);

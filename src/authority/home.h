@@ -31,9 +31,10 @@ int torc_home_open(torc_home **out, const char *dir, unsigned parts, char *err,
                    size_t err_cap) TORC_MUST_CHECK;
 void torc_home_close(torc_home *h);
 
-/* Takes dir/lock, made if there is none; closing *fd gives it back. TORC_ERR_STATE: somebody has it
- * in a way that excludes this. */
-int torc_home_lock(const char *dir, bool alone, int *fd, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Takes dir/lock, made if there is none; closing *out gives it back. TORC_ERR_STATE: somebody has
+ * it in a way that excludes this. */
+int torc_home_lock(const char *dir, bool alone, int *out, char *err,
+                   size_t err_cap) TORC_MUST_CHECK;
 
 /* One line in the audit log of what an administrator did, with the name of the user of this
  * machine. */

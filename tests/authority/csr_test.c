@@ -191,10 +191,10 @@ static void text_that_is_none(void **state) {
       "", "A", "====", "AAAA", "not base64 at all!", "-----BEGIN CERTIFICATE REQUEST-----",
       "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
       "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
-      /* would ask a terminal for the passphrase */
-      "-----BEGIN CERTIFICATE REQUEST-----\nProc-Type: 4,ENCRYPTED\n"
-      "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
-      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END CERTIFICATE REQUEST-----\n"};
+      /* encrypted: nobody is asked for the passphrase */
+      ("-----BEGIN CERTIFICATE REQUEST-----\nProc-Type: 4,ENCRYPTED\n"
+       "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+       "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END CERTIFICATE REQUEST-----\n")};
   char err[400];
   torc_csr csr;
   (void)state;
@@ -250,7 +250,7 @@ int main(void) {
       TORC_TEST("ENR-28 R-38 what nobody gets is refused", others_are_refused),
       TORC_TEST("D-10 GAP-51 weak and unknown keys are refused", weak_keys_are_refused),
       TORC_TEST("ENR-28 every cut and every flipped bit is refused", every_damage_is_refused),
-      TORC_TEST("ENR-28 what is no request, and no passphrase asked", text_that_is_none),
+      TORC_TEST("ENR-28 what is no request, also encrypted", text_that_is_none),
       TORC_TEST("ENR-31 GAP-133 the answer is certs-only CMS", answer_holds_the_certificate_only),
   };
   return TORC_RUN(tests);

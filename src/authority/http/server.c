@@ -119,10 +119,11 @@ static int open_listener(const char *address, int *out, char *err, size_t err_ca
   struct addrinfo *info = NULL;
   int one = 1;
   if (!split_address(address, host, port) || getaddrinfo(host, port, &hints, &info) != 0) {
-    return torc_fail(TORC_ERR_CONFIG, err, err_cap,
-                     "'%s' is no address to listen on; expected ADDRESS:PORT, for example "
-                     "192.0.2.2:443 or [::]:443",
-                     address);
+    (void)torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                    "'%s' is no address to listen on; expected ADDRESS:PORT, for example "
+                    "192.0.2.2:443 or [::]:443",
+                    address);
+    return TORC_ERR_CONFIG;
   }
   int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0;
@@ -235,7 +236,8 @@ static int make(torc_http **out, const torc_http_config *cfg, char *err, size_t 
   torc_http *h = calloc(1, sizeof *h);
   if (h == NULL || pthread_mutex_init(&h->lock, NULL) != 0) {
     free(h);
-    return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
+    (void)torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
+    return TORC_ERR_NOMEM;
   }
   h->enrol = cfg->enrol;
   int rc = begin(h, cfg, err, err_cap);
