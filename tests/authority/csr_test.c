@@ -7,6 +7,7 @@
 
 #include "authority/ca.h"
 #include "authority/helper_csr.h"
+#include "authority/helper_dir.h"
 #include "base/id.h"
 #include "base/slice.h"
 
@@ -213,6 +214,28 @@ static void text_that_is_none(void **state) {
   free(big);
 }
 
+/* Seeds of fuzz/fuzz_csr.c that are requests as they come; a crash it finds is added here. */
+static void seeds_of_the_fuzzer(void **state) {
+  static const struct {
+    const char *name;
+    int rc;
+  } seeds[] = {{"der", 0}, {"pem", 0}, {"base64", 0}, {"ca", TORC_ERR_DENIED}};
+  char err[400];
+  char path[600];
+  torc_csr csr;
+  (void)state;
+  for (size_t i = 0; i < TORC_ARRAY_LEN(seeds); i++) {
+    size_t len = 0;
+    (void)snprintf(path, sizeof path, "%s/fuzz/seeds/csr/%s", TORC_SOURCE_DIR, seeds[i].name);
+    char *data = test_read(path, &len);
+    assert_true(len > 1 && data[0] == 0);
+    assert_int_equal(read_bytes(data + 1, len - 1, &csr, err, sizeof err), seeds[i].rc);
+    assert_true(seeds[i].rc != 0 || strcmp(csr.users[0], "alice@ring.example.org") == 0);
+    torc_csr_clear(&csr);
+    free(data);
+  }
+}
+
 static void answer_holds_the_certificate_only(void **state) {
   EVP_PKEY *key = NULL;
   X509 *root = NULL;
@@ -251,6 +274,7 @@ int main(void) {
       TORC_TEST("D-10 GAP-51 weak and unknown keys are refused", weak_keys_are_refused),
       TORC_TEST("ENR-28 every cut and every flipped bit is refused", every_damage_is_refused),
       TORC_TEST("ENR-28 what is no request, also encrypted", text_that_is_none),
+      TORC_TEST("ENR-28 seeds of the fuzzer", seeds_of_the_fuzzer),
       TORC_TEST("ENR-31 GAP-133 the answer is certs-only CMS", answer_holds_the_certificate_only),
   };
   return TORC_RUN(tests);
