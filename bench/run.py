@@ -3,10 +3,15 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import hashlib
+import http.client
 import json
+import multiprocessing
 import os
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -186,8 +191,85 @@ def bench_opendht(num):
             n.wait()
 
 
+def enrol_all(port, ca, account, password, realm, requests, results):
+    """One client on one connection: challenge and answer for each request."""
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=ssl.create_default_context(cafile=ca))
+    path, done = "/p2psip/credential", 0
+
+    def sha256(text):
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def post(body, headers):
+        connection.request("POST", path, body, {"Content-Type": "application/pkcs10", **headers})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    for request in requests:
+        challenge = post(b"", {})[1]["WWW-Authenticate"]
+        nonce = re.search('nonce="([^"]+)"', challenge).group(1)
+        answer = sha256(f"{sha256(f'{account}:{realm}:{password}')}:{nonce}:00000001:x:auth:{sha256('POST:' + path)}")
+        header = (f'Digest username="{account}", realm="{realm}", nonce="{nonce}", uri="{path}", algorithm=SHA-256, '
+                  f'qop=auth, nc=00000001, cnonce="x", response="{answer}"')
+        done += post(request, {"Authorization": header})[0] == 200
+    connection.close()
+    results.put(done)
+
+
+def cpu_of(pid):
+    """Seconds of CPU of a process."""
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def bench_enrolment(signature, num=400, clients=4):
+    """The authority alone, then its service over HTTPS; the clients' share of the CPU is not the service's."""
+    work = tempfile.mkdtemp(prefix="torc-bench-")
+    authority, password = os.path.join(work, "authority"), "correct horse battery"
+    service = None
+    try:
+        run(binary("torc-authority"), "init", authority, "--overlay", OVERLAY, "--signature", signature)
+        with open(authority + "/torc-authority.conf", "w") as f:
+            f.write("[https]\nlisten = 127.0.0.1:0\ncert = ../tls.crt\nkey = ../tls.key\n[policy]\ncertificates = 10000\n"
+                    "[limits]\nrequests-per-minute = 1000000\nburst = 1000000\n")
+        say(run(binary("bench_enrol"), authority))
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            work + "/tls.key", "-out", work + "/tls.crt", "-subj", "/CN=" + OVERLAY, "-addext", "subjectAltName=IP:127.0.0.1")
+        lists = []
+        for i in range(clients):
+            user = "client%d@%s" % (i, OVERLAY)
+            folder = os.path.join(work, str(i))
+            os.mkdir(folder)
+            subprocess.run([binary("torc-authority"), "user", "add", authority, "client%d" % i, "--user", user],
+                           input=password + "\n", text=True, check=True, capture_output=True)
+            run(binary("bench_enrol"), "requests", folder, user, str(num))
+            lists.append([open(os.path.join(folder, name), "rb").read() for name in sorted(os.listdir(folder))])
+        service = subprocess.Popen([binary("torc-authority"), "serve", authority], stderr=subprocess.PIPE, text=True)
+        port = int(re.search(r"https://127\.0\.0\.1:(\d+)/", service.stderr.readline()).group(1))
+        results = multiprocessing.Queue()
+        before, start = cpu_of(service.pid), time.monotonic()
+        workers = [multiprocessing.Process(target=enrol_all, args=(port, work + "/tls.crt", "client%d" % i, password, OVERLAY,
+                                                                   lists[i], results)) for i in range(clients)]
+        for worker in workers:
+            worker.start()
+        done = sum(results.get() for _ in workers)
+        seconds, cpu = time.monotonic() - start, cpu_of(service.pid) - before
+        for worker in workers:
+            worker.join()
+        if done != num * clients:
+            sys.exit("bench: %d of %d enrolments" % (done, num * clients))
+        say({"case": "enrolment over HTTPS", "signature": signature, "clients": clients, "per_s": round(done / seconds),
+             "cpu_us": round(cpu / done * 1e6, 1), **memory(service.pid)})
+    finally:
+        if service is not None:
+            service.terminate()
+            service.wait()
+        shutil.rmtree(work)
+
+
 def main():
     say(run(binary("bench_crypto")))
+    for signature in ("ecdsa", "rsa"):
+        bench_enrolment(signature)
     say(run(binary("bench_forward")))
     for num in (8, 32):
         for signature in ("ecdsa", "rsa"):

@@ -81,10 +81,7 @@ install(CODE "
 if(EXISTS ${CMAKE_SOURCE_DIR}/packaging/torc-sysusers.conf)
   install(FILES packaging/torc-sysusers.conf DESTINATION lib/sysusers.d RENAME torc.conf)
 endif()
-if(EXISTS ${CMAKE_SOURCE_DIR}/packaging/torcd.conf)
-  install(FILES packaging/torcd.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/torc)
-endif()
-install(FILES docs/spec/overlay.rng DESTINATION ${CMAKE_INSTALL_DATADIR}/torc)
+install(FILES packaging/torcd.conf packaging/torc-authority.conf docs/spec/overlay.rng DESTINATION ${CMAKE_INSTALL_DATADIR}/torc)
 install(DIRECTORY sim/scenarios DESTINATION ${CMAKE_INSTALL_DATADIR}/torc FILES_MATCHING PATTERN "*.sim")
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DATADIR}/torc
         FILES_MATCHING PATTERN "*.c" PATTERN "*.sh" PATTERN "Makefile")

@@ -7,7 +7,7 @@
 # overlay   <- base wire
 # bootstrap <- base wire
 # io        <- base wire overlay bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl
-# authority <- base wire io + OpenSSL libxml2
+# authority <- base wire io + OpenSSL libxml2 SQLite libpq libmicrohttpd
 # sim       <- base wire overlay bootstrap
 set(TORC_ROOM_LIST base wire overlay bootstrap io authority sim)
 set(TORC_ROOM_base "")
@@ -30,7 +30,7 @@ set(TORC_SUBROOM_overlay_node topology storage usage)
 set(TORC_DIR_sim sim)
 
 set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig::INIH Threads::Threads ${CMAKE_DL_LIBS})
-set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2)
+set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2 PkgConfig::SQLITE PkgConfig::PQ PkgConfig::MHD Threads::Threads)
 set(TORC_LIBS_sim Threads::Threads)
 
 # Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets, libcurl. The name to open is that of the

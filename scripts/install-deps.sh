@@ -10,6 +10,7 @@ packages=(
   libwebsockets-dev libwebsockets-evlib-uv libcurl4-openssl-dev
   libcmocka-dev python3-pytest python3-cryptography spin zsh fish
   libopendht-dev gnuplot-nox
+  libmicrohttpd-dev libsqlite3-dev libpq-dev sqlite3 postgresql softhsm2 opensc libengine-pkcs11-openssl curl openssl
 )
 
 if ! command -v dpkg-query >/dev/null; then

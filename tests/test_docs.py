@@ -2,6 +2,8 @@
 import pathlib
 import re
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -9,32 +11,37 @@ def read(*names):
     return "\n".join((ROOT / name).read_text(encoding="utf-8") for name in names)
 
 
-def configuration_keys():
-    """{section: keys} as src/io/conf.c takes them."""
-    source = read("src/io/conf.c")
+CONFIGURATIONS = {"torcd": "src/io/conf.c", "torc-authority": "src/authority/settings.c"}
+
+
+def configuration_keys(program):
+    """{section: keys} as the program takes them."""
+    source = read(CONFIGURATIONS[program])
     found = re.findall(r'(?:TEXT|COUNT)\("(\w+)", "([\w-]+)"', source)
     found += re.findall(r'\.section = "(\w+)",\s+\.name = "([\w-]+)"', source)
     found += [("timers", name) for name in re.findall(r'DURATION\("([\w-]+)"', source)]
     keys = {}
     for section, name in found:
         keys.setdefault(section, set()).add(name)
-    assert sum(map(len, keys.values())) > 20
+    assert sum(map(len, keys.values())) > 15
     return keys
 
 
-def test_example_configuration_has_every_key_and_no_other():
+@pytest.mark.parametrize("program", CONFIGURATIONS)
+def test_example_configuration_has_every_key_and_no_other(program):
     keys, section = {}, None
-    for line in read("packaging/torcd.conf").splitlines():
+    for line in read(f"packaging/{program}.conf").splitlines():
         if match := re.match(r"\[(\w+)\]$", line):
             section = match.group(1)
         elif match := re.match(r";?([a-z][a-z0-9-]*) = ", line):
             keys.setdefault(section, set()).add(match.group(1))
-    assert keys == configuration_keys()
+    assert keys == configuration_keys(program)
 
 
-def test_manual_page_has_every_key_and_no_other():
+@pytest.mark.parametrize("program", CONFIGURATIONS)
+def test_manual_page_has_every_key_and_no_other(program):
     keys, section, is_term = {}, None, False
-    for line in read("packaging/man/torcd.conf.5").replace("\\-", "-").splitlines():
+    for line in read(f"packaging/man/{program}.conf.5").replace("\\-", "-").splitlines():
         if match := re.match(r"\.SH \[(\w+)\]$", line):
             section = match.group(1)
         elif line.startswith(".SH"):
@@ -42,7 +49,7 @@ def test_manual_page_has_every_key_and_no_other():
         elif section and is_term:
             keys.setdefault(section, set()).update(re.sub(r'"[^"]*"', "", line).split()[1:])
         is_term = line == ".TP"
-    assert keys == configuration_keys()
+    assert keys == configuration_keys(program)
 
 
 def counters():
@@ -95,3 +102,10 @@ def test_make_targets_and_files_named_in_the_documents_exist():
             continue
         for name in re.findall(r"`((?:src|docs|tests|scripts|fuzz|cmake|include|packaging|examples)/[\w./-]+)`", text):
             assert (ROOT / name).exists(), (page.name, name)
+
+
+def test_metrics_of_the_authority_are_those_of_the_page():
+    table = re.search(r"const metric list\[\] = \{(.*?)\n  \};", read("src/authority/http/handle.c"), re.S).group(1)
+    names = re.findall(r'\{"(\w+)"', table)
+    page = re.search(r"^## Watching$(.*?)Worth an alarm", read("docs/enrolment.md"), re.M | re.S).group(1)
+    assert len(names) > 10 and re.findall(r"`([a-z_]+)`", page.split("behind the name:")[1]) == names

@@ -55,14 +55,14 @@ def test_every_installed_file_is_where_it_belongs(tree):
     for name in ("bin/torc", "bin/torcd", "bin/torc-authority", "include/torc/torc.h"):
         assert (tree / name).is_file(), name
     pages = {path.name for path in tree.glob("share/man/man*/*")}
-    assert {"torc.1", "torcd.8", "torc-authority.8", "torcd.conf.5"} <= pages
+    assert {"torc.1", "torcd.8", "torc-authority.8", "torcd.conf.5", "torc-authority.conf.5"} <= pages
     units = list(tree.glob("lib/systemd/system/*.service"))
     assert units
     for unit in units:
         for program in re.findall(r"^ExecStart=-?(\S+)", unit.read_text(encoding="utf-8"), re.M):
             assert (tree.parent / program.lstrip("/")).is_file(), program
     for name in ("share/bash-completion/completions/torc", "share/zsh/site-functions/_torc",
-                 "share/fish/vendor_completions.d/torc.fish", "share/torc/torcd.conf", "lib/sysusers.d/torc.conf",
+                 "share/fish/vendor_completions.d/torc.fish", "share/torc/torcd.conf", "share/torc/torc-authority.conf", "lib/sysusers.d/torc.conf",
                  "share/torc/examples/Makefile", "share/torc/scenarios/growth.sim"):
         assert (tree / name).is_file(), name
 

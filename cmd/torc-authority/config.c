@@ -3,35 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "authority/show.h"
-#include "options.h"
-
-static int failed(const char *what, const char *why) {
-  (void)fprintf(stderr, "torc-authority: could not %s: %s\n", what, why);
-  return EXIT_FAILURE;
-}
-
-static int usage(void) {
-  (void)fputs(
-      "usage: torc-authority config show FILE\n"
-      "       torc-authority config check FILE\n"
-      "       torc-authority config sign DIR [FILE]\n"
-      "       torc-authority config set DIR [OPTIONS]\n",
-      stderr);
-  return EXIT_USAGE;
-}
-
-static int show(const char *file) {
-  char err[512] = "";
-  json_t *object = NULL;
-  if (torc_show_file(file, &object, err, sizeof err) != 0) {
-    return failed("show the document", err);
-  }
-  torc_show_print(object, stdout);
-  json_decref(object);
-  return EXIT_SUCCESS;
-}
+#include "base/slice.h"
+#include "commands.h"
 
 /* Both as a peer reads it, signature included, and as strictly as before it is signed. */
 static int check(const char *file, torc_overlay *o) {
@@ -52,7 +27,7 @@ static int check(const char *file, torc_overlay *o) {
 
 static int publish(const char *dir, torc_overlay *o) {
   char err[512] = "";
-  if (torc_authority_publish(dir, o, err, sizeof err) != 0) {
+  if (torc_authority_publish(dir, o, wall_now(), err, sizeof err) != 0) {
     return failed("sign the document", err);
   }
   (void)printf("%s/%s: sequence %llu, signed\n", dir, TORC_AUTHORITY_OVERLAY,
@@ -72,36 +47,34 @@ static int load(const char *dir, const char *file, torc_overlay *o) {
   return EXIT_SUCCESS;
 }
 
-static int run(options *o, int argc, char **argv) {
-  const char *what = argv[1];
-  if (strcmp(what, "show") == 0 && argc == 3) {
-    return show(argv[2]);
-  }
-  if (strcmp(what, "check") == 0 && argc == 3) {
-    return check(argv[2], &o->config);
-  }
-  if (strcmp(what, "sign") == 0 && (argc == 3 || argc == 4)) {
-    int rc = load(argv[2], argc == 4 ? argv[3] : NULL, &o->config);
-    return rc != EXIT_SUCCESS ? rc : publish(argv[2], &o->config);
-  }
-  if (strcmp(what, "set") == 0 && argc >= 3) {
-    const char *dir = argv[2]; /* getopt moves the arguments about */
-    int rc = load(dir, NULL, &o->config);
-    if (rc == EXIT_SUCCESS && !read_options(o, "config set", argc - 1, argv + 1)) {
-      rc = EXIT_USAGE;
-    }
-    return rc != EXIT_SUCCESS ? rc : publish(dir, &o->config);
-  }
-  return usage();
+/* A directory stands for its document. */
+static const char *document_of(const char *word, char path[TORC_PATH_MAX]) {
+  struct stat st;
+  bool is_directory = stat(word, &st) == 0 && S_ISDIR(st.st_mode) &&
+                      torc_path_join(path, TORC_PATH_MAX, word, TORC_AUTHORITY_OVERLAY) == 0;
+  return is_directory ? path : word;
 }
 
-int command_config(int argc, char **argv) {
-  options *o = argc < 2 ? NULL : calloc(1, sizeof *o);
-  if (o == NULL) {
-    return usage();
-  }
-  int rc = run(o, argc, argv);
-  torc_overlay_clear(&o->config);
-  free(o);
-  return rc;
+int run_config_show(options *o) {
+  char path[TORC_PATH_MAX];
+  o->words[0] = document_of(o->words[0], path);
+  return run_show(o);
+}
+
+int run_config_check(options *o) {
+  char path[TORC_PATH_MAX];
+  return check(document_of(o->words[0], path), &o->config);
+}
+
+int run_config_sign(options *o) {
+  int rc = load(o->words[0], o->words[1], &o->config);
+  return rc != EXIT_SUCCESS ? rc : publish(o->words[0], &o->config);
+}
+
+int load_config_set(options *o, const char *dir) {
+  return load(dir, NULL, &o->config);
+}
+
+int run_config_set(options *o) {
+  return publish(o->words[0], &o->config);
 }

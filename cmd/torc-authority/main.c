@@ -1,13 +1,12 @@
-/* torc-authority: makes an overlay's root, configuration document and certificates, offline on
- * files. SPDX-License-Identifier: Apache-2.0 */
+/* torc-authority: makes an overlay's root, configuration document and certificates, and enrols over
+ * HTTPS. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "authority/show.h"
 #include "base/id.h"
-#include "options.h"
+#include "commands.h"
 #include "overlay/topology/topology.h"
 
 static const char usage[] =
@@ -19,31 +18,35 @@ static const char usage[] =
     "       torc-authority issue DIR --user NAME [--user NAME]... --out PREFIX\n"
     "         [--account NAME] [--days N] [--csr FILE] [--force] [--json]\n"
     "       torc-authority show FILE [--json]\n"
-    "       torc-authority config show FILE | check FILE | sign DIR [FILE]\n"
+    "       torc-authority serve DIR [--check]\n"
+    "       torc-authority user add DIR ACCOUNT [--user NAME]... [--generate | --no-password]\n"
+    "         [--json]\n"
+    "       torc-authority user grant DIR ACCOUNT --user NAME [--user NAME]... [--json]\n"
+    "       torc-authority user passwd DIR ACCOUNT [--generate] [--json]\n"
+    "       torc-authority user disable DIR ACCOUNT [--json]\n"
+    "       torc-authority user enable DIR ACCOUNT [--json]\n"
+    "       torc-authority user list DIR [--json]\n"
+    "       torc-authority issued DIR [--account NAME] [--json]\n"
+    "       torc-authority backup DIR FILE [--json]\n"
+    "       torc-authority restore DIR FILE [--json]\n"
+    "       torc-authority config show FILE [--json]\n"
+    "       torc-authority config check FILE\n"
+    "       torc-authority config sign DIR [FILE]\n"
     "       torc-authority config set DIR [--bootstrap HOST:PORT]... [--type ...]...\n"
     "         [--update-period S] [--ping-period S] [--expiration S] [--source URL]\n"
     "         [--credential-server URL]...\n"
+    "       torc-authority config sign-check DIR [--json]\n"
     "       torc-authority --version | --help\n"
-    "init   makes DIR with ca.key, ca.crt, overlay.xml and the ledger of what was issued\n"
-    "issue  makes PREFIX.crt and, without --csr, PREFIX.key\n"
-    "show   prints what a certificate or an overlay document says\n"
-    "config says whether peers take a document; signs an edited one, or one changed by options,\n"
-    "       as the next version DIR/overlay.xml\n";
-
-static int print_json(json_t *object) {
-  int rc = object == NULL ? EXIT_FAILURE : EXIT_SUCCESS;
-  if (object != NULL && json_dumpf(object, stdout, JSON_INDENT(2)) != 0) {
-    rc = EXIT_FAILURE;
-  }
-  (void)putchar('\n');
-  json_decref(object);
-  return rc;
-}
-
-static int failed(const char *what, const char *why) {
-  (void)fprintf(stderr, "torc-authority: could not %s: %s\n", what, why);
-  return EXIT_FAILURE;
-}
+    "init     makes DIR with ca.key, ca.crt, overlay.xml and the registry of what was issued\n"
+    "issue    makes PREFIX.crt and, without --csr, PREFIX.key\n"
+    "show     prints what a certificate or an overlay document says\n"
+    "serve    enrols over HTTPS as DIR/torc-authority.conf says\n"
+    "user     accounts that may enrol; passwords are read from standard input\n"
+    "issued   lists certificates, newest first\n"
+    "backup   copies the registry while it is in use; restore puts a copy back\n"
+    "config   the overlay document: says whether peers take it; signs an edited one, or one "
+    "changed\n"
+    "         by options, as the next version DIR/overlay.xml; tries the issuing keys\n";
 
 static int run_init(options *o) {
   char err[512] = "";
@@ -64,36 +67,29 @@ static int run_init(options *o) {
   }
   (void)snprintf(o->config.name, sizeof o->config.name, "%s", o->overlay);
   (void)snprintf(o->config.algorithm, sizeof o->config.algorithm, "%s", o->algorithm);
-  torc_authority_setup setup = {.dir = o->dir,
+  torc_authority_setup setup = {.dir = o->words[0],
                                 .overlay = &o->config,
                                 .signature = o->signature,
-                                .now = (torc_wall)time(NULL),
+                                .now = wall_now(),
                                 .replace = o->force};
   torc_authority_made made;
   if (torc_authority_init(&setup, &made, err, sizeof err) != 0) {
     return failed("make the overlay", err);
   }
   if (o->json) {
-    return print_json(json_pack("{s:s, s:s, s:s, s:s*}", "overlay", o->overlay, "directory", o->dir,
-                                "algorithm", o->algorithm, "kept",
+    return print_json(json_pack("{s:s, s:s, s:s, s:s*}", "overlay", o->overlay, "directory",
+                                o->words[0], "algorithm", o->algorithm, "kept",
                                 made.kept[0] == '\0' ? NULL : made.kept));
   }
   if (made.kept[0] != '\0') {
-    (void)printf("the old root and document are kept as %s/*%s\n", o->dir, made.kept);
+    (void)printf("the old root and document are kept as %s/*%s\n", o->words[0], made.kept);
   }
-  (void)printf("overlay %s (%s) made in %s\n", o->overlay, o->algorithm, o->dir);
-  (void)printf("  %s/%s        keep it secret and backed up\n", o->dir, TORC_AUTHORITY_KEY);
-  (void)printf("  %s/%s   give it to every peer\n", o->dir, TORC_AUTHORITY_OVERLAY);
-  (void)printf("next: torc-authority issue %s --user alice@%s --out alice\n", o->dir, o->overlay);
+  (void)printf("overlay %s (%s) made in %s\n", o->overlay, o->algorithm, o->words[0]);
+  (void)printf("  %s/%s        keep it secret and backed up\n", o->words[0], TORC_AUTHORITY_KEY);
+  (void)printf("  %s/%s   give it to every peer\n", o->words[0], TORC_AUTHORITY_OVERLAY);
+  (void)printf("next: torc-authority issue %s --user alice@%s --out alice\n", o->words[0],
+               o->overlay);
   return EXIT_SUCCESS;
-}
-
-static void date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
 }
 
 static int run_issue(options *o) {
@@ -105,14 +101,14 @@ static int run_issue(options *o) {
     (void)fputs("torc-authority issue: --user NAME and --out PREFIX are needed\n", stderr);
     return EXIT_USAGE;
   }
-  torc_authority_request request = {.dir = o->dir,
+  torc_authority_request request = {.dir = o->words[0],
                                     .out_prefix = o->out,
                                     .account = o->account,
                                     .users = o->users,
                                     .num_users = o->num_users,
                                     .request_file = o->csr,
                                     .days = o->days,
-                                    .now = (torc_wall)time(NULL),
+                                    .now = wall_now(),
                                     .replace = o->force};
   if (torc_authority_issue(&request, &issued, err, sizeof err) != 0) {
     return failed("issue the certificate", err);
@@ -132,10 +128,10 @@ static int run_issue(options *o) {
   return EXIT_SUCCESS;
 }
 
-static int run_show(options *o) {
+int run_show(options *o) {
   char err[512] = "";
   json_t *object = NULL;
-  if (torc_show_file(o->file, &object, err, sizeof err) != 0) {
+  if (torc_show_file(o->words[0], &object, err, sizeof err) != 0) {
     return failed("show the file", err);
   }
   if (o->json) {
@@ -146,30 +142,87 @@ static int run_show(options *o) {
   return EXIT_SUCCESS;
 }
 
-static const struct {
-  const char *name;
+typedef struct command {
+  syntax syntax;
   int (*run)(options *o);
-} commands[] = {{"init", run_init}, {"issue", run_issue}, {"show", run_show}};
+  int (*before)(options *o, const char *dir); /* the word is directly behind the command; or NULL */
+} command;
+
+static const command commands[] = {
+    {{"init",
+      " overlay algorithm signature bootstrap type update-period ping-period expiration source "
+      "credential-server force json ",
+      "DIR", 1, 0},
+     run_init,
+     NULL},
+    {{"issue", " user account out days csr force json ", "DIR", 1, 0}, run_issue, NULL},
+    {{"show", " json ", "FILE", 1, 0}, run_show, NULL},
+    {{"serve", " check ", "DIR", 1, 0}, run_serve, NULL},
+    {{"user add", " user no-password generate json ", "DIR and ACCOUNT", 2, 0}, run_user_add, NULL},
+    {{"user grant", " user json ", "DIR and ACCOUNT", 2, 0}, run_user_grant, NULL},
+    {{"user passwd", " generate json ", "DIR and ACCOUNT", 2, 0}, run_user_passwd, NULL},
+    {{"user disable", " json ", "DIR and ACCOUNT", 2, 0}, run_user_disable, NULL},
+    {{"user enable", " json ", "DIR and ACCOUNT", 2, 0}, run_user_enable, NULL},
+    {{"user list", " json ", "DIR", 1, 0}, run_user_list, NULL},
+    {{"issued", " account json ", "DIR", 1, 0}, run_issued, NULL},
+    {{"backup", " json ", "DIR and FILE", 2, 0}, run_backup, NULL},
+    {{"restore", " json ", "DIR and FILE", 2, 0}, run_restore, NULL},
+    {{"config show", " json ", "FILE", 1, 0}, run_config_show, NULL},
+    {{"config check", " ", "FILE", 1, 0}, run_config_check, NULL},
+    {{"config sign", " ", "DIR", 1, 1}, run_config_sign, NULL},
+    {{"config set",
+      " bootstrap type update-period ping-period expiration source credential-server ", "DIR", 1,
+      0},
+     run_config_set,
+     load_config_set},
+    {{"config sign-check", " json ", "DIR", 1, 0}, run_config_sign_check, NULL},
+};
+#define COMMANDS_NUM (sizeof commands / sizeof commands[0])
+
+/* The command that argv[1] names, or argv[1] and argv[2]; *words: how many of them. */
+static const command *find_command(int argc, char **argv, int *words) {
+  char two[64] = "";
+  if (argc > 2) {
+    (void)snprintf(two, sizeof two, "%.30s %.30s", argv[1], argv[2]);
+  }
+  for (size_t i = 0; i < COMMANDS_NUM; i++) {
+    if (strcmp(commands[i].syntax.command, argv[1]) == 0) {
+      *words = 1;
+      return &commands[i];
+    }
+    if (strcmp(commands[i].syntax.command, two) == 0) {
+      *words = 2;
+      return &commands[i];
+    }
+  }
+  return NULL;
+}
 
 static int run_command(int argc, char **argv) {
-  for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-    if (strcmp(commands[i].name, argv[1]) != 0) {
-      continue;
-    }
-    options *o = calloc(1, sizeof *o);
-    int rc = EXIT_USAGE;
-    if (o == NULL) {
-      return failed("start", "there is no memory");
-    }
-    if (read_options(o, argv[1], argc - 1, argv + 1)) {
-      rc = commands[i].run(o);
-    }
-    torc_overlay_clear(&o->config);
-    free(o);
-    return rc;
+  int words = 0;
+  const command *c = find_command(argc, argv, &words);
+  if (c == NULL) {
+    (void)fprintf(stderr, "torc-authority: there is no command '%s%s%s'\n%s", argv[1],
+                  argc > 2 ? " " : "", argc > 2 ? argv[2] : "", usage);
+    return EXIT_USAGE;
   }
-  (void)fprintf(stderr, "torc-authority: there is no command '%s'\n%s", argv[1], usage);
-  return EXIT_USAGE;
+  options *o = calloc(1, sizeof *o);
+  int rc = EXIT_USAGE;
+  if (o == NULL) {
+    return failed("start", "there is no memory");
+  }
+  bool is_ready = true;
+  if (c->before != NULL && argc > words + 1) {
+    rc = c->before(o, argv[words + 1]);
+    is_ready = rc == EXIT_SUCCESS;
+    rc = is_ready ? EXIT_USAGE : rc;
+  }
+  if (is_ready && read_options(o, &c->syntax, argc - words, argv + words)) {
+    rc = c->run(o);
+  }
+  torc_overlay_clear(&o->config);
+  free(o);
+  return rc;
 }
 
 int main(int argc, char **argv) {
@@ -184,9 +237,6 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "--version") == 0) {
     (void)puts("torc-authority " TORC_VERSION);
     return EXIT_SUCCESS;
-  }
-  if (strcmp(argv[1], "config") == 0) {
-    return command_config(argc - 1, argv + 1);
   }
   return run_command(argc, argv);
 }

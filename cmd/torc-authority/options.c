@@ -29,7 +29,10 @@ enum {
   OPT_FORCE,
   OPT_JSON,
   OPT_SOURCE,
-  OPT_CREDENTIALS
+  OPT_CREDENTIALS,
+  OPT_NO_PASSWORD,
+  OPT_GENERATE,
+  OPT_CHECK
 };
 
 static bool complain(const char *what, const char *value, const char *advice) {
@@ -215,8 +218,8 @@ static bool read_expiration(const char *text, uint32_t *out) {
 }
 
 static bool add_user(options *o, const char *text) {
-  if (o->num_users == TORC_CERT_MAX_USERS) {
-    return complain("--user", text, "a certificate has at most 4 user names");
+  if (o->num_users == TORC_ACCOUNT_NAMES) {
+    return complain("--user", text, "an account has at most 32 user names");
   }
   o->users[o->num_users++] = text;
   return true;
@@ -284,12 +287,21 @@ static bool read_option(options *o, int option, const char *value) {
     case OPT_JSON:
       o->json = true;
       return true;
+    case OPT_NO_PASSWORD:
+      o->no_password = true;
+      return true;
+    case OPT_GENERATE:
+      o->generate = true;
+      return true;
+    case OPT_CHECK:
+      o->check = true;
+      return true;
     default:
       return false; /* getopt has complained */
   }
 }
 
-static const struct option init_options[] = {
+static const struct option known[] = {
     {"overlay", required_argument, NULL, OPT_OVERLAY},
     {"algorithm", required_argument, NULL, OPT_ALGORITHM},
     {"signature", required_argument, NULL, OPT_SIGNATURE},
@@ -300,52 +312,50 @@ static const struct option init_options[] = {
     {"expiration", required_argument, NULL, OPT_EXPIRATION},
     {"source", required_argument, NULL, OPT_SOURCE},
     {"credential-server", required_argument, NULL, OPT_CREDENTIALS},
+    {"user", required_argument, NULL, OPT_USER},
+    {"account", required_argument, NULL, OPT_ACCOUNT},
+    {"out", required_argument, NULL, OPT_OUT},
+    {"days", required_argument, NULL, OPT_DAYS},
+    {"csr", required_argument, NULL, OPT_CSR},
     {"force", no_argument, NULL, OPT_FORCE},
     {"json", no_argument, NULL, OPT_JSON},
-    {NULL, 0, NULL, 0}};
-static const struct option set_options[] = {
-    {"bootstrap", required_argument, NULL, OPT_BOOTSTRAP},
-    {"type", required_argument, NULL, OPT_TYPE},
-    {"update-period", required_argument, NULL, OPT_UPDATE},
-    {"ping-period", required_argument, NULL, OPT_PING},
-    {"expiration", required_argument, NULL, OPT_EXPIRATION},
-    {"source", required_argument, NULL, OPT_SOURCE},
-    {"credential-server", required_argument, NULL, OPT_CREDENTIALS},
-    {NULL, 0, NULL, 0}};
-static const struct option issue_options[] = {
-    {"user", required_argument, NULL, OPT_USER}, {"account", required_argument, NULL, OPT_ACCOUNT},
-    {"out", required_argument, NULL, OPT_OUT},   {"days", required_argument, NULL, OPT_DAYS},
-    {"csr", required_argument, NULL, OPT_CSR},   {"force", no_argument, NULL, OPT_FORCE},
-    {"json", no_argument, NULL, OPT_JSON},       {NULL, 0, NULL, 0}};
-static const struct option show_options[] = {{"json", no_argument, NULL, OPT_JSON},
-                                             {NULL, 0, NULL, 0}};
+    {"no-password", no_argument, NULL, OPT_NO_PASSWORD},
+    {"generate", no_argument, NULL, OPT_GENERATE},
+    {"check", no_argument, NULL, OPT_CHECK}};
+#define KNOWN_NUM (sizeof known / sizeof known[0])
 
-static const struct option *options_of(const char *command) {
-  if (strcmp(command, "init") == 0) {
-    return init_options;
-  }
-  if (strcmp(command, "config set") == 0) {
-    return set_options;
-  }
-  return strcmp(command, "issue") == 0 ? issue_options : show_options;
+static bool takes(const syntax *s, const char *name) {
+  char word[32];
+  (void)snprintf(word, sizeof word, " %s ", name);
+  return strstr(s->options, word) != NULL;
 }
 
-bool read_options(options *o, const char *command, int argc, char **argv) {
+bool read_options(options *o, const syntax *s, int argc, char **argv) {
+  struct option list[KNOWN_NUM + 1] = {{NULL, 0, NULL, 0}};
+  size_t num = 0;
   int option = 0;
+  for (size_t i = 0; i < KNOWN_NUM; i++) {
+    if (takes(s, known[i].name)) {
+      list[num] = known[i];
+      num++;
+    }
+  }
   o->days = TORC_AUTHORITY_DAYS;
   o->signature = TORC_CA_ECDSA;
   o->algorithm = "chord-128-2-8";
-  while ((option = getopt_long(argc, argv, "", options_of(command), NULL)) != -1) {
+  while ((option = getopt_long(argc, argv, "", list, NULL)) != -1) {
     if (!read_option(o, option, optarg)) {
       return false;
     }
   }
-  if (argc - optind != 1) {
-    (void)fprintf(stderr, "torc-authority %s: expected exactly one %s, got %d\n", command,
-                  strcmp(command, "show") == 0 ? "FILE" : "DIR", argc - optind);
+  size_t num_given = (size_t)(argc - optind);
+  if (num_given < s->num_words || num_given > s->num_words + s->num_optional) {
+    (void)fprintf(stderr, "torc-authority %s: expected exactly one %s, got %d\n", s->command,
+                  s->words, argc - optind);
     return false;
   }
-  o->dir = argv[optind];
-  o->file = argv[optind];
+  for (size_t i = 0; i < num_given; i++) {
+    o->words[i] = argv[optind + (int)i];
+  }
   return true;
 }

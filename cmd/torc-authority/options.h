@@ -6,21 +6,28 @@
 #include "authority/authority.h"
 
 #define EXIT_USAGE 2
+#define WORDS_MAX 3
 
 typedef struct options {
-  const char *dir, *file, *overlay, *algorithm, *out, *account, *csr;
+  const char *words[WORDS_MAX]; /* the arguments that are no options; the rest is NULL */
+  const char *overlay, *algorithm, *out, *account, *csr;
   torc_ca_signature signature;
-  bool force, json;
+  bool force, json, no_password, generate, check;
   uint32_t days;
-  const char *users[TORC_CERT_MAX_USERS];
+  const char *users[TORC_ACCOUNT_NAMES];
   size_t num_users;
   torc_overlay config; /* what init writes down */
 } options;
 
-/* torc-authority config show|set|sign|check: the overlay document. The exit code. */
-int command_config(int argc, char **argv);
+/* What may stand behind a command. */
+typedef struct syntax {
+  const char *command, *options; /* options: their names with a blank before and behind each */
+  const char *words;             /* how the help names them */
+  size_t num_words, num_optional;
+} syntax;
 
-/* Reads the arguments after the subcommand. False: a complaint was printed. */
-bool read_options(options *o, const char *command, int argc, char **argv);
+/* Reads the arguments after the command; argv[0] is not looked at. False: a complaint was printed.
+ */
+bool read_options(options *o, const syntax *s, int argc, char **argv);
 
 #endif

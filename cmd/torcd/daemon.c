@@ -10,10 +10,10 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "io/notify.h"
 #include "io/peer_from.h"
 #include "io/settle.h"
 #include "io/x509.h"
-#include "notify.h"
 #include "overlay/topology/topology.h"
 #include "refresh.h"
 
@@ -86,7 +86,7 @@ static void on_settled(uv_timer_t *timer) {
 static void reload(torcd *d) {
   char err[512] = "";
   torc_conf fresh;
-  notify_service("RELOADING=1");
+  torc_notify_service("RELOADING=1");
   if (torc_conf_load(&fresh, d->conf_file, err, sizeof err) != 0) {
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:reload_refused", TORC_F_STR("why", err));
   } else {
@@ -101,7 +101,7 @@ static void reload(torcd *d) {
   }
   TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:reloaded",
            TORC_F_STR("level", torc_log_level_name(d->conf.log_level)));
-  notify_service("READY=1");
+  torc_notify_service("READY=1");
 }
 
 static void finish(torcd *d) {
@@ -118,7 +118,7 @@ static void on_grace_over(uv_timer_t *timer) {
 /* [LEA-01]: the neighbours are told before the process ends. */
 static void leave(torcd *d) {
   d->is_leaving = true;
-  notify_service("STOPPING=1\nSTATUS=leaving the overlay");
+  torc_notify_service("STOPPING=1\nSTATUS=leaving the overlay");
   TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:leaving", TORC_F_U64("pid", (uint64_t)getpid()));
   int rc = torc_node_leave(torc_peer_node(d->peer), torc_peer_now(d->peer));
   torc_peer_flush(d->peer);
@@ -245,7 +245,7 @@ static void announce(torcd *d) {
   torc_node_get_view(torc_peer_node(d->peer), &view);
   (void)snprintf(ready, sizeof ready, "READY=1\nMAINPID=%ld\nSTATUS=looking for the overlay",
                  (long)getpid());
-  notify_service(ready);
+  torc_notify_service(ready);
   TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:started", TORC_F_STR("version", TORC_VERSION),
            TORC_F_STR("overlay", d->overlay), TORC_F_STR("user", d->user),
            TORC_F_ID("peer", &view.self), TORC_F_U64("port", torc_peer_port(d->peer, 0)),
@@ -276,12 +276,12 @@ int torcd_start(torcd *d, char *err, size_t err_cap) {
 static void on_event(torcd *d, const torc_event *ev) {
   switch (ev->kind) {
     case TORC_EVENT_JOINED:
-      notify_service("STATUS=in the overlay");
+      torc_notify_service("STATUS=in the overlay");
       TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:joined", TORC_F_STR("overlay", d->overlay));
       (void)uv_timer_start(&d->settle, on_settled, SETTLE_MS, 0);
       break;
     case TORC_EVENT_DISCONNECTED:
-      notify_service("STATUS=looking for the overlay");
+      torc_notify_service("STATUS=looking for the overlay");
       TORC_LOG(log_of(d), TORC_LOG_WARN, "torcd:disconnected", TORC_F_STR("overlay", d->overlay));
       break;
     case TORC_EVENT_LEFT:

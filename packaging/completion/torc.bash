@@ -71,13 +71,17 @@ _torc_authority() {
       return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "init issue show config --version --help" -- "$current"))
+    COMPREPLY=($(compgen -W "init issue show serve user issued backup restore config --version --help" -- "$current"))
     return
   fi
+  if [ "$COMP_CWORD" -eq 2 ] && [[ $current != -* ]]; then
+    case ${COMP_WORDS[1]} in
+      user) COMPREPLY=($(compgen -W "add grant passwd disable enable list" -- "$current")); return ;;
+      config) COMPREPLY=($(compgen -W "show check sign set sign-check" -- "$current")); return ;;
+    esac
+  fi
   if [[ $current != -* ]]; then
-    if [ "${COMP_WORDS[1]}" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
-      COMPREPLY=($(compgen -W "show check sign set" -- "$current"))
-    elif [ "${COMP_WORDS[1]}" = show ] || [ "${COMP_WORDS[1]}" = config ]; then
+    if [[ " show backup restore config " == *" ${COMP_WORDS[1]} "* ]]; then
       COMPREPLY=($(compgen -f -- "$current"))
     else
       COMPREPLY=($(compgen -d -- "$current"))
@@ -91,8 +95,11 @@ _torc_authority() {
       ;;
     issue) options="--user --account --out --days --csr --force --json" ;;
     config)
-      options="--bootstrap --type --update-period --ping-period --expiration --source --credential-server"
+      options="--bootstrap --type --update-period --ping-period --expiration --source --credential-server --json"
       ;;
+    serve) options="--check" ;;
+    user) options="--user --generate --no-password --json" ;;
+    issued) options="--account --json" ;;
     *) options="--json" ;;
   esac
   COMPREPLY=($(compgen -W "$options" -- "$current"))

@@ -65,10 +65,11 @@ complete -c torcd -l check-config -d 'only say whether it is usable'
 complete -c torcd -l version
 complete -c torcd -l help
 
-complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show config' -f -a 'init issue show config'
-complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show config' -l version
-complete -c torc-authority -n 'not __fish_seen_subcommand_from init issue show config' -l help
-complete -c torc-authority -n '__fish_seen_subcommand_from init issue show' -l json -d 'print JSON'
+set -l authority_commands init issue show serve user issued backup restore config
+complete -c torc-authority -n "not __fish_seen_subcommand_from $authority_commands" -f -a "$authority_commands"
+complete -c torc-authority -n "not __fish_seen_subcommand_from $authority_commands" -l version
+complete -c torc-authority -n "not __fish_seen_subcommand_from $authority_commands" -l help
+complete -c torc-authority -n '__fish_seen_subcommand_from init issue show user issued backup restore config' -l json -d 'print JSON'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l overlay -x -d 'its name'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l algorithm -x -a 'chord-128-2-8 full-mesh'
 complete -c torc-authority -n '__fish_seen_subcommand_from init' -l signature -x -a 'ecdsa rsa'
@@ -80,9 +81,13 @@ complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l expir
 complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l source -x -d 'URL of the next version of the document'
 complete -c torc-authority -n '__fish_seen_subcommand_from init config' -l credential-server -x -d 'URL where certificates are asked for'
 complete -c torc-authority -n '__fish_seen_subcommand_from init issue' -l force -d 'replace what is there'
-complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l user -x -d 'user name'
-complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l account -x -d 'who it is for'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue user' -l user -x -d 'user name'
+complete -c torc-authority -n '__fish_seen_subcommand_from issue issued' -l account -x -d 'who it is for'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l out -r -F -d 'prefix of the files'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l days -x -d 'validity'
 complete -c torc-authority -n '__fish_seen_subcommand_from issue' -l csr -r -F -d 'certificate request'
-complete -c torc-authority -n '__fish_seen_subcommand_from config' -f -a 'show check sign set'
+complete -c torc-authority -n '__fish_seen_subcommand_from serve' -l check -d 'only say whether it is usable'
+complete -c torc-authority -n '__fish_seen_subcommand_from user' -l generate -d 'make a password'
+complete -c torc-authority -n '__fish_seen_subcommand_from user' -l no-password -d 'no enrolment over the network'
+complete -c torc-authority -n '__fish_seen_subcommand_from user' -a 'add grant passwd disable enable list'
+complete -c torc-authority -n '__fish_seen_subcommand_from config' -a 'show check sign set sign-check'

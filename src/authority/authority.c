@@ -11,13 +11,11 @@
 #include <unistd.h>
 
 #include "authority/document.h"
-#include "authority/ledger.h"
 #include "base/slice.h"
 #include "io/overlay_sign.h"
 
 #define DAY_S 86400u
 #define KEPT_PER_SECOND_MAX 99
-#define DRAWS_MAX 8 /* of serial number and peer-id; the second is already not to be expected */
 
 /* Adds days to `from`; the last second that fits instead of running over. */
 static torc_wall after_days(torc_wall from, uint32_t days) {
@@ -29,56 +27,16 @@ static torc_wall backdated(torc_wall now) {
   return now > TORC_CA_BACKDATE_S ? now - TORC_CA_BACKDATE_S : 0;
 }
 
-static int refuse_existing(const char *path, const char *advice, char *err, size_t err_cap) {
-  if (access(path, F_OK) != 0) {
-    return 0;
-  }
-  (void)snprintf(err, err_cap, "%s exists already and was left as it is; %s", path, advice);
-  return TORC_ERR_EXISTS;
-}
-
-static int path_error(const char *dir, char *err, size_t err_cap) {
-  (void)snprintf(err, err_cap, "the name %.40s... is too long", dir);
-  return TORC_ERR_SPACE;
-}
-
-/* Writes a key in PEM with mode 0600. */
-static int write_key(const char *path, EVP_PKEY *key, bool replace, char *err, size_t err_cap) {
-  uint8_t *pem = NULL;
-  size_t len = 0;
-  int rc = torc_ca_key_to_pem(key, &pem, &len);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "cannot write the private key down: %s", torc_strerror(rc));
-    return rc;
-  }
-  rc = torc_file_write(path, torc_slice_of(pem, len), 0600, replace, err, err_cap);
-  torc_file_free(pem, len);
-  return rc;
-}
-
-static int write_cert(const char *path, X509 *cert, bool replace, char *err, size_t err_cap) {
-  uint8_t *pem = NULL;
-  size_t len = 0;
-  int rc = torc_ca_cert_to_pem(cert, &pem, &len);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "cannot write the certificate down: %s", torc_strerror(rc));
-    return rc;
-  }
-  rc = torc_file_write(path, torc_slice_of(pem, len), 0644, replace, err, err_cap);
-  torc_file_free(pem, len);
-  return rc;
-}
-
 typedef struct paths {
-  char key[TORC_PATH_MAX], cert[TORC_PATH_MAX], overlay[TORC_PATH_MAX], ledger[TORC_PATH_MAX];
+  char key[TORC_PATH_MAX], cert[TORC_PATH_MAX], overlay[TORC_PATH_MAX];
 } paths;
 
 static int paths_of(const char *dir, paths *p, char *err, size_t err_cap) {
   if (torc_path_join(p->key, sizeof p->key, dir, TORC_AUTHORITY_KEY) != 0 ||
       torc_path_join(p->cert, sizeof p->cert, dir, TORC_AUTHORITY_CERT) != 0 ||
-      torc_path_join(p->overlay, sizeof p->overlay, dir, TORC_AUTHORITY_OVERLAY) != 0 ||
-      torc_path_join(p->ledger, sizeof p->ledger, dir, TORC_AUTHORITY_LEDGER) != 0) {
-    return path_error(dir, err, err_cap);
+      torc_path_join(p->overlay, sizeof p->overlay, dir, TORC_AUTHORITY_OVERLAY) != 0) {
+    (void)snprintf(err, err_cap, "the name %.40s... is too long", dir);
+    return TORC_ERR_SPACE;
   }
   return 0;
 }
@@ -87,12 +45,12 @@ static int refuse_second_init(const paths *p, char *err, size_t err_cap) {
   static const char advice[] =
       "--force makes a new root, keeps the old one beside it, and voids every certificate it "
       "issued";
-  int rc = refuse_existing(p->key, advice, err, err_cap);
+  int rc = torc_file_absent(p->key, advice, err, err_cap);
   if (rc == 0) {
-    rc = refuse_existing(p->cert, advice, err, err_cap);
+    rc = torc_file_absent(p->cert, advice, err, err_cap);
   }
   if (rc == 0) {
-    rc = refuse_existing(p->overlay, advice, err, err_cap);
+    rc = torc_file_absent(p->overlay, advice, err, err_cap);
   }
   return rc;
 }
@@ -210,13 +168,13 @@ static int choose_kept(const paths *p, torc_wall now, char out[TORC_AUTHORITY_KE
 
 static int write_contents(const torc_authority_setup *s, const paths *p, const contents *c,
                           torc_authority_made *out, char *err, size_t err_cap) {
-  torc_ledger *ledger = NULL;
+  torc_home *home = NULL;
   const torc_file_part parts[] = {
       {.path = p->key, .data = torc_slice_of(c->key, c->key_len), .mode = 0600},
       {.path = p->cert, .data = torc_slice_of(c->cert, c->cert_len), .mode = 0644},
       {.path = p->overlay, .data = torc_slice_of(c->overlay, c->overlay_len), .mode = 0644},
   };
-  int rc = torc_ledger_open(&ledger, p->ledger, err, err_cap);
+  int rc = torc_home_open(&home, s->dir, TORC_HOME_REGISTRY, err, err_cap);
   if (rc == 0 && s->replace) {
     rc = choose_kept(p, s->now, out->kept, err, err_cap);
   }
@@ -224,7 +182,7 @@ static int write_contents(const torc_authority_setup *s, const paths *p, const c
     rc =
         torc_files_write(parts, TORC_ARRAY_LEN(parts), s->replace ? out->kept : NULL, err, err_cap);
   }
-  torc_ledger_close(ledger);
+  torc_home_close(home);
   return rc;
 }
 
@@ -253,275 +211,6 @@ int torc_authority_init(const torc_authority_setup *s, torc_authority_made *out,
   contents_clear(&c);
   return rc;
 }
-
-/* ---- issue ---- */
-
-/* What an authority's directory holds, loaded. */
-typedef struct authority {
-  char overlay_name[256];
-  EVP_PKEY *key;
-  X509 *root;
-  torc_ledger *ledger;
-} authority;
-
-static void authority_clear(authority *a) {
-  EVP_PKEY_free(a->key);
-  X509_free(a->root);
-  torc_ledger_close(a->ledger);
-}
-
-static int load_key(const char *path, EVP_PKEY **out, char *err, size_t err_cap) {
-  struct stat st;
-  uint8_t *pem = NULL;
-  size_t len = 0;
-  if (stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    (void)snprintf(err, err_cap, "%s can be read by others; run: chmod 600 %s", path, path);
-    return TORC_ERR_DENIED;
-  }
-  int rc = torc_file_read(path, TORC_AUTHORITY_REQUEST_MAX, &pem, &len, err, err_cap);
-  if (rc != 0) {
-    return rc;
-  }
-  rc = torc_ca_key_from_pem(torc_slice_of(pem, len), out);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "%s holds no private key in PEM", path);
-  }
-  torc_file_free(pem, len);
-  return rc;
-}
-
-static int load_root(const char *path, X509 **out, char *err, size_t err_cap) {
-  uint8_t *pem = NULL;
-  size_t len = 0;
-  int rc = torc_file_read(path, TORC_AUTHORITY_REQUEST_MAX, &pem, &len, err, err_cap);
-  if (rc != 0) {
-    return rc;
-  }
-  rc = torc_ca_cert_from_pem(torc_slice_of(pem, len), out);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "%s holds no certificate in PEM", path);
-  }
-  torc_file_free(pem, len);
-  return rc;
-}
-
-static int load_overlay_name(const char *path, char *out, size_t cap, char *err, size_t err_cap) {
-  torc_overlay overlay = {.name = ""};
-  int rc = torc_overlay_load(&overlay, path, NULL, err, err_cap);
-  if (rc == 0) {
-    (void)snprintf(out, cap, "%s", overlay.name);
-  }
-  torc_overlay_clear(&overlay);
-  return rc;
-}
-
-static int authority_load(authority *a, const char *dir, char *err, size_t err_cap) {
-  paths p;
-  int rc = paths_of(dir, &p, err, err_cap);
-  if (rc == 0) {
-    rc = load_overlay_name(p.overlay, a->overlay_name, sizeof a->overlay_name, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = load_key(p.key, &a->key, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = load_root(p.cert, &a->root, err, err_cap);
-  }
-  if (rc == 0 && X509_check_private_key(a->root, a->key) != 1) {
-    (void)snprintf(err, err_cap, "%s and %s do not belong together", p.key, p.cert);
-    rc = TORC_ERR_CRYPTO;
-  }
-  if (rc == 0) {
-    rc = torc_ledger_open(&a->ledger, p.ledger, err, err_cap);
-  }
-  return rc;
-}
-
-static int fill_names(const torc_authority_request *r, torc_ledger_entry *e, char *err,
-                      size_t err_cap) {
-  const char *account = r->account;
-  if (r->num_users == 0 || r->num_users > TORC_CERT_MAX_USERS) {
-    (void)snprintf(err, err_cap, "a certificate has 1 to %d user names", TORC_CERT_MAX_USERS);
-    return TORC_ERR_INVALID;
-  }
-  for (size_t i = 0; i < r->num_users; i++) {
-    if (torc_ca_user_name(r->users[i], e->users[i], sizeof e->users[i]) != 0) {
-      (void)snprintf(err, err_cap, "'%s' is no user name; one looks like alice@example.org",
-                     r->users[i]);
-      return TORC_ERR_FORMAT;
-    }
-  }
-  e->num_users = r->num_users;
-  if (account == NULL) {
-    account = e->users[0];
-  }
-  if (account[0] == '\0' || strlen(account) > TORC_USER_MAX) {
-    (void)snprintf(err, err_cap, "an account name has 1 to %d bytes", TORC_USER_MAX);
-    return TORC_ERR_FORMAT;
-  }
-  (void)snprintf(e->account, sizeof e->account, "%s", account);
-  return 0;
-}
-
-/* Not longer than the root itself. */
-static int fill_dates(const authority *a, const torc_authority_request *r, torc_ledger_entry *e,
-                      char *err, size_t err_cap) {
-  struct tm end;
-  if (r->days == 0 || r->days > TORC_AUTHORITY_DAYS_MAX) {
-    (void)snprintf(err, err_cap, "a certificate is valid for 1 to %d days",
-                   TORC_AUTHORITY_DAYS_MAX);
-    return TORC_ERR_INVALID;
-  }
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(a->root), &end) != 1) {
-    (void)snprintf(err, err_cap, "the root certificate has no readable end of validity");
-    return TORC_ERR_CRYPTO;
-  }
-  time_t root_end = timegm(&end);
-  if (root_end <= (time_t)r->now) {
-    (void)snprintf(err, err_cap,
-                   "the root certificate has expired; make a new root with init --force");
-    return TORC_ERR_STATE;
-  }
-  e->issued = r->now;
-  e->not_after = after_days(r->now, r->days);
-  if ((time_t)e->not_after > root_end) {
-    e->not_after = (torc_wall)root_end;
-  }
-  return 0;
-}
-
-/* Draws serial number and peer-id until both are new [ENR-35]. */
-static int draw_numbers(authority *a, torc_ledger_entry *e, torc_wall now, char *err,
-                        size_t err_cap) {
-  int rc = TORC_ERR_EXISTS;
-  for (int i = 0; i < DRAWS_MAX && rc == TORC_ERR_EXISTS; i++) {
-    if (torc_ca_random_serial(e->serial) != 0 || torc_ca_random_peer(&e->peer) != 0) {
-      (void)snprintf(err, err_cap, "the system gave no random numbers; nothing was issued");
-      return TORC_ERR_CRYPTO;
-    }
-    rc = torc_ledger_check(a->ledger, e, now, err, err_cap);
-  }
-  return rc;
-}
-
-/* The key of the request, or a fresh one of the root's kind. */
-static int subject_key(const authority *a, const torc_authority_request *r, EVP_PKEY **out,
-                       char *err, size_t err_cap) {
-  if (r->request_file == NULL) {
-    bool is_rsa = EVP_PKEY_get_base_id(a->key) == EVP_PKEY_RSA;
-    int rc = torc_ca_key_new(is_rsa ? TORC_CA_RSA : TORC_CA_ECDSA, out);
-    if (rc != 0) {
-      (void)snprintf(err, err_cap, "cannot make a key: %s", torc_strerror(rc));
-    }
-    return rc;
-  }
-  uint8_t *pem = NULL;
-  size_t len = 0;
-  char why[160] = "";
-  int rc = torc_file_read(r->request_file, TORC_AUTHORITY_REQUEST_MAX, &pem, &len, err, err_cap);
-  if (rc != 0) {
-    return rc;
-  }
-  rc = torc_ca_request_key(torc_slice_of(pem, len), out, why, sizeof why);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "%s is refused: %s", r->request_file, why);
-  }
-  torc_file_free(pem, len);
-  return rc;
-}
-
-static int output_paths(const torc_authority_request *r, torc_authority_issued *out, char *err,
-                        size_t err_cap) {
-  int n = snprintf(out->cert_file, sizeof out->cert_file, "%s.crt", r->out_prefix);
-  if (n < 0 || (size_t)n >= sizeof out->cert_file) {
-    return path_error(r->out_prefix, err, err_cap);
-  }
-  out->key_file[0] = '\0';
-  if (r->request_file == NULL) {
-    (void)snprintf(out->key_file, sizeof out->key_file, "%s.key", r->out_prefix);
-  }
-  if (r->replace) {
-    return 0;
-  }
-  int rc = refuse_existing(out->cert_file, "--force replaces it", err, err_cap);
-  if (rc == 0 && out->key_file[0] != '\0') {
-    rc = refuse_existing(out->key_file, "--force replaces it", err, err_cap);
-  }
-  return rc;
-}
-
-static int sign_certificate(const authority *a, const torc_ledger_entry *e, EVP_PKEY *key,
-                            X509 **out, char *err, size_t err_cap) {
-  const char *users[TORC_CERT_MAX_USERS];
-  for (size_t i = 0; i < e->num_users; i++) {
-    users[i] = e->users[i];
-  }
-  torc_ca_profile profile = {.overlay = a->overlay_name,
-                             .subject_key = key,
-                             .peer = e->peer,
-                             .users = users,
-                             .num_users = e->num_users,
-                             .not_before = backdated(e->issued),
-                             .not_after = e->not_after};
-  memcpy(profile.serial, e->serial, sizeof profile.serial);
-  int rc = torc_ca_issue(a->root, a->key, &profile, out);
-  if (rc != 0) {
-    (void)snprintf(err, err_cap, "the certificate could not be signed: %s", torc_strerror(rc));
-  }
-  return rc;
-}
-
-static int issue_loaded(authority *a, const torc_authority_request *r, torc_authority_issued *out,
-                        char *err, size_t err_cap) {
-  torc_ledger_entry e = {.num_users = 0};
-  EVP_PKEY *key = NULL;
-  X509 *cert = NULL;
-  int rc = fill_names(r, &e, err, err_cap);
-  if (rc == 0) {
-    rc = fill_dates(a, r, &e, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = draw_numbers(a, &e, r->now, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = subject_key(a, r, &key, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = sign_certificate(a, &e, key, &cert, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = torc_ledger_append(a->ledger, &e, err, err_cap);
-  }
-  if (rc == 0 && out->key_file[0] != '\0') {
-    rc = write_key(out->key_file, key, r->replace, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = write_cert(out->cert_file, cert, r->replace, err, err_cap);
-  }
-  if (rc == 0) {
-    out->peer = e.peer;
-    out->not_after = e.not_after;
-    memcpy(out->account, e.account, sizeof out->account);
-  }
-  EVP_PKEY_free(key);
-  X509_free(cert);
-  return rc;
-}
-
-int torc_authority_issue(const torc_authority_request *r, torc_authority_issued *out, char *err,
-                         size_t err_cap) {
-  authority a = {.key = NULL};
-  int rc = output_paths(r, out, err, err_cap);
-  if (rc == 0) {
-    rc = authority_load(&a, r->dir, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = issue_loaded(&a, r, out, err, err_cap);
-  }
-  authority_clear(&a);
-  return rc;
-}
-
 /* ---- the document ---- */
 
 int torc_authority_draft(const char *file, torc_overlay *out, char *err, size_t err_cap) {
@@ -573,28 +262,35 @@ static int check_fresh(const torc_overlay *old, const torc_overlay *fresh, X509 
   return 0;
 }
 
-int torc_authority_publish(const char *dir, torc_overlay *fresh, char *err, size_t err_cap) {
-  paths p;
+/* What the present document and the issuing keys say to it. */
+static int judge_fresh(const torc_home *h, torc_overlay *fresh, torc_wall now, char *err,
+                       size_t err_cap) {
   torc_overlay old = {.name = ""};
-  EVP_PKEY *key = NULL;
-  X509 *root = NULL;
+  int rc = torc_overlay_load(&old, h->overlay_file, NULL, err, err_cap);
+  rc = rc != 0 ? rc : check_fresh(&old, fresh, h->issuers[0].root, err, err_cap);
+  rc = rc != 0 ? rc : torc_issuers_check(h->issuers, h->num_issuers, fresh, now, err, err_cap);
+  fresh->sequence = (old.sequence > fresh->sequence ? old.sequence : fresh->sequence) + 1;
+  torc_overlay_clear(&old);
+  return rc;
+}
+
+int torc_authority_publish(const char *dir, torc_overlay *fresh, torc_wall now, char *err,
+                           size_t err_cap) {
+  torc_home *h = NULL;
   contents c = {.key = NULL};
-  int rc = paths_of(dir, &p, err, err_cap);
-  rc = rc != 0 ? rc : torc_overlay_load(&old, p.overlay, NULL, err, err_cap);
-  rc = rc != 0 ? rc : load_key(p.key, &key, err, err_cap);
-  rc = rc != 0 ? rc : load_root(p.cert, &root, err, err_cap);
-  rc = rc != 0 ? rc : check_fresh(&old, fresh, root, err, err_cap);
+  int rc = torc_home_open(&h, dir, TORC_HOME_ALL, err, err_cap);
+  rc = rc != 0 ? rc : judge_fresh(h, fresh, now, err, err_cap);
+  rc =
+      rc != 0 ? rc : write_document(fresh, h->issuers[0].key, h->issuers[0].root, &c, err, err_cap);
   if (rc == 0) {
-    fresh->sequence = (old.sequence > fresh->sequence ? old.sequence : fresh->sequence) + 1;
-    rc = write_document(fresh, key, root, &c, err, err_cap);
-  }
-  if (rc == 0) {
-    rc = torc_file_write(p.overlay, torc_slice_of(c.overlay, c.overlay_len), 0644, true, err,
+    rc = torc_file_write(h->overlay_file, torc_slice_of(c.overlay, c.overlay_len), 0644, true, err,
                          err_cap);
   }
+  if (rc == 0) {
+    torc_audit_event event = {.what = "document-set", .when = now};
+    rc = torc_home_tell(h, &event, err, err_cap);
+  }
   contents_clear(&c);
-  torc_overlay_clear(&old);
-  EVP_PKEY_free(key);
-  X509_free(root);
+  torc_home_close(h);
   return rc;
 }

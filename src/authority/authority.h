@@ -1,20 +1,13 @@
-/* The offline authority: a directory with the root's key and certificate, the overlay configuration
- * document and the ledger of what was issued. No network, no daemon. SPDX-License-Identifier:
- * Apache-2.0 */
+/* An authority's directory: made with the root's key and certificate, the overlay configuration
+ * document and the registry of what was issued; certificates issued by its administrator. No
+ * network. SPDX-License-Identifier: Apache-2.0 */
 #ifndef TORC_AUTHORITY_AUTHORITY_H
 #define TORC_AUTHORITY_AUTHORITY_H
 
-#include "authority/ca.h"
-#include "authority/files.h"
+#include "authority/home.h"
 #include "io/overlay_xml.h"
 
-#define TORC_AUTHORITY_KEY "ca.key" /* mode 0600 */
-#define TORC_AUTHORITY_CERT "ca.crt"
-#define TORC_AUTHORITY_OVERLAY "overlay.xml"
-#define TORC_AUTHORITY_LEDGER "ledger.jsonl" /* mode 0600 */
 #define TORC_AUTHORITY_ROOT_DAYS 3650
-#define TORC_AUTHORITY_DAYS 365 /* of a certificate unless told otherwise */
-#define TORC_AUTHORITY_DAYS_MAX 3650
 #define TORC_AUTHORITY_REQUEST_MAX 65536 /* bytes of a certificate request file */
 
 typedef struct torc_authority_setup {
@@ -23,25 +16,26 @@ typedef struct torc_authority_setup {
                             in by init */
   torc_ca_signature signature;
   torc_wall now;
-  bool replace; /* make a new root although there is one, which is kept, and the ledger with it */
+  bool replace; /* make a new root although there is one, which is kept, and the registry stays */
 } torc_authority_setup;
 #define TORC_AUTHORITY_KEPT_MAX 48
 typedef struct torc_authority_made {
   char kept[TORC_AUTHORITY_KEPT_MAX]; /* ".old-20260102T030405Z": key, certificate and document that
                                          were there have it behind their names; empty: none were */
 } torc_authority_made;
-/* Makes the directory and the four files. Whatever fails, no file that was there has changed: the
- * document is read as a peer reads it before anything is written, and what is replaced is kept.
- * TORC_ERR_EXISTS: one of the files is there and `replace` is not set. TORC_ERR_CONFIG: peers would
- * refuse the document. `err` gets one line. */
+/* Makes the directory, key, certificate and document, and the registry unless it is there. Whatever
+ * fails, no file that was there has changed: the document is read as a peer reads it before
+ * anything is written, and what is replaced is kept. TORC_ERR_EXISTS: one of the files is there and
+ * `replace` is not set. TORC_ERR_CONFIG: peers would refuse the document. `err` gets one line. */
 int torc_authority_init(const torc_authority_setup *setup, torc_authority_made *out, char *err,
                         size_t err_cap) TORC_MUST_CHECK;
 
 /* Makes `fresh` the overlay's document: it gets the next sequence, is written, signed with the
- * root's key and read back as a peer reads it; then it takes the place of DIR/overlay.xml in one
+ * first issuing key and read back as a peer reads it, and what each issuing key signs is judged by
+ * it; then it takes the place of DIR/overlay.xml in one
  * step, with the sequence in fresh->sequence. TORC_ERR_CONFIG: peers would refuse it, or it is
- * another overlay's, or lacks the root of this directory. `err` gets one line. */
-int torc_authority_publish(const char *dir, torc_overlay *fresh, char *err,
+ * another overlay's, or lacks the root that is to sign it. `err` gets one line. */
+int torc_authority_publish(const char *dir, torc_overlay *fresh, torc_wall now, char *err,
                            size_t err_cap) TORC_MUST_CHECK;
 /* Reads a document as an operator may have edited it: a signature in it is not looked at. What our
  * namespace has no element for is a fault. */
@@ -65,9 +59,9 @@ typedef struct torc_authority_issued {
   char account[TORC_USER_MAX + 1];
   char cert_file[TORC_PATH_MAX], key_file[TORC_PATH_MAX]; /* key_file is empty with a request */
 } torc_authority_issued;
-/* Issues one certificate with one fresh peer-id [R-09] [ENR-31]; it is in the ledger before any
- * file is written. The key made here is of the root's kind. TORC_ERR_DENIED, TORC_ERR_LIMIT: see
- * torc_ledger_check. */
+/* Issues one certificate with one fresh peer-id [R-09] [ENR-31]; it is in the registry before any
+ * file is written. The account is made if there is none, and free names become its own. The key
+ * made here is of the root's kind. TORC_ERR_DENIED, TORC_ERR_LIMIT: see torc_registry_issue. */
 int torc_authority_issue(const torc_authority_request *request, torc_authority_issued *out,
                          char *err, size_t err_cap) TORC_MUST_CHECK;
 

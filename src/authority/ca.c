@@ -251,13 +251,22 @@ int torc_ca_issue(X509 *root, EVP_PKEY *root_key, const torc_ca_profile *profile
   return rc;
 }
 
+int torc_ca_no_passphrase(char *buf, int size, int is_writing, void *arg) {
+  (void)buf;
+  (void)size;
+  (void)is_writing;
+  (void)arg;
+  return -1;
+}
+
 static BIO *reading(torc_slice bytes) {
   return bytes.len > INT32_MAX ? NULL : BIO_new_mem_buf(bytes.p, (int)bytes.len);
 }
 
 int torc_ca_request_key(torc_slice pem, EVP_PKEY **out, char *err, size_t err_cap) {
   BIO *bio = reading(pem);
-  X509_REQ *req = bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+  X509_REQ *req =
+      bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, torc_ca_no_passphrase, NULL);
   EVP_PKEY *key = req == NULL ? NULL : X509_REQ_get_pubkey(req);
   const char *fault = key == NULL ? NULL : torc_pki_key_fault(key); /* [D-10] [GAP-51] */
   int rc = TORC_ERR_CRYPTO;
@@ -329,7 +338,8 @@ int torc_ca_cert_to_der(X509 *cert, uint8_t **out, size_t *len) {
 
 int torc_ca_key_from_pem(torc_slice pem, EVP_PKEY **out) {
   BIO *bio = reading(pem);
-  EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+  EVP_PKEY *key =
+      bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, torc_ca_no_passphrase, NULL);
   BIO_free(bio);
   ERR_clear_error();
   if (key == NULL) {
@@ -341,7 +351,7 @@ int torc_ca_key_from_pem(torc_slice pem, EVP_PKEY **out) {
 
 int torc_ca_cert_from_pem(torc_slice pem, X509 **out) {
   BIO *bio = reading(pem);
-  X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
+  X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, torc_ca_no_passphrase, NULL);
   BIO_free(bio);
   ERR_clear_error();
   if (cert == NULL) {

@@ -46,6 +46,9 @@ int torc_ca_issue(X509 *root, EVP_PKEY *root_key, const torc_ca_profile *profile
  * peers accept. Names in the request are not looked at: who asks does not decide them. */
 int torc_ca_request_key(torc_slice pem, EVP_PKEY **out, char *err, size_t err_cap) TORC_MUST_CHECK;
 
+/* For OpenSSL's PEM readers, which otherwise ask the terminal: nobody is there to be asked. */
+int torc_ca_no_passphrase(char *buf, int size, int is_writing, void *arg);
+
 /* PEM and DER out and in. *out is freed with torc_file_free. */
 int torc_ca_key_to_pem(EVP_PKEY *key, uint8_t **out, size_t *len) TORC_MUST_CHECK;
 int torc_ca_cert_to_pem(X509 *cert, uint8_t **out, size_t *len) TORC_MUST_CHECK;

@@ -261,6 +261,14 @@ void torc_file_free(uint8_t *data, size_t len) {
   }
 }
 
+int torc_file_absent(const char *path, const char *advice, char *err, size_t err_cap) {
+  if (access(path, F_OK) != 0) {
+    return 0;
+  }
+  (void)snprintf(err, err_cap, "%s exists already and was left as it is; %s", path, advice);
+  return TORC_ERR_EXISTS;
+}
+
 int torc_dir_make(const char *path, char *err, size_t err_cap) {
   struct stat st;
   if (mkdir(path, 0700) == 0) {

@@ -36,6 +36,10 @@ int torc_file_read(const char *path, size_t max, uint8_t **out, size_t *len, cha
                    size_t err_cap) TORC_MUST_CHECK;
 void torc_file_free(uint8_t *data, size_t len);
 
+/* TORC_ERR_EXISTS: there is a file of that name, told in `err` with the advice. */
+int torc_file_absent(const char *path, const char *advice, char *err,
+                     size_t err_cap) TORC_MUST_CHECK;
+
 /* Creates the directory with mode 0700 unless it is there. */
 int torc_dir_make(const char *path, char *err, size_t err_cap) TORC_MUST_CHECK;
 

@@ -3,10 +3,9 @@
 #ifndef TORC_IO_CONF_H
 #define TORC_IO_CONF_H
 
+#include "io/conf_table.h"
 #include "torc/peer.h"
 
-#define TORC_CONF_TEXT_MAX 256 /* of one value with its NUL */
-#define TORC_CONF_LINE_MAX 199 /* bytes of a line that inih takes */
 #define TORC_CONF_ADVERTISE_MAX 8
 
 typedef struct torc_conf {
@@ -35,15 +34,5 @@ typedef struct torc_conf {
 /* Reads the file. On failure `err` gets one line: the file, the number of the line, what is wrong
  * with what and what is expected. TORC_ERR_CONFIG, TORC_ERR_IO. */
 int torc_conf_load(torc_conf *out, const char *path, char *err, size_t err_cap) TORC_MUST_CHECK;
-
-/* "90", "90s", "500ms", "15m", "1h", "7d" to microseconds. TORC_ERR_FORMAT. */
-int torc_duration_parse(const char *text, torc_time *out) TORC_MUST_CHECK;
-/* "4096", "64k", "16M", "1G" to bytes. TORC_ERR_FORMAT. */
-int torc_size_parse(const char *text, uint64_t *out) TORC_MUST_CHECK;
-/* "127.0.0.1:9100", "[::1]:9100": splits an address literal from its port. TORC_ERR_FORMAT. */
-int torc_listen_parse(const char *text, char *host, size_t host_cap,
-                      uint16_t *port) TORC_MUST_CHECK;
-/* Whether the literal is 127.0.0.0/8 or ::1. */
-bool torc_is_loopback(const char *host);
 
 #endif

@@ -1,5 +1,6 @@
 import pytest
 
+import enrolnet
 import torcnet
 
 
@@ -39,3 +40,27 @@ def ring():
         yield shared
     finally:
         shared.close()
+
+
+@pytest.fixture
+def make_authority(request, tmp_path):
+    """Makes authorities that end with the test; after a failure their logs are shown."""
+    made = []
+
+    def make(**options):
+        made.append(enrolnet.Enrolment(tmp_path, **options))
+        return made[-1]
+    yield make
+    for authority in made:
+        authority.stop()
+        if getattr(request.node, "failed_call", False):
+            print(authority.log.read_text(encoding="utf-8") if authority.log.exists() else "(not started)")
+
+
+@pytest.fixture
+def authority(make_authority):
+    """One that serves, with the accounts alice and bob."""
+    one = make_authority()
+    one.add("alice", f"alice@{torcnet.OVERLAY}")
+    one.add("bob", f"bob@{torcnet.OVERLAY}")
+    return one.start()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "notify.h"
+#include "io/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-void notify_service(const char *text) {
+void torc_notify_service(const char *text) {
   struct sockaddr_un to = {.sun_family = AF_UNIX};
   const char *path = getenv("NOTIFY_SOCKET");
   size_t len = path == NULL ? 0 : strlen(path);
