@@ -179,6 +179,34 @@ static void test_crossing(void **state) {
   }
 }
 
+/* The same where CONNECTs to places in the ring made both links, of which each end saw the other
+ * one come up last. */
+static void test_crossing_connects(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    bool own_first = i % 2 == 0;
+    uint8_t peer = i < 2 ? 0xd1 : 0x21; /* beyond and before 0x80, this node */
+    nt *h = nt_ring(NULL);
+    torc_link_id client = nt_up(h, 0x33);
+    for (int k = 0; k < 2; k++) {
+      torc_link_info info = {.kind = TORC_LINK_TLS,
+                             .peer = nt_id(peer),
+                             .cert = nt_cert(h, peer),
+                             .is_dialled = own_first == (k == 0)};
+      info.cert->refs++;
+      torc_link_id id = info.is_dialled ? 98 : 99;
+      assert_int_equal(torc_node_link_up(nt_node(h), id, &info, nt_now(h)), 0);
+    }
+    nt_drain(h);
+    nt_advance(h, TORC_MS(500));
+    torc_link_id stays = peer == 0xd1 ? 99 : 98;
+    assert_int_equal(link_to(h, client, 0x33, peer), stays);
+    nt_advance(h, TORC_SEC(31)); /* the other one has drained */
+    assert_int_equal(link_to(h, client, 0x33, peer), stays);
+    nt_free(h);
+  }
+}
+
 /* Later it is no crossing: the newest takes over, also one that was opened. */
 static void test_replace_opened(void **state) {
   torc_token token = 0;
@@ -200,6 +228,7 @@ static void test_replace_dialled(void **state) {
   torc_link_info info = {
       .kind = TORC_LINK_TLS, .peer = nt_id(C), .cert = nt_cert(h, C), .is_dialled = true};
   (void)state;
+  nt_advance(h, TORC_SEC(6));
   nt_clear(h);
   info.cert->refs++;
   assert_int_equal(torc_node_link_up(nt_node(h), 99, &info, nt_now(h)), 0);
@@ -753,6 +782,7 @@ int main(void) {
       TORC_TEST("R-14 a link replaced by one of this node's dialling", test_replace_dialled),
       TORC_TEST("R-14 GAP-74 a link by CONNECT drains for 30 s", test_replace_by_connect),
       TORC_TEST("R-14 GAP-74 both ends dialled: they agree on the one that stays", test_crossing),
+      TORC_TEST("R-14 GAP-74 CONNECTs from both ends at once", test_crossing_connects),
       TORC_TEST("R-14 a link that was opened is no link by CONNECT", test_replace_opened),
       TORC_TEST("R-14 the older link takes over again", test_older_takes_over),
       TORC_TEST("R-14 GAP-141 it takes over with the peer's standing", test_takes_over_as_member),

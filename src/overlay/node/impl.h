@@ -124,6 +124,7 @@ typedef struct torc_link {
   bool is_asked : 1;     /* it answers an OPEN or CONNECT */
   bool is_own : 1;       /* this node asked for it: the other end is no client of it */
   bool is_bootstrap : 1; /* and dialled it to find or probe the ring */
+  bool is_dialled : 1;   /* by this side, for whatever reason */
   bool is_draining : 1;  /* replaced by a newer link of the same peer */
   bool is_closing : 1;   /* CLOSE was said */
   bool is_surplus : 1;   /* 65th client */

@@ -239,11 +239,11 @@ static void drain(torc_node *n, torc_link *l) {
 
 /* Both ends dialled at the same time, so that each would call another link the newest and close the
  * other's: the one that the larger peer-id dialled is taken for it, as GAP-74 settles it for
- * CONNECT. */
+ * CONNECTs to peer-ids; CONNECTs to places meet without anybody noticing. */
 static bool is_crossing(const torc_node *n, const torc_link *old, const torc_link *fresh) {
-  return old->kind == fresh->kind && !old->by_connect && !fresh->by_connect &&
-         old->is_bootstrap != fresh->is_bootstrap && n->now - old->up_at < TORC_NODE_CROSSING &&
-         (torc_id_cmp(&n->self, &fresh->peer) > 0) == old->is_bootstrap;
+  return old->kind == fresh->kind && old->is_dialled != fresh->is_dialled &&
+         n->now - old->up_at < TORC_NODE_CROSSING &&
+         (torc_id_cmp(&n->self, &fresh->peer) > 0) == old->is_dialled;
 }
 
 /* [R-14] The newest authenticated link of a peer takes all new messages. Who dialled it leaves it
@@ -297,6 +297,7 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
   l->is_asked = info->token != 0;
   l->is_bootstrap = (info->token & TORC_TOKEN_OPEN) != 0;
   l->is_own = l->is_bootstrap;
+  l->is_dialled = l->is_bootstrap || info->is_dialled;
   l->up_at = n->now;
   l->last_in = n->now;
   l->last_use = n->now;

@@ -231,11 +231,21 @@ void torc_ring_owe_heir(torc_topology *t, const torc_ring_member *heir, const to
   }
 }
 
-/* With others that died beside it, the heir's range begins at the nearest that lives. */
+/* A member that still sends UPDATEs has this peer as its neighbour or finger. */
+static bool sends_updates(const torc_topology *t, const torc_ring_member *m) {
+  torc_time until =
+      torc_time_add(m->heard, 2 * t->params->update_period + t->params->update_period / 2);
+  return m->heard != 0 && torc_ring_now(t) < until;
+}
+
+/* With others that died beside it, the heir's range begins at the nearest that lives. Links that
+ * nobody needs end as well: that is no death. */
 static void owe_dead(torc_topology *t, const torc_ring_member *dead) {
   size_t at = (size_t)(dead - t->members);
+  size_t place = t->num_members - at; /* 1: the predecessor, whose heir is this peer */
   const torc_ring_member *before = at > 0 ? dead - 1 : NULL;
-  if (at + 1 == t->num_members) {
+  if (place == 1 || place > t->keep + TORC_RING_NEIGHBOURS_MIN ||
+      !(torc_ring_is_near(t, dead) || sends_updates(t, dead))) {
     return;
   }
   if (torc_id_is_peer(&dead->first_pred) && num_died_beside(t, &dead->id) == 0) {
@@ -460,11 +470,8 @@ bool torc_ring_wants_link(const torc_topology *t, const torc_id *peer) {
   const torc_ring_member *m = torc_ring_member_find(t, peer);
   const torc_ring_cand *c;
   if (m != NULL) {
-    /* A member that still sends UPDATEs uses this peer as its finger. */
-    torc_time until =
-        torc_time_add(m->heard, 2 * t->params->update_period + t->params->update_period / 2);
     return torc_ring_is_near(t, m) || torc_ring_is_finger(t, peer) ||
-           torc_id_eq(peer, &t->owed_peer) || (m->heard != 0 && torc_ring_now(t) < until);
+           torc_id_eq(peer, &t->owed_peer) || sends_updates(t, m);
   }
   c = torc_ring_cand_find(t, peer);
   return (c != NULL && (c->state == TORC_CAND_CONNECTING || c->state == TORC_CAND_CONFIRMING)) ||
