@@ -170,7 +170,7 @@ int overlay_text_number(const overlay_run *ps, const xmlNode *node, uint64_t min
 
 int overlay_attribute_number(const overlay_run *ps, const xmlNode *node, const char *name,
                              uint64_t min, uint64_t max, uint64_t *out) {
-  char text[32];
+  char text[32] = "";
   int rc = overlay_need_attribute(ps, node, name, text, sizeof text);
   if (rc != 0) {
     return rc;

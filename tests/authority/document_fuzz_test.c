@@ -1,6 +1,6 @@
 /* What the fuzzer of the reader asserts, over every document there is and changes of them.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "fuzz/fuzz_document_overlay.c"
+#include "fuzz/fuzz_document_overlay.c" /* NOLINT(bugprone-suspicious-include): the target as it is */
 
 #include <dirent.h>
 

@@ -206,8 +206,9 @@ static bool is_late(const torc_topology *t, const torc_ring_member *m) {
 /* Predecessors between `m` and this peer that have been there for a while. */
 static size_t num_old_between(const torc_topology *t, const torc_ring_member *m) {
   size_t num = 0;
-  for (const torc_ring_member *o = m + 1; o < t->members + t->num_members; o++) {
-    num += !is_late(t, o);
+  assert(t->members != NULL);
+  for (size_t i = (size_t)(m - t->members) + 1; i < t->num_members; i++) {
+    num += !is_late(t, &t->members[i]);
   }
   return num;
 }
@@ -243,17 +244,17 @@ static bool sends_updates(const torc_topology *t, const torc_ring_member *m) {
 static void owe_dead(torc_topology *t, const torc_ring_member *dead) {
   size_t at = (size_t)(dead - t->members);
   size_t place = t->num_members - at; /* 1: the predecessor, whose heir is this peer */
-  const torc_ring_member *before = at > 0 ? dead - 1 : NULL;
+  torc_id from = dead->first_pred;
   if (place == 1 || place > t->keep + TORC_RING_NEIGHBOURS_MIN ||
       !(torc_ring_is_near(t, dead) || sends_updates(t, dead))) {
     return;
   }
-  if (torc_id_is_peer(&dead->first_pred) && num_died_beside(t, &dead->id) == 0) {
-    torc_ring_owe_heir(t, dead + 1, &dead->first_pred, &dead->id);
-  } else if (before != NULL && torc_ring_is_near(t, before)) {
-    torc_ring_owe_heir(t, dead + 1, &before->id, &dead->id);
-  } else if (torc_id_is_peer(&dead->first_pred)) {
-    torc_ring_owe_heir(t, dead + 1, &dead->first_pred, &dead->id);
+  if ((!torc_id_is_peer(&from) || num_died_beside(t, &dead->id) > 0) && at > 0 &&
+      torc_ring_is_near(t, &t->members[at - 1])) {
+    from = t->members[at - 1].id;
+  }
+  if (torc_id_is_peer(&from)) {
+    torc_ring_owe_heir(t, &t->members[at + 1], &from, &dead->id);
   }
 }
 
