@@ -363,9 +363,14 @@ static void doubt(torc_topology *t, const torc_id *to) {
 size_t torc_ring_elders(const torc_topology *t, const torc_id *resource,
                         torc_id out[TORC_REPLICAS_MAX]) {
   size_t num = 0;
-  if (t->doubt_until <= torc_ring_now(t) ||
-      !torc_id_in_open_closed(&t->doubt_to, &t->range_from, &t->self) ||
-      !torc_id_in_open_closed(resource, &t->range_from, &t->doubt_to)) {
+  /* The admitting peer may itself have come a moment ago, with the data of an earlier run. */
+  bool is_fresh = t->joined_at != 0 &&
+                  torc_ring_now(t) < torc_time_add(t->joined_at, TORC_RING_COPIED) &&
+                  torc_id_in_open_closed(resource, &t->range_from, &t->self);
+  bool is_doubted = t->doubt_until > torc_ring_now(t) &&
+                    torc_id_in_open_closed(&t->doubt_to, &t->range_from, &t->self) &&
+                    torc_id_in_open_closed(resource, &t->range_from, &t->doubt_to);
+  if (!is_fresh && !is_doubted) {
     return 0;
   }
   while (num < t->params->num_replicas && torc_ring_succ(t, num) != NULL) {
