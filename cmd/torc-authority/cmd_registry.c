@@ -1,16 +1,12 @@
-/* torc-authority issued, backup, restore, config. SPDX-License-Identifier: Apache-2.0 */
+/* torc-authority issued, backup, restore. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "authority/config.h"
 #include "authority/registry_impl.h"
 #include "authority/restore.h"
-#include "authority/show.h"
 #include "base/id.h"
 #include "commands.h"
-
-#define ERR_CAP 512
 
 typedef struct shown { /* one certificate in words */
   char serial[2 * TORC_CA_SERIAL_LEN + 1], peer[TORC_ID_HEX_LEN + 1];
@@ -99,28 +95,5 @@ int run_restore(options *o) {
   (void)printf("restored from %s; what was there is kept as %s\n", o->words[1], restored.kept);
   (void)printf("%llu certificates issued after the backup were taken from the audit log\n",
                (unsigned long long)restored.later.certificates);
-  return EXIT_SUCCESS;
-}
-
-/* ---- config ---- */
-
-int run_config_sign_check(options *o) {
-  char err[ERR_CAP] = "";
-  torc_home *h = NULL;
-  size_t num = 0;
-  int rc = torc_home_open(&h, o->words[0], TORC_HOME_OVERLAY | TORC_HOME_ISSUERS, err, sizeof err);
-  if (rc == 0) {
-    num = h->num_issuers;
-    rc = torc_config_check(h, h->overlay_file, wall_now(), err, sizeof err);
-  }
-  torc_home_close(h);
-  if (rc != 0) {
-    return failed("use the document", err);
-  }
-  if (o->json) {
-    return print_json(json_pack("{s:b, s:I}", "ok", 1, "issuers", (json_int_t)num));
-  }
-  (void)printf("peers accept the document and what the %zu issuing key%s sign%s\n", num,
-               num == 1 ? "" : "s", num == 1 ? "s" : "");
   return EXIT_SUCCESS;
 }

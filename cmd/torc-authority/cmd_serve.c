@@ -9,8 +9,6 @@
 #include "io/err.h"
 #include "io/notify.h"
 
-#define ERR_CAP 512
-
 typedef struct service {
   torc_home *home;
   torc_enrol enrol;

@@ -10,8 +10,6 @@
 #include "commands.h"
 #include "io/err.h"
 
-#define ERR_CAP 512
-
 /* ---- passwords ---- */
 
 /* One line without its newline. False: there is none, or it is too long. */

@@ -7,6 +7,8 @@
 
 #include "options.h"
 
+#define ERR_CAP 512 /* of a complaint */
+
 int run_serve(options *o);
 int run_user_add(options *o);
 int run_user_grant(options *o);
@@ -17,14 +19,11 @@ int run_user_list(options *o);
 int run_issued(options *o);
 int run_backup(options *o);
 int run_restore(options *o);
-int run_show(options *o);
 int run_config_show(options *o);
 int run_config_check(options *o);
 int run_config_sign(options *o);
 int run_config_set(options *o);
 int run_config_sign_check(options *o);
-/* The document that `config set` changes, before its options are read. */
-int load_config_set(options *o, const char *dir);
 
 /* Prints the object on standard output and takes it. */
 int print_json(json_t *object);

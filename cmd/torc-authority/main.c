@@ -29,12 +29,12 @@ static const char usage[] =
     "       torc-authority issued DIR [--account NAME] [--json]\n"
     "       torc-authority backup DIR FILE [--json]\n"
     "       torc-authority restore DIR FILE [--json]\n"
-    "       torc-authority config show FILE [--json]\n"
-    "       torc-authority config check FILE\n"
-    "       torc-authority config sign DIR [FILE]\n"
+    "       torc-authority config show FILE|DIR [--json]\n"
+    "       torc-authority config check FILE|DIR [--json]\n"
+    "       torc-authority config sign DIR [FILE] [--json]\n"
     "       torc-authority config set DIR [--bootstrap HOST:PORT]... [--type ...]...\n"
     "         [--update-period S] [--ping-period S] [--expiration S] [--source URL]\n"
-    "         [--credential-server URL]...\n"
+    "         [--credential-server URL]... [--json]\n"
     "       torc-authority config sign-check DIR [--json]\n"
     "       torc-authority --version | --help\n"
     "init     makes DIR with ca.key, ca.crt, overlay.xml and the registry of what was issued\n"
@@ -44,9 +44,8 @@ static const char usage[] =
     "user     accounts that may enrol; passwords are read from standard input\n"
     "issued   lists certificates, newest first\n"
     "backup   copies the registry while it is in use; restore puts a copy back\n"
-    "config   the overlay document: says whether peers take it; signs an edited one, or one "
-    "changed\n"
-    "         by options, as the next version DIR/overlay.xml; tries the issuing keys\n";
+    "config   says whether peers take a document, and what the issuing keys sign; signs an edited\n"
+    "         one, or one changed by options, as the next version DIR/overlay.xml\n";
 
 static int run_init(options *o) {
   char err[512] = "";
@@ -128,7 +127,7 @@ static int run_issue(options *o) {
   return EXIT_SUCCESS;
 }
 
-int run_show(options *o) {
+static int run_show(options *o) {
   char err[512] = "";
   json_t *object = NULL;
   if (torc_show_file(o->words[0], &object, err, sizeof err) != 0) {
@@ -145,7 +144,6 @@ int run_show(options *o) {
 typedef struct command {
   syntax syntax;
   int (*run)(options *o);
-  int (*before)(options *o, const char *dir); /* the word is directly behind the command; or NULL */
 } command;
 
 static const command commands[] = {
@@ -153,29 +151,27 @@ static const command commands[] = {
       " overlay algorithm signature bootstrap type update-period ping-period expiration source "
       "credential-server force json ",
       "DIR", 1, 0},
-     run_init,
-     NULL},
-    {{"issue", " user account out days csr force json ", "DIR", 1, 0}, run_issue, NULL},
-    {{"show", " json ", "FILE", 1, 0}, run_show, NULL},
-    {{"serve", " check ", "DIR", 1, 0}, run_serve, NULL},
-    {{"user add", " user no-password generate json ", "DIR and ACCOUNT", 2, 0}, run_user_add, NULL},
-    {{"user grant", " user json ", "DIR and ACCOUNT", 2, 0}, run_user_grant, NULL},
-    {{"user passwd", " generate json ", "DIR and ACCOUNT", 2, 0}, run_user_passwd, NULL},
-    {{"user disable", " json ", "DIR and ACCOUNT", 2, 0}, run_user_disable, NULL},
-    {{"user enable", " json ", "DIR and ACCOUNT", 2, 0}, run_user_enable, NULL},
-    {{"user list", " json ", "DIR", 1, 0}, run_user_list, NULL},
-    {{"issued", " account json ", "DIR", 1, 0}, run_issued, NULL},
-    {{"backup", " json ", "DIR and FILE", 2, 0}, run_backup, NULL},
-    {{"restore", " json ", "DIR and FILE", 2, 0}, run_restore, NULL},
-    {{"config show", " json ", "FILE", 1, 0}, run_config_show, NULL},
-    {{"config check", " ", "FILE", 1, 0}, run_config_check, NULL},
-    {{"config sign", " ", "DIR", 1, 1}, run_config_sign, NULL},
+     run_init},
+    {{"issue", " user account out days csr force json ", "DIR", 1, 0}, run_issue},
+    {{"show", " json ", "FILE", 1, 0}, run_show},
+    {{"serve", " check ", "DIR", 1, 0}, run_serve},
+    {{"user add", " user no-password generate json ", "DIR and ACCOUNT", 2, 0}, run_user_add},
+    {{"user grant", " user json ", "DIR and ACCOUNT", 2, 0}, run_user_grant},
+    {{"user passwd", " generate json ", "DIR and ACCOUNT", 2, 0}, run_user_passwd},
+    {{"user disable", " json ", "DIR and ACCOUNT", 2, 0}, run_user_disable},
+    {{"user enable", " json ", "DIR and ACCOUNT", 2, 0}, run_user_enable},
+    {{"user list", " json ", "DIR", 1, 0}, run_user_list},
+    {{"issued", " account json ", "DIR", 1, 0}, run_issued},
+    {{"backup", " json ", "DIR and FILE", 2, 0}, run_backup},
+    {{"restore", " json ", "DIR and FILE", 2, 0}, run_restore},
+    {{"config show", " json ", "FILE", 1, 0}, run_config_show},
+    {{"config check", " json ", "FILE", 1, 0}, run_config_check},
+    {{"config sign", " json ", "DIR, and at most one FILE", 1, 1}, run_config_sign},
     {{"config set",
-      " bootstrap type update-period ping-period expiration source credential-server ", "DIR", 1,
-      0},
-     run_config_set,
-     load_config_set},
-    {{"config sign-check", " json ", "DIR", 1, 0}, run_config_sign_check, NULL},
+      " bootstrap type update-period ping-period expiration source credential-server json ", "DIR",
+      1, 0},
+     run_config_set},
+    {{"config sign-check", " json ", "DIR", 1, 0}, run_config_sign_check},
 };
 #define COMMANDS_NUM (sizeof commands / sizeof commands[0])
 
@@ -211,13 +207,7 @@ static int run_command(int argc, char **argv) {
   if (o == NULL) {
     return failed("start", "there is no memory");
   }
-  bool is_ready = true;
-  if (c->before != NULL && argc > words + 1) {
-    rc = c->before(o, argv[words + 1]);
-    is_ready = rc == EXIT_SUCCESS;
-    rc = is_ready ? EXIT_USAGE : rc;
-  }
-  if (is_ready && read_options(o, &c->syntax, argc - words, argv + words)) {
+  if (read_options(o, &c->syntax, argc - words, argv + words)) {
     rc = c->run(o);
   }
   torc_overlay_clear(&o->config);

@@ -28,11 +28,11 @@ enum {
   OPT_CSR,
   OPT_FORCE,
   OPT_JSON,
-  OPT_SOURCE,
-  OPT_CREDENTIALS,
   OPT_NO_PASSWORD,
   OPT_GENERATE,
-  OPT_CHECK
+  OPT_CHECK,
+  OPT_SOURCE,
+  OPT_CREDENTIALS
 };
 
 static bool complain(const char *what, const char *value, const char *advice) {
@@ -310,8 +310,6 @@ static const struct option known[] = {
     {"update-period", required_argument, NULL, OPT_UPDATE},
     {"ping-period", required_argument, NULL, OPT_PING},
     {"expiration", required_argument, NULL, OPT_EXPIRATION},
-    {"source", required_argument, NULL, OPT_SOURCE},
-    {"credential-server", required_argument, NULL, OPT_CREDENTIALS},
     {"user", required_argument, NULL, OPT_USER},
     {"account", required_argument, NULL, OPT_ACCOUNT},
     {"out", required_argument, NULL, OPT_OUT},
@@ -321,7 +319,9 @@ static const struct option known[] = {
     {"json", no_argument, NULL, OPT_JSON},
     {"no-password", no_argument, NULL, OPT_NO_PASSWORD},
     {"generate", no_argument, NULL, OPT_GENERATE},
-    {"check", no_argument, NULL, OPT_CHECK}};
+    {"check", no_argument, NULL, OPT_CHECK},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"credential-server", required_argument, NULL, OPT_CREDENTIALS}};
 #define KNOWN_NUM (sizeof known / sizeof known[0])
 
 static bool takes(const syntax *s, const char *name) {
@@ -330,32 +330,49 @@ static bool takes(const syntax *s, const char *name) {
   return strstr(s->options, word) != NULL;
 }
 
-bool read_options(options *o, const syntax *s, int argc, char **argv) {
-  struct option list[KNOWN_NUM + 1] = {{NULL, 0, NULL, 0}};
-  size_t num = 0;
+/* Puts the words behind the options. */
+static bool read_list(options *o, const struct option *list) {
   int option = 0;
-  for (size_t i = 0; i < KNOWN_NUM; i++) {
-    if (takes(s, known[i].name)) {
-      list[num] = known[i];
-      num++;
-    }
-  }
-  o->days = TORC_AUTHORITY_DAYS;
-  o->signature = TORC_CA_ECDSA;
-  o->algorithm = "chord-128-2-8";
-  while ((option = getopt_long(argc, argv, "", list, NULL)) != -1) {
+  optind = 0; /* from the start, whatever was read before */
+  while ((option = getopt_long(o->argc, o->argv, "", list, NULL)) != -1) {
     if (!read_option(o, option, optarg)) {
       return false;
     }
   }
-  size_t num_given = (size_t)(argc - optind);
-  if (num_given < s->num_words || num_given > s->num_words + s->num_optional) {
-    (void)fprintf(stderr, "torc-authority %s: expected exactly one %s, got %d\n", s->command,
-                  s->words, argc - optind);
+  return true;
+}
+
+bool read_options_again(options *o) {
+  struct option list[KNOWN_NUM + 1] = {{NULL, 0, NULL, 0}};
+  size_t num = 0;
+  o->num_users = 0;
+  for (size_t i = 0; i < KNOWN_NUM; i++) {
+    if (takes(o->syntax, known[i].name)) {
+      list[num] = known[i];
+      num++;
+    }
+  }
+  return read_list(o, list);
+}
+
+bool read_options(options *o, const syntax *s, int argc, char **argv) {
+  o->syntax = s;
+  o->argc = argc;
+  o->argv = argv;
+  o->days = TORC_AUTHORITY_DAYS;
+  o->signature = TORC_CA_ECDSA;
+  o->algorithm = "chord-128-2-8";
+  if (!read_options_again(o)) {
     return false;
   }
-  for (size_t i = 0; i < num_given; i++) {
-    o->words[i] = argv[optind + (int)i];
+  int num_words = argc - optind;
+  if (num_words < (int)s->num_words || num_words > (int)(s->num_words + s->num_optional)) {
+    (void)fprintf(stderr, "torc-authority %s: expected exactly one %s, got %d\n", s->command,
+                  s->words, num_words);
+    return false;
+  }
+  for (int i = 0; i < num_words; i++) {
+    o->words[i] = argv[optind + i];
   }
   return true;
 }

@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "authority/config.h"
 #include "authority/document.h"
 #include "base/slice.h"
+#include "io/err.h"
 #include "io/overlay_sign.h"
 
 #define DAY_S 86400u
@@ -211,6 +213,7 @@ int torc_authority_init(const torc_authority_setup *s, torc_authority_made *out,
   contents_clear(&c);
   return rc;
 }
+
 /* ---- the document ---- */
 
 int torc_authority_draft(const char *file, torc_overlay *out, char *err, size_t err_cap) {
@@ -247,50 +250,63 @@ static bool lists_root(const torc_overlay *o, X509 *root) {
   return is_there;
 }
 
-static int check_fresh(const torc_overlay *old, const torc_overlay *fresh, X509 *root, char *err,
-                       size_t err_cap) {
+/* The first issuer whose certificate is a root of both: peers with the old document look for who
+ * signed the new one among the roots that they know. */
+static int choose_signer(const torc_home *h, const torc_overlay *old, const torc_overlay *fresh,
+                         const torc_issuer **out, char *err, size_t err_cap) {
+  bool is_listed = false;
   if (strcasecmp(old->name, fresh->name) != 0) {
-    (void)snprintf(err, err_cap, "the document is of the overlay %.200s, the directory of %.200s",
-                   fresh->name, old->name);
-    return TORC_ERR_CONFIG;
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                     "the document is of the overlay %.200s, the directory of %.200s", fresh->name,
+                     old->name);
   }
-  if (!lists_root(fresh, root)) {
-    (void)snprintf(err, err_cap,
-                   "the document does not list the root of this directory, which is to sign it");
-    return TORC_ERR_CONFIG;
+  for (size_t i = 0; i < h->num_issuers; i++) {
+    if (lists_root(fresh, h->issuers[i].root)) {
+      is_listed = true;
+      if (lists_root(old, h->issuers[i].root)) {
+        *out = &h->issuers[i];
+        return 0;
+      }
+    }
   }
-  return 0;
+  return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                   is_listed ? "peers know no root whose key is here, so that none of these can "
+                               "sign: %s lists none of them"
+                             : "the document does not list the root of this directory, which is to "
+                               "sign it: it is no root-cert beside those of %s",
+                   h->overlay_file);
 }
 
-/* What the present document and the issuing keys say to it. */
-static int judge_fresh(const torc_home *h, torc_overlay *fresh, torc_wall now, char *err,
-                       size_t err_cap) {
+static int publish(torc_home *h, torc_overlay *fresh, torc_wall now, torc_authority_made *out,
+                   char *err, size_t err_cap) {
   torc_overlay old = {.name = ""};
+  const torc_issuer *by = &h->issuers[0];
+  contents c = {.key = NULL};
   int rc = torc_overlay_load(&old, h->overlay_file, NULL, err, err_cap);
-  rc = rc != 0 ? rc : check_fresh(&old, fresh, h->issuers[0].root, err, err_cap);
-  rc = rc != 0 ? rc : torc_issuers_check(h->issuers, h->num_issuers, fresh, now, err, err_cap);
-  fresh->sequence = (old.sequence > fresh->sequence ? old.sequence : fresh->sequence) + 1;
+  if (rc == 0) {
+    rc = choose_signer(h, &old, fresh, &by, err, err_cap);
+  }
+  if (rc == 0) {
+    fresh->sequence = (old.sequence > fresh->sequence ? old.sequence : fresh->sequence) + 1;
+    rc = write_document(fresh, by->key, by->root, &c, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = torc_config_replace(h, &old, torc_slice_of(c.overlay, c.overlay_len), now, out->kept, err,
+                             err_cap);
+  }
+  contents_clear(&c);
   torc_overlay_clear(&old);
   return rc;
 }
 
-int torc_authority_publish(const char *dir, torc_overlay *fresh, torc_wall now, char *err,
-                           size_t err_cap) {
+int torc_authority_publish(const char *dir, torc_overlay *fresh, torc_wall now,
+                           torc_authority_made *out, char *err, size_t err_cap) {
   torc_home *h = NULL;
-  contents c = {.key = NULL};
+  out->kept[0] = '\0';
   int rc = torc_home_open(&h, dir, TORC_HOME_ALL, err, err_cap);
-  rc = rc != 0 ? rc : judge_fresh(h, fresh, now, err, err_cap);
-  rc =
-      rc != 0 ? rc : write_document(fresh, h->issuers[0].key, h->issuers[0].root, &c, err, err_cap);
   if (rc == 0) {
-    rc = torc_file_write(h->overlay_file, torc_slice_of(c.overlay, c.overlay_len), 0644, true, err,
-                         err_cap);
+    rc = publish(h, fresh, now, out, err, err_cap);
   }
-  if (rc == 0) {
-    torc_audit_event event = {.what = "document-set", .when = now};
-    rc = torc_home_tell(h, &event, err, err_cap);
-  }
-  contents_clear(&c);
   torc_home_close(h);
   return rc;
 }

@@ -30,13 +30,14 @@ typedef struct torc_authority_made {
 int torc_authority_init(const torc_authority_setup *setup, torc_authority_made *out, char *err,
                         size_t err_cap) TORC_MUST_CHECK;
 
-/* Makes `fresh` the overlay's document: it gets the next sequence, is written, signed with the
- * first issuing key and read back as a peer reads it, and what each issuing key signs is judged by
- * it; then it takes the place of DIR/overlay.xml in one
- * step, with the sequence in fresh->sequence. TORC_ERR_CONFIG: peers would refuse it, or it is
- * another overlay's, or lacks the root that is to sign it. `err` gets one line. */
-int torc_authority_publish(const char *dir, torc_overlay *fresh, torc_wall now, char *err,
-                           size_t err_cap) TORC_MUST_CHECK;
+/* Makes `fresh` the overlay's document: it gets the next sequence, is written, signed with the key
+ * of an issuer that is a root of the old one and of the new one, and judged by the rules of
+ * config.h; then it takes the place of the old one in one step, with the sequence in
+ * fresh->sequence. The audit log is told. TORC_ERR_CONFIG: peers would refuse it, or what the
+ * issuers sign, or it is another overlay's, or lacks the root of this directory. `err` gets one
+ * line. */
+int torc_authority_publish(const char *dir, torc_overlay *fresh, torc_wall now,
+                           torc_authority_made *out, char *err, size_t err_cap) TORC_MUST_CHECK;
 /* Reads a document as an operator may have edited it: a signature in it is not looked at. What our
  * namespace has no element for is a fault. */
 int torc_authority_draft(const char *file, torc_overlay *out, char *err,

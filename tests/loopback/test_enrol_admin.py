@@ -104,28 +104,42 @@ def test_ENR_35_R_52_backup_and_restore(authority):
     assert "belongs to the account late for ever" in taken.stderr
 
 
+def hup(authority):
+    """What the service says of the files that it is told to read again."""
+    mark = len(authority.log.read_text(encoding="utf-8"))
+    authority.process.send_signal(signal.SIGHUP)
+    said = re.compile(r"^torc-authority: (?:document, server certificate and audit log are read again|not reloaded, .*)$", re.M)
+    return wait_for(lambda: said.search(authority.log.read_text(encoding="utf-8")[mark:]), 20, "the reload").group(0)
+
+
 def test_R_38_BGAP_04_the_document_is_checked_before_it_is_served(authority, make_authority):
-    text = (authority.dir / "overlay.xml").read_text(encoding="utf-8")
+    document = authority.dir / "overlay.xml"
+    text = document.read_text(encoding="utf-8")
+    assert authority("config show").stdout == run(AUTHORITY, "config", "show", document).stdout
     assert json.loads(authority("config show", "--json").stdout)["name"] == OVERLAY
+    assert json.loads(authority("config check", "--json").stdout) == {
+        "ok": True, "overlay": OVERLAY, "sequence": 1, "signed": True}
     assert "peers accept" in authority("config sign-check").stdout
     other = make_authority(name="other")
-    wrong = {"nonsense": ("<nonsense/>", "new.xml"),
-             "foreign root": ((other.dir / "overlay.xml").read_text(encoding="utf-8"), "does not list the root of this directory"),
-             "another name": (text.replace(f'name="{OVERLAY}"', 'name="other.example.org"'), "is of the overlay other.example.org")}
+    wrong = {"nonsense": ("<nonsense/>", "no overlay element"),
+             "foreign root": ((other.dir / "overlay.xml").read_text(encoding="utf-8"), "is no root-cert beside those of"),
+             "another name": (text.replace(f'name="{OVERLAY}"', 'name="other.example.org"'), "the document is of the overlay")}
     for content, reason in wrong.values():
         (authority.root / "new.xml").write_text(content, encoding="utf-8")
         refused = authority("config sign", authority.root / "new.xml", check=False)
-        assert refused.returncode == 1 and reason in refused.stderr
-        assert (authority.dir / "overlay.xml").read_text(encoding="utf-8") == text
+        assert refused.returncode == 1 and reason in refused.stderr, refused.stderr
+        assert document.read_text(encoding="utf-8") == text
     root = re.search(r"<root-cert>.*?</root-cert>", (other.dir / "overlay.xml").read_text(encoding="utf-8"), re.S).group(0)
-    both = text.replace("<root-cert>", root + "\n  <root-cert>", 1)
-    (authority.root / "new.xml").write_text(both, encoding="utf-8")
-    assert "sequence 2, signed" in authority("config sign", authority.root / "new.xml").stdout
-    both = (authority.dir / "overlay.xml").read_text(encoding="utf-8")
-    assert both.count("<root-cert>") == 2 and "peers take it" in authority("config check").stdout
+    (authority.root / "new.xml").write_text(text.replace("<root-cert>", root + "\n  <root-cert>", 1), encoding="utf-8")
+    done = json.loads(authority("config sign", authority.root / "new.xml", "--json").stdout)
+    assert done["sequence"] == 2 and done["file"] == str(document)
+    assert open(done["kept"], encoding="utf-8").read() == text
+    both = document.read_text(encoding="utf-8")
+    assert both.count("<root-cert>") == 2 and root in both and "<?torc-signature " in both
     assert authority.ask("GET", CONFIG).text == text  # until it is told
     authority.process.send_signal(signal.SIGHUP)
     wait_for(lambda: authority.ask("GET", CONFIG).text == both, 20, "the new document")
+    assert [line["event"] for line in authority.audit()].count("document-set") == 1
     # Two issuing CAs: the first that is valid issues, each is a root-cert.
     authority.stop()
     for file in ("ca.crt", "ca.key"):
@@ -137,6 +151,75 @@ def test_R_38_BGAP_04_the_document_is_checked_before_it_is_served(authority, mak
     certificate = authority.must_enrol("alice", [ALICE])
     shown = json.loads(run(AUTHORITY, "show", other.dir / "ca.crt", "--json").stdout)
     assert certificate.issuer.rfc4514_string() == shown["subject"]
+    # Peers know both roots by now: the first one's key signs.
+    assert "sequence 3, signed" in authority("config set", "--expiration", "86400").stdout
+    assert "are read again" in hup(authority)
+    assert authority.ask("GET", CONFIG).headers["Cache-Control"] == "max-age=69120"
+
+
+def test_R_38_what_issuing_keys_sign_is_checked_before_the_document_is_replaced(authority, make_authority):
+    other = make_authority(name="other")
+    for file in ("ca.crt", "ca.key"):
+        (authority.dir / f"second-{file}").write_bytes((other.dir / file).read_bytes())
+        (authority.dir / f"second-{file}").chmod(0o600)
+    authority.configure({"issuer": {"cert": ["ca.crt", "second-ca.crt"], "key": ["ca.key", "second-ca.key"]}})
+    before = (authority.dir / "overlay.xml").read_bytes()
+    for command in ("config sign", "config set", "config sign-check"):
+        refused = authority(command, check=False)
+        assert refused.returncode == 1 and "is it a root-cert of the document?" in refused.stderr
+    assert (authority.dir / "overlay.xml").read_bytes() == before
+    assert not list(authority.dir.glob("overlay.xml.old-*"))
+    # Nobody with the present document could know a signature of the second key.
+    authority.configure({"issuer": {"cert": ["second-ca.crt"], "key": ["second-ca.key"]}})
+    root = re.search(rb"<root-cert>.*?</root-cert>", (other.dir / "overlay.xml").read_bytes(), re.S).group(0)
+    (authority.root / "new.xml").write_bytes(before.replace(b"<root-cert>", root + b"\n  <root-cert>", 1))
+    refused = authority("config sign", authority.root / "new.xml", check=False)
+    assert refused.returncode == 1 and "peers know no root whose key is here" in refused.stderr
+    assert (authority.dir / "overlay.xml").read_bytes() == before
+
+
+def no_follower(text, kind, other):
+    """A document that peers with the one that is served would not take."""
+    if kind == "unsigned":
+        return text[:text.index(b"<?torc-signature ")]
+    if kind == "changed":
+        return text.replace(b'port="6084"', b'port="6085"')
+    return (other.dir / "overlay.xml").read_bytes()
+
+
+NOT_SERVED = {"unsigned": "it is not signed", "changed": "the signature of the document does not hold",
+              "another authority's": "it is signed by a root that the running configuration does not list"}
+
+
+@pytest.mark.parametrize("kind", NOT_SERVED)
+def test_GAP_131_what_peers_would_not_take_is_not_served(authority, make_authority, kind):
+    document = authority.dir / "overlay.xml"
+    text = document.read_bytes()
+    wrong = no_follower(text, kind, make_authority(name="other"))
+    assert wrong != text
+    document.write_bytes(wrong)
+    said = hup(authority)
+    assert "not reloaded, going on as before" in said and NOT_SERVED[kind] in said
+    assert authority.ask("GET", CONFIG).body == text
+    assert authority.stop() == 0
+    refused = authority("serve", "--check", check=False)
+    reason = "is it a root-cert of the document?" if kind == "another authority's" else NOT_SERVED[kind]
+    assert refused.returncode != 0 and reason in refused.stderr
+    assert "config sign" in refused.stderr or kind != "unsigned"
+
+
+def test_GAP_130_an_older_document_is_not_served_again(authority):
+    document = authority.dir / "overlay.xml"
+    old = document.read_bytes()
+    assert "sequence 2, signed" in authority("config set", "--bootstrap", "192.0.2.2:6084", "--type",
+                                             "0xF00010,board,dictionary,own-key,20,512,86400").stdout
+    text = document.read_bytes()
+    assert text.count(b"<bootstrap-peer ") == 2 and b"board" in text
+    assert "are read again" in hup(authority)
+    assert authority.ask("GET", CONFIG).body == text
+    document.write_bytes(old)
+    assert "sequence 1 after 2" in hup(authority)
+    assert authority.ask("GET", CONFIG).body == text
 
 
 def test_D_17_reload_of_certificate_and_logs(authority):

@@ -50,6 +50,8 @@ def test_D_17_R_38_a_key_in_a_token_issues(token, make_authority, signature):
         one.must_enrol("alice", [f"alice@{OVERLAY}"])
     done = run(AUTHORITY, "issue", one.dir, "--user", f"bob@{OVERLAY}", "--out", one.root / "bob")
     assert "bob.key" in done.stdout
+    assert "sequence 2, signed" in one("config set", "--expiration", "86400").stdout  # a peer checks what the token signed
+    assert "sequence 2, signed" in one("config check").stdout
     assert not any(b"PRIVATE KEY" in path.read_bytes() for path in one.dir.iterdir())
 
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "authority/config.h"
 #include "authority/http/server_impl.h"
 #include "authority/registry_impl.h"
 #include "base/slice.h"
@@ -23,23 +24,41 @@
 
 /* ---- what is served ---- */
 
+/* What is served now; the first time there is nothing, which is sequence 0. */
+static int served_document(const torc_http *h, torc_overlay *out, char *err, size_t err_cap) {
+  const torc_http_document *d = &h->document; /* only this thread changes it */
+  return d->text == NULL
+             ? 0
+             : torc_overlay_parse(out, (const char *)d->text, d->len, NULL, err, err_cap);
+}
+
+static int judge_document(const torc_http *h, torc_http_document *out, char *err, size_t err_cap) {
+  torc_overlay before = {.name = ""};
+  torc_overlay o = {.name = ""};
+  torc_config_rules rules = {.overlay = h->enrol->overlay,
+                             .before = h->document.text == NULL ? NULL : &before,
+                             .issuers = h->enrol->issuers,
+                             .num_issuers = h->enrol->num_issuers,
+                             .now = (torc_wall)time(NULL)};
+  int rc = served_document(h, &before, err, err_cap);
+  if (rc == 0) {
+    rc = torc_config_judge(&rules, torc_slice_of(out->text, out->len), &o, err, err_cap);
+  }
+  out->expires_s = o.expiration_s;
+  torc_overlay_clear(&before);
+  torc_overlay_clear(&o);
+  return rc;
+}
+
 static int load_document(const torc_http *h, torc_http_document *out, char *err, size_t err_cap) {
   uint8_t digest[TORC_SHA256_LEN];
-  torc_overlay o = {.name = ""};
-  char why[400] = "";
+  char why[500] = "";
   int rc =
       torc_file_read(h->document_file, TORC_OVERLAY_XML_MAX, &out->text, &out->len, err, err_cap);
   if (rc != 0) {
     return rc;
   }
-  rc =
-      torc_overlay_parse(&o, (const char *)out->text, out->len, h->enrol->overlay, why, sizeof why);
-  out->expires_s = o.expiration_s;
-  if (rc == 0) {
-    rc = torc_issuers_check(h->enrol->issuers, h->enrol->num_issuers, &o, (torc_wall)time(NULL),
-                            why, sizeof why);
-  }
-  torc_overlay_clear(&o);
+  rc = judge_document(h, out, why, sizeof why);
   if (rc == 0 && EVP_Digest(out->text, out->len, digest, NULL, EVP_sha256(), NULL) != 1) {
     rc = TORC_ERR_CRYPTO;
   }
