@@ -1,7 +1,7 @@
 """What status, peers, ring, route, ping and connect show, for people and as JSON; clients."""
 import re
 
-from torcnet import OVERLAY, resource_of, value_of, wait_for
+from torcnet import OVERLAY, b64, resource_of, value_of, wait_for
 
 ID = re.compile(r"[0-9a-f]{32}")
 
@@ -150,7 +150,9 @@ def test_D_12_full_mesh_knows_everybody(make_net):
     assert all(p.status()["links"] >= 4 for p in peers)
     peers[1].torc("store", peers[1].user, "mesh", "--type", "note")
     assert "mesh" in peers[4].torc("fetch", peers[1].user, "--type", "note").stdout
-    assert len(net.holders(resource_of(peers[1].user))) == 3
+    resource = resource_of(bytes.fromhex(peers[1].id) + b"\x0b")  # where no certificate lies that came before the ring
+    peers[1].control.call("store", resource=resource, type="spread", value_base64=b64(b"\x0bmesh"), lifetime_s=600)
+    assert len(net.holders(resource)) == 3
 
 
 def test_D_10_rsa_overlay(make_net):
