@@ -2,6 +2,7 @@
 #include "authority/ca.h"
 
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
@@ -16,6 +17,7 @@
 #include "io/x509.h"
 
 #define OVERLAY_NAME_MAX 200
+#define P256_POINT_LEN 65 /* uncompressed */
 
 int torc_ca_key_new(torc_ca_signature kind, EVP_PKEY **out) {
   EVP_PKEY *key = NULL;
@@ -87,9 +89,68 @@ static int add_extension(X509 *cert, X509 *issuer, int nid, const char *text) {
   return rc;
 }
 
+/* From OpenSSL's memory into the C library's, with a NUL behind. */
+static int copy_bytes(const void *data, long n, uint8_t **out, size_t *len) {
+  if (n <= 0) {
+    return TORC_ERR_CRYPTO;
+  }
+  uint8_t *copy = malloc((size_t)n + 1);
+  if (copy == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  memcpy(copy, data, (size_t)n);
+  copy[n] = 0;
+  *out = copy;
+  *len = (size_t)n;
+  return 0;
+}
+
+/* The uncompressed point of a P-256 key. False: it is another kind of key. */
+static bool read_point(const EVP_PKEY *key, uint8_t out[P256_POINT_LEN]) {
+  char group[32] = "";
+  size_t len = 0;
+  bool ok = EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
+            OBJ_txt2nid(group) == NID_X9_62_prime256v1 &&
+            EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, out, P256_POINT_LEN,
+                                            &len) == 1 &&
+            len == P256_POINT_LEN && out[0] == POINT_CONVERSION_UNCOMPRESSED;
+  ERR_clear_error();
+  return ok;
+}
+
+/* X509_PUBKEY_set encodes a key and reads it back, which takes several times as long as a
+ * signature; of a P-256 key everything is known. False: it is another kind of key. */
+static bool put_point(X509_PUBKEY *pub, const EVP_PKEY *key) {
+  uint8_t point[P256_POINT_LEN];
+  if (!read_point(key, point)) {
+    return false;
+  }
+  uint8_t *copy = OPENSSL_memdup(point, sizeof point);
+  bool ok = copy != NULL &&
+            X509_PUBKEY_set0_param(pub, OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+                                   OBJ_nid2obj(NID_X9_62_prime256v1), copy, sizeof point) == 1;
+  if (!ok) {
+    OPENSSL_free(copy);
+  }
+  return ok;
+}
+
+int torc_ca_public_key(EVP_PKEY *key, uint8_t **out, size_t *len) {
+  X509_PUBKEY *pub = X509_PUBKEY_new();
+  uint8_t *der = NULL;
+  int rc = TORC_ERR_CRYPTO;
+  if (pub != NULL && (put_point(pub, key) || X509_PUBKEY_set(&pub, key) == 1)) {
+    int n = i2d_X509_PUBKEY(pub, &der);
+    rc = copy_bytes(der, n, out, len);
+  }
+  OPENSSL_free(der);
+  X509_PUBKEY_free(pub);
+  return rc;
+}
+
 /* A certificate with what root and end certificates share. */
-static int begin_certificate(EVP_PKEY *key, const uint8_t serial[TORC_CA_SERIAL_LEN],
-                             torc_wall not_before, torc_wall not_after, X509 **out) {
+static int begin_certificate(const uint8_t serial[TORC_CA_SERIAL_LEN], torc_wall not_before,
+                             torc_wall not_after, X509 **out) {
   X509 *cert = X509_new();
   if (cert == NULL) {
     return TORC_ERR_NOMEM;
@@ -100,9 +161,6 @@ static int begin_certificate(EVP_PKEY *key, const uint8_t serial[TORC_CA_SERIAL_
   }
   if (rc == 0) {
     rc = set_dates(cert, not_before, not_after);
-  }
-  if (rc == 0 && X509_set_pubkey(cert, key) != 1) {
-    rc = TORC_ERR_CRYPTO;
   }
   if (rc != 0) {
     X509_free(cert);
@@ -135,7 +193,10 @@ int torc_ca_root_new(EVP_PKEY *key, torc_wall not_before, torc_wall not_after, X
   X509 *cert = NULL;
   int rc = torc_ca_random_serial(serial);
   if (rc == 0) {
-    rc = begin_certificate(key, serial, not_before, not_after, &cert);
+    rc = begin_certificate(serial, not_before, not_after, &cert);
+  }
+  if (rc == 0 && X509_set_pubkey(cert, key) != 1) {
+    rc = TORC_ERR_CRYPTO;
   }
   if (rc == 0) {
     rc = name_root(cert);
@@ -238,8 +299,11 @@ int torc_ca_issue(X509 *root, EVP_PKEY *root_key, const torc_ca_profile *profile
     return TORC_ERR_INVALID;
   }
   /* [ENR-35]: public key, user names, peer-id, serial number, end of validity. */
-  int rc = begin_certificate(profile->subject_key, profile->serial, profile->not_before,
-                             profile->not_after, &cert);
+  int rc = begin_certificate(profile->serial, profile->not_before, profile->not_after, &cert);
+  if (rc == 0 && !put_point(X509_get_X509_PUBKEY(cert), profile->subject_key) &&
+      X509_set_pubkey(cert, profile->subject_key) != 1) {
+    rc = TORC_ERR_CRYPTO;
+  }
   if (rc == 0) {
     rc = finish_issue(cert, root, root_key, profile);
   }
@@ -292,18 +356,7 @@ int torc_ca_request_key(torc_slice pem, EVP_PKEY **out, char *err, size_t err_ca
 static int take_bytes(BIO *bio, uint8_t **out, size_t *len) {
   char *data = NULL;
   long n = BIO_get_mem_data(bio, &data);
-  if (n <= 0) {
-    return TORC_ERR_CRYPTO;
-  }
-  uint8_t *copy = malloc((size_t)n + 1);
-  if (copy == NULL) {
-    return TORC_ERR_NOMEM;
-  }
-  memcpy(copy, data, (size_t)n);
-  copy[n] = 0;
-  *out = copy;
-  *len = (size_t)n;
-  return 0;
+  return copy_bytes(data, n, out, len);
 }
 
 int torc_ca_key_to_pem(EVP_PKEY *key, uint8_t **out, size_t *len) {

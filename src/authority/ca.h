@@ -38,9 +38,13 @@ int torc_ca_random_peer(torc_id *out) TORC_MUST_CHECK;
 /* A root that signs itself and may issue end certificates only [ENR-19]. */
 int torc_ca_root_new(EVP_PKEY *key, torc_wall not_before, torc_wall not_after,
                      X509 **out) TORC_MUST_CHECK;
-/* A certificate issued directly by `root` [GAP-134] [R-38] [ENR-35]. */
+/* A certificate issued directly by `root` [GAP-134] [R-38] [ENR-35], to be written down: its public
+ * key is bytes only, which X509_get0_pubkey does not give. */
 int torc_ca_issue(X509 *root, EVP_PKEY *root_key, const torc_ca_profile *profile,
                   X509 **out) TORC_MUST_CHECK;
+
+/* SubjectPublicKeyInfo in DER. *out is freed with free(). TORC_ERR_CRYPTO. */
+int torc_ca_public_key(EVP_PKEY *key, uint8_t **out, size_t *len) TORC_MUST_CHECK;
 
 /* Takes the public key out of a PKCS#10 request (PEM) whose own signature holds and whose key
  * peers accept. Names in the request are not looked at: who asks does not decide them. */

@@ -26,9 +26,10 @@ int torc_csr_read(torc_slice bytes, const char *overlay, torc_csr *out, char *er
 void torc_csr_clear(torc_csr *c);
 
 /* SHA-256 of the public key in DER, lower-case hex. TORC_ERR_CRYPTO. */
-int torc_csr_key_hash(const EVP_PKEY *key, char out[2 * TORC_SHA256_LEN + 1]) TORC_MUST_CHECK;
+int torc_csr_key_hash(EVP_PKEY *key, char out[2 * TORC_SHA256_LEN + 1]) TORC_MUST_CHECK;
 
-/* Wraps one certificate (DER) as certs-only CMS (DER); *out is freed with free(). */
+/* Wraps one certificate (DER) as certs-only CMS (DER); *out is freed with free(). TORC_ERR_CRYPTO:
+ * `der` is not one SEQUENCE; what is in it is not looked at. */
 int torc_csr_answer(torc_slice der, uint8_t **out, size_t *len) TORC_MUST_CHECK;
 
 #endif

@@ -83,6 +83,14 @@ static void issued_is_accepted(void **state) {
   assert_string_equal(seen->users[1], users[1]);
   assert_int_equal(seen->not_before, p.not_before);
   assert_int_equal(seen->not_after, p.not_after);
+  uint8_t *key = NULL;
+  uint8_t *der = NULL;
+  int key_len = i2d_PUBKEY(f.key, &key); /* [ENR-35] the user's public key */
+  int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+  assert_int_equal(len, key_len);
+  assert_memory_equal(der, key, (size_t)len);
+  OPENSSL_free(key);
+  OPENSSL_free(der);
   torc_cert_free(seen);
   X509_free(cert);
   clear(&f);

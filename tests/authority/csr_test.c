@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "authority/csr.h"
 
+#include <openssl/core_names.h>
 #include <openssl/pkcs7.h>
 #include <stdio.h>
 
@@ -236,34 +237,70 @@ static void seeds_of_the_fuzzer(void **state) {
   }
 }
 
-static void answer_holds_the_certificate_only(void **state) {
-  EVP_PKEY *key = NULL;
-  X509 *root = NULL;
-  uint8_t *der = NULL;
-  uint8_t *answer = NULL;
-  size_t len = 0;
-  size_t answer_len = 0;
-  (void)state;
-  assert_int_equal(torc_ca_key_new(TORC_CA_ECDSA, &key), 0);
-  assert_int_equal(torc_ca_root_new(key, 1000, 2000, &root), 0);
-  assert_int_equal(torc_ca_cert_to_der(root, &der, &len), 0);
-  assert_int_equal(torc_csr_answer(torc_slice_of(der, len), &answer, &answer_len), 0);
-  const unsigned char *at = answer;
-  PKCS7 *p7 = d2i_PKCS7(NULL, &at, (long)answer_len);
+/* What OpenSSL makes of the same certificate, as `openssl crl2pkcs7 -nocrl` does. */
+static int certs_only(X509 *cert, uint8_t **out) {
+  PKCS7 *p7 = PKCS7_new();
   assert_non_null(p7);
-  assert_ptr_equal(at, answer + answer_len);
-  assert_true(PKCS7_type_is_signed(p7));
-  assert_int_equal(sk_X509_num(p7->d.sign->cert), 1);
-  assert_int_equal(sk_X509_CRL_num(p7->d.sign->crl), -1);
-  assert_int_equal(sk_PKCS7_SIGNER_INFO_num(p7->d.sign->signer_info), 0);
-  assert_int_equal(X509_cmp(sk_X509_value(p7->d.sign->cert, 0), root), 0);
+  assert_int_equal(PKCS7_set_type(p7, NID_pkcs7_signed), 1);
+  assert_int_equal(PKCS7_content_new(p7, NID_pkcs7_data), 1);
+  assert_int_equal(PKCS7_set_detached(p7, 1), 1);
+  assert_int_equal(PKCS7_add_certificate(p7, cert), 1);
+  int len = i2d_PKCS7(p7, out);
   PKCS7_free(p7);
-  assert_int_equal(torc_csr_answer(torc_slice_of(der, len - 1), &answer, &answer_len),
-                   TORC_ERR_CRYPTO);
-  free(answer);
-  free(der);
-  X509_free(root);
-  EVP_PKEY_free(key);
+  return len;
+}
+
+static void answer_holds_the_certificate_only(void **state) {
+  static const torc_ca_signature kinds[] = {TORC_CA_ECDSA, TORC_CA_RSA};
+  (void)state;
+  for (size_t i = 0; i < TORC_ARRAY_LEN(kinds); i++) { /* lengths of one byte and of two */
+    EVP_PKEY *key = NULL;
+    X509 *root = NULL;
+    uint8_t *der = NULL;
+    uint8_t *answer = NULL;
+    uint8_t *expected = NULL;
+    size_t len = 0;
+    size_t answer_len = 0;
+    assert_int_equal(torc_ca_key_new(kinds[i], &key), 0);
+    assert_int_equal(torc_ca_root_new(key, 1000, 2000, &root), 0);
+    assert_int_equal(torc_ca_cert_to_der(root, &der, &len), 0);
+    assert_int_equal(torc_csr_answer(torc_slice_of(der, len), &answer, &answer_len), 0);
+    int expected_len = certs_only(root, &expected);
+    assert_int_equal(answer_len, expected_len);
+    assert_memory_equal(answer, expected, answer_len);
+    OPENSSL_free(expected);
+    free(answer);
+    for (size_t cut = 0; cut < len; cut++) {
+      assert_int_equal(torc_csr_answer(torc_slice_of(der, cut), &answer, &answer_len),
+                       TORC_ERR_CRYPTO);
+    }
+    free(der);
+    X509_free(root);
+    EVP_PKEY_free(key);
+  }
+}
+
+/* The public key in DER is the one that OpenSSL writes, whatever the key and its form. */
+static void public_key_is_as_openssl_writes_it(void **state) {
+  EVP_PKEY *keys[] = {test_ec_key("P-256"), test_ec_key("P-384"), EVP_RSA_gen(2048),
+                      test_ec_key("P-256")};
+  (void)state;
+  assert_int_equal(
+      EVP_PKEY_set_utf8_string_param(keys[3], OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                     OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED),
+      1);
+  for (size_t i = 0; i < TORC_ARRAY_LEN(keys); i++) {
+    uint8_t *expected = NULL;
+    uint8_t *der = NULL;
+    size_t len = 0;
+    int expected_len = i2d_PUBKEY(keys[i], &expected);
+    assert_int_equal(torc_ca_public_key(keys[i], &der, &len), 0);
+    assert_int_equal(len, expected_len);
+    assert_memory_equal(der, expected, len);
+    free(der);
+    OPENSSL_free(expected);
+    EVP_PKEY_free(keys[i]);
+  }
 }
 
 int main(void) {
@@ -276,6 +313,7 @@ int main(void) {
       TORC_TEST("ENR-28 what is no request, also encrypted", text_that_is_none),
       TORC_TEST("ENR-28 seeds of the fuzzer", seeds_of_the_fuzzer),
       TORC_TEST("ENR-31 GAP-133 the answer is certs-only CMS", answer_holds_the_certificate_only),
+      TORC_TEST("ENR-35 the public key in DER", public_key_is_as_openssl_writes_it),
   };
   return TORC_RUN(tests);
 }
