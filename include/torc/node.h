@@ -136,6 +136,40 @@ void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now);
  * TORC_ERR_CONFIG: *why says which type; TORC_ERR_LIMIT: changed 16 times within an hour. */
 int torc_node_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
                           const char **why) TORC_MUST_CHECK;
+/* Stages of a move from one ring to another, as the overlay configuration names them [D-19]
+ * [MIG-01..05]. */
+typedef enum torc_migration_stage {
+  TORC_MIGRATION_NONE = 0,      /* one ring */
+  TORC_MIGRATION_FETCH_OLD = 1, /* writes go to both rings, all else to the first */
+  TORC_MIGRATION_FETCH_NEW = 2, /* writes go to both; all else to the second, and if that fails to
+                                   the first */
+  TORC_MIGRATION_NEW_ONLY = 3   /* the second; the first is left */
+} torc_migration_stage;
+
+/* Runs a second ring beside the node's own, over the same links, or goes on to another stage. Of
+ * `cfg` count overlay_name (another one), algorithm, backend (one of its own, borrowed until the
+ * second ring has been left), types, bootstrap, cached, may_found, and all numbers; the rest is as
+ * in the node. Called again it changes in the second ring what torc_node_reconfigure would; name
+ * and algorithm must be the same. NONE: the second ring is left and given up, cfg may be NULL.
+ * NEW_ONLY: the first ring is left once what this peer answers for in it has been stored in the
+ * second, and the node is from then on one of the second, with no way back. TORC_ERR_STATE: a ring
+ * is still being left, or was; TORC_ERR_CONFIG, TORC_ERR_LIMIT as for torc_node_new and
+ * torc_node_reconfigure, *why (if not NULL) says what. */
+int torc_node_migrate(torc_node *n, const torc_node_config *cfg, torc_migration_stage stage,
+                      torc_time now, const char **why) TORC_MUST_CHECK;
+
+typedef struct torc_migration_view {
+  torc_migration_stage stage;
+  const char *old_state, *new_state; /* as torc_node_view's state; "none": there is no such ring */
+  uint64_t carried;                  /* elements stored in the second ring for their owners */
+  uint64_t refused; /* what it did not take: it has newer ones, or only the owner may store it */
+  uint64_t failed;  /* no answer: tried again with the next round */
+  uint64_t rounds;  /* times that everything was gone through */
+  bool is_carrying; /* a round is under way */
+  uint64_t retried; /* calls that the second ring failed and the first one took */
+} torc_migration_view;
+void torc_node_get_migration(const torc_node *n, torc_migration_view *out);
+
 /* Whether JOINs are refused with 503: by a peer whose configuration is long out of date [GAP-130].
  */
 void torc_node_refuse_joins(torc_node *n, bool on);

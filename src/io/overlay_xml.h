@@ -21,13 +21,6 @@
 #define TORC_OVERLAY_NAMESPACE "urn:ietf:params:xml:ns:p2p:overlay" /* [ENR-15] */
 #define TORC_OVERLAY_OWN_NAMESPACE "urn:torc:overlay:1"             /* of what the draft lacks */
 
-typedef enum torc_migration_stage { /* [D-19] [MIG-01..05] of an element for the new ring */
-                                    TORC_MIGRATION_NONE = 0,
-                                    TORC_MIGRATION_FETCH_OLD = 1,
-                                    TORC_MIGRATION_FETCH_NEW = 2,
-                                    TORC_MIGRATION_NEW_ONLY = 3
-} torc_migration_stage;
-
 typedef struct torc_load_balancer { /* [LBL-001] [LBL-007] [BGAP-13] */
   char name[256], zone[64];
   int32_t lat_e6, lon_e6; /* millionths of a degree */

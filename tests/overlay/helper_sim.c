@@ -37,8 +37,8 @@ typedef struct link_end {
 typedef struct sim_peer {
   torc_node *node;
   helper_mem mem;
-  torc_memory_backend *memory;
-  torc_backend backend;
+  torc_memory_backend *memory, *memory2; /* of a second ring */
+  torc_backend backend, backend2;
   torc_id id;
   torc_cert *cert;
   char user[64];
@@ -448,8 +448,8 @@ static void on_log(void *ctx, torc_log_level level, const char *name, const torc
   fprintf(stderr, "n%zu %.*s", (size_t)(p - p->sim->peers), (int)len, line);
 }
 
-static void start(sim *s, size_t i) {
-  sim_peer *p = &s->peers[i];
+/* As the overlay's document and the peer's own files say. */
+static torc_node_config config_of(sim *s, size_t i, torc_endpoint bootstrap[16]) {
   static const torc_type_def note = {.id = 0xf00001,
                                      .name = "note",
                                      .model = TORC_TYPE_DICTIONARY,
@@ -458,17 +458,13 @@ static void start(sim *s, size_t i) {
                                      .max_values = 1000,
                                      .max_size = 4096,
                                      .max_lifetime_s = 604800};
-  torc_endpoint bootstrap[16];
+  sim_peer *p = &s->peers[i];
   torc_node_config c = TORC_NODE_CONFIG_INIT;
-  const char *why = NULL;
-  memset(bootstrap, 0, sizeof bootstrap);
+  memset(bootstrap, 0, 16 * sizeof *bootstrap);
   for (unsigned k = 0; k < s->o.num_bootstrap; k++) {
     snprintf(bootstrap[k].host, sizeof bootstrap[k].host, "n%u", k);
     bootstrap[k].port = 1;
   }
-  p->sim = s;
-  p->log =
-      (torc_log){.ctx = p, .level = s->o.trace ? TORC_LOG_TRACE : TORC_LOG_ERROR, .event = on_log};
   c.mem = &p->mem.mem;
   c.crypto = &s->crypto;
   c.log = &p->log;
@@ -489,11 +485,22 @@ static void start(sim *s, size_t i) {
   c.compress_via = s->o.compress_via;
   c.keepalive = s->o.keepalive;
   c.is_lean = s->o.is_lean;
+  c.counters = s->counters;
+  c.wall = WALL_BASE + (torc_wall)(s->now / TORC_SEC(1));
+  return c;
+}
+
+static void start(sim *s, size_t i) {
+  sim_peer *p = &s->peers[i];
+  torc_endpoint bootstrap[16];
+  const char *why = NULL;
+  p->sim = s;
+  p->log =
+      (torc_log){.ctx = p, .level = s->o.trace ? TORC_LOG_TRACE : TORC_LOG_ERROR, .event = on_log};
   if (s->o.is_lean && s->counters == NULL && torc_counters_new(&s->counters, NULL) != 0) {
     abort();
   }
-  c.counters = s->counters;
-  c.wall = WALL_BASE + (torc_wall)(s->now / TORC_SEC(1));
+  torc_node_config c = config_of(s, i, bootstrap);
   c.seed = torc_rng_u64(&s->rng) | 1;
   int rc = torc_node_new(&p->node, &c, s->now, &why);
   if (rc != 0) {
@@ -505,6 +512,22 @@ static void start(sim *s, size_t i) {
   p->wake = 0;
   rc = torc_node_start(p->node, s->now);
   drain(s, i);
+}
+
+int sim_migrate(sim *s, size_t i, torc_migration_stage stage, const char **why) {
+  sim_peer *p = &s->peers[i];
+  torc_endpoint bootstrap[16];
+  torc_node_config c = config_of(s, i, bootstrap);
+  if (p->memory2 == NULL &&
+      torc_memory_backend_new(&p->memory2, &p->backend2, torc_mem_libc(), (size_t)64 << 20) != 0) {
+    abort();
+  }
+  c.backend = &p->backend2;
+  c.overlay_name = "new.example.org";
+  c.algorithm = "chord-128-2-24";
+  int rc = torc_node_migrate(p->node, &c, stage, s->now, why);
+  drain(s, i);
+  return rc;
 }
 
 size_t sim_add(sim *s, torc_role role) {
@@ -562,6 +585,7 @@ void sim_free(sim *s) {
   for (size_t i = 0; i < s->num; i++) {
     torc_node_free(s->peers[i].node);
     torc_memory_backend_free(s->peers[i].memory);
+    torc_memory_backend_free(s->peers[i].memory2);
     helper_cert_free(s->peers[i].cert);
   }
   for (size_t i = 0; i < s->num_events; i++) {

@@ -36,6 +36,8 @@ void sim_restart(sim *s, size_t i);
 /* Ends a node without a word; its links break. */
 void sim_kill(sim *s, size_t i);
 void sim_leave(sim *s, size_t i); /* LEAVE; then gone */
+/* The node goes on to a stage of moving to "new.example.org" with chord-128-2-24 [D-19]. */
+int sim_migrate(sim *s, size_t i, torc_migration_stage stage, const char **why);
 bool sim_is_alive(const sim *s, size_t i);
 /* Nodes of different groups cannot reach each other; group 0 is everybody's at first. */
 void sim_set_group(sim *s, size_t i, unsigned group);

@@ -2,7 +2,7 @@
  * peer that answers, responsible for it or not [CLI-06]: cached peers, then bootstrap peers, until
  * one answers a PING [BST-01..08] [GAP-132] [GAP-138] [R-51]. SPDX-License-Identifier: Apache-2.0
  */
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 
 #define ENDPOINTS_MAX 64
 #define PING_LIMIT TORC_SEC(5)
@@ -430,7 +430,8 @@ static void round_start(torc_node *n) {
   b->stage2 = false;
   b->yields = false;
   b->round_end = torc_time_add(n->now, ROUND_LIMIT);
-  if (n->phase == TORC_PHASE_DISCONNECTED) {
+  torc_rings_borrow_some(n);
+  if (n->phase == TORC_PHASE_DISCONNECTED || n->first != NULL) {
     ask_links(n);
   }
   open_stage(n, true); /* [BST-03] */

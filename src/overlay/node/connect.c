@@ -1,6 +1,6 @@
 /* CONNECT: one offer and one answer, then the platform makes the link [CON-01..15] [GAP-70]
  * [GAP-72..76]. SPDX-License-Identifier: Apache-2.0 */
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 
 static const torc_slice nothing = {NULL, 0};
 
@@ -248,6 +248,9 @@ static int begin(torc_node *n, const torc_id *route, size_t num_route, bool is_e
 int torc_connect_start(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
                        torc_connect_fn done, void *ctx, torc_token cookie) {
   const torc_id *target = &route[num_route - 1];
+  if (is_exact) {
+    torc_rings_borrow(n, target);
+  }
   if (is_exact && torc_link_of_peer(n, target) != NULL) {
     return defer_linked(n, done, ctx, cookie, target);
   }
@@ -285,6 +288,9 @@ static int use_answer(torc_node *n, conn *c, const torc_reply *reply) {
   rc = torc_connect_decode(&data, reply->payload);
   if (rc != 0) {
     return rc;
+  }
+  if (!c->is_exact) { /* [D-19] before this one knows whom it waits for */
+    torc_rings_borrow(n, &reply->responder);
   }
   c->peer = reply->responder;
   c->knows_peer = true;

@@ -1,7 +1,7 @@
 /* STORE and REMOVE at this peer [STO-01] [REM-01]; a usage is not on the wire, only its types are
  * [ARC-03]: origin, signatures, the store, replicas, durability, answer. SPDX-License-Identifier:
  * Apache-2.0 */
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 
 static const torc_slice nothing = {NULL, 0};
 
@@ -189,6 +189,9 @@ static void on_verified(torc_node *n, void *ctx, torc_store_element *elements, s
   op->pending = 1; /* held by this function */
   if (op->result.code == TORC_CODE_OK) {
     start_sync(n, op);
+    if (op->result.is_changed && op->origin == TORC_ORIGIN_OWNER) {
+      torc_carry_written(n, &op->request.resource, op->in->c.payload);
+    }
     if (must_replicate(n, op, &op->request.resource)) {
       replicate_store(n, op);
     }

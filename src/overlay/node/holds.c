@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/id.h"
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 
 /* Tombstones and what has expired are no elements: each type is looked up. */
-bool torc_node_holds(const torc_node *n, const torc_id *resource) {
+bool torc_core_holds(const torc_node *n, const torc_id *resource) {
   torc_id found;
   torc_id before = torc_id_prev(resource);
   if (n->store == NULL) {

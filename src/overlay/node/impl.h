@@ -651,7 +651,20 @@ struct torc_node {
   uint16_t num_listens;
   torc_timer leave_timer;
   torc_counters *own_counters; /* NULL: they are the configuration's */
+
+  /* Two rings in one node [D-19] (rings.h). */
+  torc_node *second; /* the ring it moves to; owned */
+  torc_node *first;  /* of a second ring: the one it moves from */
+  struct torc_migration *move;
+  uint8_t ring, rings_made; /* its number, and that of the last one made beside it */
+  bool is_retired;          /* the move is over: only `second` is left */
 };
+
+/* What a public call begins and ends with: the time, and what was put off (node.c). */
+void torc_node_enter(torc_node *n, torc_time now);
+void torc_node_settle(torc_node *n);
+/* Frees all that a node holds but the node itself and its counters. */
+void torc_node_clear(torc_node *n);
 
 torc_wall torc_node_wall(const torc_node *n);
 torc_token torc_node_token(torc_node *n);

@@ -2,7 +2,7 @@
  * limits. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 
 #define PATIENCE_SHARE 16u /* of the keepalive, that one side waits longer */
 #define MANY_LINKS 16u
@@ -387,6 +387,44 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   return 0;
 }
 
+/* [D-19] The peer's own link of this ring, if there is one, stays the one that is used. */
+int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
+  torc_link *l = NULL;
+  torc_link *old = torc_link_of_peer(n, &from->peer);
+  bool is_second = old != NULL && !old->is_draining && !old->is_closing;
+  torc_link_info info = {
+      .kind = (torc_link_kind)from->kind, .peer = from->peer, .cert = from->cert};
+  if (!has_room(n, old)) {
+    return TORC_ERR_LIMIT;
+  }
+  int rc = link_new(n, from->id, &info, &l);
+  if (rc != 0) {
+    return rc;
+  }
+  (void)torc_cert_ref(l->cert);
+  if (!n->cfg.is_lean) {
+    l->traffic[0].local = from->traffic[0].local;
+  }
+  l->is_own = is_own;
+  l->is_asked = is_own;
+  l->is_congested = from->is_congested;
+  n->num_links++;
+  arm(n, l);
+  torc_cert_take_over(n, l);
+  if (is_second) {
+    (void)!torc_map_put(&n->links_by_peer, old); /* the entry is there */
+    l->is_routing = old->is_routing;
+    drain(n, l);
+    return 0;
+  }
+  torc_connect_link_up(n, l);
+  count_client(n, l);
+  if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
+    n->topo_ops->on_link_up(n->topo, &l->peer);
+  }
+  return 0;
+}
+
 /* Another link of the same peer that nobody has closed yet; the one that came up last. */
 static torc_link *spare(const torc_node *n, const torc_id *peer) {
   size_t it = 0;
@@ -460,7 +498,7 @@ int torc_links_input_down(torc_node *n, torc_link_id id) {
   return 0;
 }
 
-size_t torc_node_links(const torc_node *n, torc_node_link_view *out, size_t max) {
+size_t torc_core_links(const torc_node *n, torc_node_link_view *out, size_t max) {
   size_t it = 0;
   size_t num = 0;
   const torc_link *l = NULL;

@@ -2,6 +2,7 @@
  * overlay, each with its own algorithm [ARC-08]. SPDX-License-Identifier: Apache-2.0 */
 #include "base/crc32.h"
 #include "overlay/node/app.h"
+#include "overlay/node/rings.h"
 
 #define EXPIRE_BATCH 256u
 #define EXPIRE_IDLE TORC_SEC(60)
@@ -18,7 +19,8 @@ torc_wall torc_node_wall(const torc_node *n) {
 }
 
 torc_token torc_node_token(torc_node *n) {
-  return ++n->next_token;
+  n->next_token++;
+  return n->next_token | (torc_token)n->ring << TORC_RING_SHIFT;
 }
 
 static const char *phase_name(torc_node_phase p) {
@@ -84,7 +86,7 @@ void torc_defer(torc_node *n, torc_deferred *d, torc_defer_fn fn, void *ctx, tor
   torc_list_push_back(&n->deferred, &d->node);
 }
 
-static void settle(torc_node *n) {
+void torc_node_settle(torc_node *n) {
   torc_list *node = NULL;
   while ((node = torc_list_pop_front(&n->deferred)) != NULL) {
     torc_deferred d = *TORC_CONTAINER_OF(node, torc_deferred, node);
@@ -93,7 +95,7 @@ static void settle(torc_node *n) {
 }
 
 /* Time never goes back (style 5). */
-static void enter(torc_node *n, torc_time now) {
+void torc_node_enter(torc_node *n, torc_time now) {
   n->now = now > n->now ? now : n->now;
   torc_out_free(n, n->polled);
   n->polled = NULL;
@@ -361,7 +363,7 @@ int torc_node_new(torc_node **out, const torc_node_config *cfg, torc_time now, c
     torc_node_free(n);
     return rc;
   }
-  settle(n);
+  torc_node_settle(n);
   *out = n;
   return 0;
 }
@@ -382,7 +384,7 @@ static void unwind(torc_node *n) {
       j->done(n, j, &closed);
       is_more = true;
     }
-    settle(n);
+    torc_node_settle(n);
   }
 }
 
@@ -392,10 +394,7 @@ static void inbounds_clear(torc_node *n) {
   }
 }
 
-void torc_node_free(torc_node *n) {
-  if (n == NULL) {
-    return;
-  }
+void torc_node_clear(torc_node *n) {
   n->is_freeing = true;
   n->phase = TORC_PHASE_LEFT;
   if (n->topo != NULL) {
@@ -428,19 +427,29 @@ void torc_node_free(torc_node *n) {
   torc_free(n->mem, n->retired);
   torc_free(n->mem, n->forward.head);
   torc_free(n->mem, n->own_identity);
+}
+
+void torc_node_free(torc_node *n) {
+  if (n == NULL) {
+    return;
+  }
+  torc_rings_clear(n);
+  if (!n->is_retired) {
+    torc_node_clear(n);
+  }
   torc_counters_free(n->own_counters);
   torc_free(n->mem, n);
 }
 
 /* ---- inputs ---- */
 
-int torc_node_start(torc_node *n, torc_time now) {
-  enter(n, now);
+int torc_core_start(torc_node *n, torc_time now) {
+  torc_node_enter(n, now);
   if (n->phase != TORC_PHASE_NEW) {
     return TORC_ERR_STATE;
   }
   torc_bootstrap_start(n);
-  settle(n);
+  torc_node_settle(n);
   return 0;
 }
 
@@ -451,8 +460,8 @@ static void on_leave_limit(torc_timer *t, torc_time now) {
 }
 
 /* A client leaves by closing its links. */
-int torc_node_leave(torc_node *n, torc_time now) {
-  enter(n, now);
+int torc_core_leave(torc_node *n, torc_time now) {
+  torc_node_enter(n, now);
   if (n->phase == TORC_PHASE_LEAVING || n->phase == TORC_PHASE_LEFT) {
     return 0;
   }
@@ -466,29 +475,29 @@ int torc_node_leave(torc_node *n, torc_time now) {
   } else {
     torc_node_set_phase(n, TORC_PHASE_LEFT);
   }
-  settle(n);
+  torc_node_settle(n);
   return 0;
 }
 
-void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now) {
-  enter(n, now);
+void torc_core_set_wall(torc_node *n, torc_wall wall, torc_time now) {
+  torc_node_enter(n, now);
   n->wall_base = wall;
   n->wall_at = n->now;
   torc_node_expires(n);
 }
 
-int torc_node_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
+int torc_core_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
                           const char **why) {
   const char *unused = NULL;
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_node_change(n, cfg, why == NULL ? &unused : why);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time now) {
+int torc_core_input(torc_node *n, torc_link_id link, torc_slice data, torc_time now) {
   torc_link *l = NULL;
-  enter(n, now);
+  torc_node_enter(n, now);
   if (n->forward.is_full) {
     return TORC_ERR_STATE; /* the caller did not drain the outputs of the last input */
   }
@@ -498,60 +507,60 @@ int torc_node_input(torc_node *n, torc_link_id link, torc_slice data, torc_time 
     return 0;
   }
   torc_input_message(n, l, data);
-  settle(n);
+  torc_node_settle(n);
   return 0;
 }
 
-int torc_node_tick(torc_node *n, torc_time now) {
-  enter(n, now);
+int torc_core_tick(torc_node *n, torc_time now) {
+  torc_node_enter(n, now);
   torc_timers_run(&n->timers, n->now);
-  settle(n);
+  torc_node_settle(n);
   return 0;
 }
 
-torc_time torc_node_deadline(const torc_node *n) {
+torc_time torc_core_deadline(const torc_node *n) {
   return torc_timers_next(&n->timers);
 }
 
-int torc_node_job_done(torc_node *n, torc_token job, const torc_job_result *result, torc_time now) {
+int torc_core_job_done(torc_node *n, torc_token job, const torc_job_result *result, torc_time now) {
   torc_jobref *j = NULL;
-  enter(n, now);
+  torc_node_enter(n, now);
   j = torc_map_del(&n->jobs, &job);
   if (j == NULL) {
     return TORC_ERR_NOTFOUND;
   }
   j->is_pending = false;
   j->done(n, j, result);
-  settle(n);
+  torc_node_settle(n);
   return 0;
 }
 
-int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info, torc_time now) {
-  enter(n, now);
+int torc_core_link_up(torc_node *n, torc_link_id link, const torc_link_info *info, torc_time now) {
+  torc_node_enter(n, now);
   int rc = torc_links_input_up(n, link, info);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_link_down(torc_node *n, torc_link_id link, torc_time now) {
-  enter(n, now);
+int torc_core_link_down(torc_node *n, torc_link_id link, torc_time now) {
+  torc_node_enter(n, now);
   int rc = torc_links_input_down(n, link);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_open_failed(torc_node *n, torc_token token, int rc, torc_time now) {
-  enter(n, now);
+int torc_core_open_failed(torc_node *n, torc_token token, int rc, torc_time now) {
+  torc_node_enter(n, now);
   if (!torc_bootstrap_failed(n, token, rc)) {
     torc_connect_failed(n, token, rc);
   }
-  settle(n);
+  torc_node_settle(n);
   return 0;
 }
 
-int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, torc_time now) {
+int torc_core_link_congested(torc_node *n, torc_link_id link, bool congested, torc_time now) {
   torc_link *l = NULL;
-  enter(n, now);
+  torc_node_enter(n, now);
   l = torc_link_find(n, link);
   if (l != NULL) {
     l->is_congested = congested;
@@ -559,37 +568,36 @@ int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, to
   return 0;
 }
 
-int torc_node_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
+int torc_core_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
   return torc_bootstrap_set_cached(n, cached, num_cached);
 }
 
-int torc_node_renew_link(torc_node *n, const torc_id *peer, torc_time now) {
-  enter(n, now);
+int torc_core_renew_link(torc_node *n, const torc_id *peer, torc_time now) {
+  torc_node_enter(n, now);
   int rc = torc_connect_renew(n, peer);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
+int torc_core_offer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                           torc_time now) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_connect_offer(n, token, params);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
+int torc_core_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                            uint16_t refuse, torc_time now) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_connect_answer(n, token, params, refuse);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
 /* ---- outputs ---- */
 
-bool torc_node_poll(torc_node *n, torc_output *out) {
-  torc_list *node = NULL;
+bool torc_core_poll(torc_node *n, torc_output *out) {
   torc_out_free(n, n->polled);
   n->polled = NULL;
   if (n->forward.is_full) {
@@ -601,7 +609,7 @@ bool torc_node_poll(torc_node *n, torc_output *out) {
     out->body = n->forward.body;
     return true;
   }
-  node = torc_list_pop_front(&n->outputs);
+  torc_list *node = torc_list_pop_front(&n->outputs);
   if (node == NULL) {
     return false;
   }
@@ -612,73 +620,73 @@ bool torc_node_poll(torc_node *n, torc_output *out) {
 
 /* ---- application calls ---- */
 
-int torc_node_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
+int torc_core_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
                     size_t num_items, torc_time now, torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_store(n, resource, items, num_items, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+int torc_core_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                     size_t num_items, torc_time now, torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_fetch(n, resource, items, num_items, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_fetch_replicas(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+int torc_core_fetch_replicas(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                              size_t num_items, torc_time now, torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_fetch_replicas(n, resource, items, num_items, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+int torc_core_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                      size_t num_items, torc_time now, torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_remove(n, resource, items, num_items, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
+int torc_core_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
                    torc_time now, torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_find(n, resource, types, num_types, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_ping(torc_node *n, const torc_id *route, size_t num_route, unsigned flags,
+int torc_core_ping(torc_node *n, const torc_id *route, size_t num_route, unsigned flags,
                    torc_time now, torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_ping(n, route, num_route, flags, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_connect(torc_node *n, const torc_id *route, size_t num_route, torc_time now,
+int torc_core_connect(torc_node *n, const torc_id *route, size_t num_route, torc_time now,
                       torc_token *token) {
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_connect(n, route, num_route, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
+int torc_core_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
                      torc_slice dialog_id, torc_slice pdu, torc_time now, torc_token *token) {
   torc_tunnel_data data = {
       .application = application, .dialog_id = dialog_id, .application_pdu = pdu};
-  enter(n, now);
+  torc_node_enter(n, now);
   int rc = torc_app_tunnel(n, route, num_route, &data, token);
-  settle(n);
+  torc_node_settle(n);
   return rc;
 }
 
-int torc_node_listen(torc_node *n, uint16_t application, bool on) {
+int torc_core_listen(torc_node *n, uint16_t application, bool on) {
   for (size_t i = 0; i < n->num_listens; i++) {
     if (n->listens[i] == application) {
       if (!on) {
@@ -697,14 +705,14 @@ int torc_node_listen(torc_node *n, uint16_t application, bool on) {
   return 0;
 }
 
-int torc_node_resource_id(torc_node *n, torc_slice seed, torc_id *out) {
+int torc_core_resource_id(torc_node *n, torc_slice seed, torc_id *out) {
   char text[1024];
   size_t len = 0;
   int rc = torc_seed_normalise(seed, text, sizeof text, &len);
   return rc != 0 ? rc : torc_resource_id(n->crypto, torc_slice_of(text, len), out);
 }
 
-int torc_node_type(torc_node *n, torc_slice name, uint32_t *id, uint8_t *model) {
+int torc_core_type(torc_node *n, torc_slice name, uint32_t *id, uint8_t *model) {
   const torc_type *type = torc_types_find_name(&n->types, name);
   if (type == NULL) {
     return TORC_ERR_NOTFOUND;

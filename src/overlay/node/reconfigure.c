@@ -1,6 +1,7 @@
 /* What a new configuration changes in a running node [GAP-130].
  * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/app.h"
+#include "overlay/node/rings.h"
 #include "overlay/storage/store.h"
 
 /* ---- tables of types that were replaced ---- */
@@ -120,6 +121,6 @@ int torc_node_change(torc_node *n, const torc_node_config *cfg, const char **why
   return 0;
 }
 
-void torc_node_refuse_joins(torc_node *n, bool on) {
+void torc_core_refuse_joins(torc_node *n, bool on) {
   n->refuses_joins = on;
 }

@@ -1,6 +1,6 @@
 /* What the node holds of each thing that others can make grow, beside its limit.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 #include "overlay/topology/ring.h"
 
 static uint64_t length(const torc_list *list) {
@@ -11,7 +11,7 @@ static uint64_t length(const torc_list *list) {
   return n;
 }
 
-void torc_node_tables(const torc_node *n, void *ctx, torc_node_table_fn each) {
+void torc_core_tables(const torc_node *n, void *ctx, torc_node_table_fn each) {
   each(ctx, "inbound", n->num_inbound, TORC_NODE_INBOUND_MAX);
   each(ctx, "inbound_bytes", n->inbound_bytes, TORC_NODE_INBOUND_BYTES);
   each(ctx, "requests", n->trans.len + n->replays.len, TORC_NODE_TRANS_MAX);

@@ -1,8 +1,8 @@
 /* State for status, metrics and tests.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "overlay/node/impl.h"
+#include "overlay/node/rings.h"
 
-void torc_node_get_view(const torc_node *n, torc_node_view *out) {
+void torc_core_get_view(const torc_node *n, torc_node_view *out) {
   torc_topology_view v;
   memset(out, 0, sizeof *out);
   memset(&v, 0, sizeof v);
@@ -47,7 +47,7 @@ void torc_counters_free(torc_counters *c) {
   }
 }
 
-void torc_node_counters(const torc_node *n, void *ctx,
+void torc_core_counters(const torc_node *n, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
 #define X(name) each(ctx, #name, n->stats->name);
   TORC_NODE_COUNTERS(X)
