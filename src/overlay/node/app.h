@@ -48,6 +48,8 @@ struct torc_call {
   size_t num_route;
   torc_id answering;
   struct torc_ask *ask; /* torc_node_fetch_replicas */
+  void (*signed_to)(torc_node *n, torc_token token,
+                    torc_slice payload); /* STORE: also told [D-19] */
 };
 
 torc_call *torc_call_new(torc_node *n, uint16_t method); /* NULL: no memory or not possible */

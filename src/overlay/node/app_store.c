@@ -1,6 +1,17 @@
 /* Application calls STORE and REMOVE; an unchanged counter after REMOVE says that nothing was there
  * [REM-15]. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/app.h"
+#include "overlay/node/rings.h"
+
+/* [GAP-97] The next one must be newer, in whichever ring it is written. */
+static void remember_times(torc_node *n, const torc_call *c) {
+  for (size_t i = 0; n != NULL && i < c->num_items; i++) {
+    const torc_stored_data *d = &c->items[i].data;
+    if (d->entry.model != TORC_MODEL_ARRAY || d->entry.index >= 0) {
+      torc_seen_put(n, &c->resource, c->items[i].type, &d->entry, d->storage_time);
+    }
+  }
+}
 
 static void on_stored(torc_node *n, void *ctx, torc_token cookie, const torc_reply *reply) {
   torc_call *c = ctx;
@@ -8,12 +19,8 @@ static void on_stored(torc_node *n, void *ctx, torc_token cookie, const torc_rep
   (void)cookie;
   if (torc_call_outcome(n, c, reply, &done)) {
     torc_call_generations(reply->payload, &done);
-    for (size_t i = 0; i < c->num_items; i++) { /* [GAP-97] the next one must be newer */
-      const torc_stored_data *d = &c->items[i].data;
-      if (d->entry.model != TORC_MODEL_ARRAY || d->entry.index >= 0) {
-        torc_seen_put(n, &c->resource, c->items[i].type, &d->entry, d->storage_time);
-      }
-    }
+    remember_times(n, c);
+    remember_times(torc_rings_other(n), c);
   }
   torc_call_done(n, c, &done);
 }
@@ -49,6 +56,9 @@ static int send_store(torc_node *n, torc_call *c) {
   }
   torc_store_request_end(&wr, outer);
   rc = rc != 0 ? rc : wr.err;
+  if (rc == 0 && c->signed_to != NULL) {
+    c->signed_to(n, c->token, torc_wr_slice(&wr));
+  }
   if (rc == 0) {
     rc = torc_call_send(n, c, torc_wr_slice(&wr), on_stored);
   }

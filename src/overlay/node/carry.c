@@ -93,14 +93,13 @@ static void on_stored(torc_node *second, void *ctx, torc_token cookie, const tor
   }
 }
 
-/* A STORE of the first ring, without its counters. */
-static int send_element(void *ctx, const torc_id *resource, torc_slice payload) {
-  torc_node *n = ctx;
+int torc_carry_store(torc_node *to, const torc_id *resource, torc_slice payload, torc_reply_fn done,
+                     void *ctx, torc_token cookie) {
   torc_store_request sent;
   torc_store_type type;
   torc_rd types;
   uint8_t *bytes = NULL;
-  int rc = torc_slice_dup(n->mem, payload, &bytes);
+  int rc = torc_slice_dup(to->mem, payload, &bytes);
   if (rc != 0) {
     return rc;
   }
@@ -114,13 +113,19 @@ static int send_element(void *ctx, const torc_id *resource, torc_slice payload) 
     torc_request r = {.method = TORC_METHOD_STORE,
                       .payload = torc_slice_of(bytes, payload.len),
                       .num_route = 1,
-                      .done = on_stored,
-                      .ctx = n};
+                      .done = done,
+                      .ctx = ctx,
+                      .cookie = cookie};
     r.route[0] = *resource;
-    rc = torc_request_start(n->second, &r, NULL);
+    rc = torc_request_start(to, &r, NULL);
   }
-  torc_free(n->mem, bytes);
-  if (rc == 0) {
+  torc_free(to->mem, bytes);
+  return rc;
+}
+
+static int send_element(void *ctx, const torc_id *resource, torc_slice payload) {
+  torc_node *n = ctx;
+  if (torc_carry_store(n->second, resource, payload, on_stored, n, 0) == 0) {
     n->move->carry.busy++;
   } else {
     n->move->seen.failed++;

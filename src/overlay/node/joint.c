@@ -314,6 +314,75 @@ static int copy_items(torc_node *n, joint *j, const torc_fetch_item *items, size
   return 0;
 }
 
+/* The other ring's answer to the same elements. */
+static void on_also_stored(torc_node *ring, void *ctx, torc_token cookie, const torc_reply *reply) {
+  torc_node *n = ctx;
+  part *p = n->move == NULL ? NULL : torc_map_get(&n->move->parts, &cookie);
+  (void)ring;
+  if (p == NULL) {
+    return;
+  }
+  torc_out *o = torc_out_new(n, TORC_OUT_EVENT);
+  if (o != NULL) {
+    torc_done *d = &o->o.event.done;
+    o->o.event.kind = TORC_EVENT_DONE;
+    d->rc = reply->rc != 0 ? reply->rc : reply->code == TORC_CODE_OK ? 0 : TORC_ERR_REFUSED;
+    d->code = reply->code;
+    d->responder = reply->responder;
+    d->elapsed = reply->elapsed;
+    d->responsible_ppb = UINT32_MAX;
+    d->num_resources = UINT32_MAX;
+    if (d->rc == 0) {
+      torc_call_generations(reply->payload, d);
+    }
+  }
+  part_ended(n, p, o);
+}
+
+/* [MIG-03] The elements are signed, once: as they go to the ring that decides they go to the other
+ * one, so that whoever carries one to the other carries nothing new. The counters of the two have
+ * nothing to do with each other: the application's condition is for the ring it reads from. */
+static void also_store(torc_node *ring, torc_token token, torc_slice payload) {
+  torc_node *n = ring->first != NULL ? ring->first : ring;
+  part *p = n->move == NULL ? NULL : torc_map_get(&n->move->parts, &token);
+  torc_node *to = torc_rings_other(ring);
+  if (p == NULL || to == NULL || torc_call_allowed(to) != 0) {
+    return;
+  }
+  joint *j = p->of;
+  unsigned which = p == &j->parts[NEW] ? OLD : NEW;
+  torc_token mine = torc_node_token(to);
+  if (follow(n, j, which, mine) == 0 &&
+      torc_carry_store(to, &j->resource, payload, on_also_stored, n, mine) != 0) {
+    (void)torc_map_del(&n->move->parts, &mine);
+    j->parts[which].token = 0;
+  }
+}
+
+int torc_joint_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
+                     size_t num, torc_token *token) {
+  joint *j = joint_new(n, TORC_METHOD_STORE);
+  if (j == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  j->resource = *resource;
+  unsigned signs = torc_call_allowed(ring_at(n, j->decides)) == 0 ? j->decides : 1u - j->decides;
+  torc_node *ring = ring_at(n, signs);
+  torc_token part_token = 0;
+  int rc = torc_app_store(ring, resource, items, num, &part_token);
+  if (rc == 0) {
+    torc_call *c = torc_map_get(&ring->calls, &part_token);
+    c->signed_to = also_store;
+    rc = follow(n, j, signs, part_token);
+  }
+  if (rc != 0) {
+    joint_free(n, j);
+    return rc;
+  }
+  *token = j->token;
+  return 0;
+}
+
 /* Both rings are asked; whichever takes the write has it. */
 static int write_begun(torc_node *n, joint *j, int decider, int other, torc_token *token) {
   if (decider != 0 && other != 0) {
@@ -321,38 +390,7 @@ static int write_begun(torc_node *n, joint *j, int decider, int other, torc_toke
     return decider;
   }
   *token = j->token;
-  (void)n;
   return 0;
-}
-
-/* [MIG-03] The counters of the two rings have nothing to do with each other: the application's
- * condition is for the one it reads from. */
-int torc_joint_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
-                     size_t num, torc_token *token) {
-  if (num == 0 || num > TORC_CALL_ITEMS_MAX) {
-    return TORC_ERR_INVALID;
-  }
-  joint *j = joint_new(n, TORC_METHOD_STORE);
-  torc_store_item *plain = j == NULL ? NULL : torc_alloc(n->mem, num * sizeof *plain);
-  if (plain == NULL) {
-    if (j != NULL) {
-      joint_free(n, j);
-    }
-    return TORC_ERR_NOMEM;
-  }
-  memcpy(plain, items, num * sizeof *plain);
-  for (size_t i = 0; i < num; i++) {
-    plain[i].generation = 0;
-  }
-  unsigned decides = j->decides;
-  torc_token parts[2] = {0, 0};
-  int rcs[2];
-  for (unsigned i = 0; i < 2; i++) {
-    rcs[i] = torc_app_store(ring_at(n, i), resource, i == decides ? items : plain, num, &parts[i]);
-    rcs[i] = rcs[i] != 0 ? rcs[i] : follow(n, j, i, parts[i]);
-  }
-  torc_free(n->mem, plain);
-  return write_begun(n, j, rcs[decides], rcs[1 - decides], token);
 }
 
 static int begin_remove(torc_node *n, joint *j, torc_token *token) {
@@ -363,6 +401,10 @@ static int begin_remove(torc_node *n, joint *j, torc_token *token) {
     return decider;
   }
   j->reads_counters = true;
+  for (size_t i = 0; i < j->num_items;
+       i++) { /* [FET-05] all of it, whatever the application knows */
+    j->items[i].generation = 0;
+  }
   int other = start(n, j, 1 - decides, TORC_METHOD_FETCH);
   return write_begun(n, j, decider, other, token);
 }

@@ -231,7 +231,7 @@ void torc_links_init(torc_node *n, uint64_t seed) {
 
 /* ---- up and down ---- */
 
-static void drain(torc_node *n, torc_link *l) {
+void torc_link_drain(torc_node *n, torc_link *l) {
   l->is_draining = true;
   uncount_client(n, l);
   set_due(n, l, torc_time_add(n->now, TORC_NODE_DRAIN));
@@ -246,17 +246,25 @@ static bool is_crossing(const torc_node *n, const torc_link *old, const torc_lin
          (torc_id_cmp(&n->self, &fresh->peer) > 0) == old->is_dialled;
 }
 
+/* [D-19] Looking for its ring this node has dialled a peer with whom another of its rings has a
+ * link that serves this one as well. */
+static bool is_shared(const torc_node *n, const torc_link *old, const torc_link *fresh) {
+  const torc_node *other = torc_rings_other(n);
+  const torc_link *l = other == NULL ? NULL : torc_link_find(other, old->id);
+  return fresh->is_bootstrap && l != NULL && !l->is_closing && !l->is_draining;
+}
+
 /* [R-14] The newest authenticated link of a peer takes all new messages. Who dialled it leaves it
  * to the other side to close the old one at once: that side may not know of the new one yet, and
  * would take this peer for lost. */
 static void replace_older(torc_node *n, torc_link *old, torc_link *fresh, bool is_dialled) {
   n->stats->links_replaced++;
   fresh->is_routing = old->is_routing; /* the same peer's standing */
-  if (is_crossing(n, old, fresh)) {
+  if (is_crossing(n, old, fresh) || is_shared(n, old, fresh)) {
     (void)!torc_map_put(&n->links_by_peer, old); /* the entry is there */
-    drain(n, fresh);
+    torc_link_drain(n, fresh);
   } else {
-    drain(n, old);
+    torc_link_drain(n, old);
     if (old->kind != fresh->kind || old->by_connect) {
       return;
     }
@@ -414,7 +422,7 @@ int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
   if (is_second) {
     (void)!torc_map_put(&n->links_by_peer, old); /* the entry is there */
     l->is_routing = old->is_routing;
-    drain(n, l);
+    torc_link_drain(n, l);
     return 0;
   }
   torc_connect_link_up(n, l);

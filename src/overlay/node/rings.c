@@ -80,7 +80,7 @@ static void rescue(torc_node *n, torc_link_id id) {
   size_t it = 0;
   const torc_link *o = NULL;
   while ((o = torc_map_next(&other->links, &it)) != NULL) {
-    if (o->id != id && is_usable(o) && torc_id_eq(&o->peer, &l->peer) &&
+    if (o->id != id && !o->is_closing && torc_id_eq(&o->peer, &l->peer) &&
         torc_link_find(n, o->id) == NULL) {
       bool was_routing = l->is_routing;
       l->is_draining = true;
@@ -89,6 +89,23 @@ static void rescue(torc_node *n, torc_link_id id) {
       }
       return;
     }
+  }
+}
+
+/* A link that this ring made while the other one had one to the same peer already: that one will do
+ * for both, and the new one closes after a while. */
+static void share(torc_node *n, torc_link_id id) {
+  const torc_node *other = torc_rings_other(n);
+  torc_link *l = torc_link_find(n, id);
+  const torc_link *o = l == NULL || other == NULL ? NULL : torc_link_of_peer(other, &l->peer);
+  if (o == NULL || o->id == id || !is_usable(o) || torc_link_find(n, o->id) != NULL) {
+    return;
+  }
+  bool was_routing = l->is_routing;
+  bool was_own = l->is_own;
+  torc_link_drain(n, l);
+  if (torc_link_adopt(n, o, was_own) == 0 && was_routing) {
+    torc_link_mark_routing(n, torc_link_find(n, o->id));
   }
 }
 
@@ -439,6 +456,9 @@ int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *inf
     ring = ring == n && has_left(n) && n->move->stage == TORC_MIGRATION_NEW_ONLY ? n->second : ring;
   }
   int rc = torc_core_link_up(ring, link, &fresh, now);
+  if (rc == 0 && fresh.token != 0) {
+    share(ring, link);
+  }
   settle_rings(n);
   return rc;
 }

@@ -105,6 +105,7 @@ void torc_core_tables(const torc_node *n, void *ctx, torc_node_table_fn each);
 /* ---- links that both rings use (links.c, rings.c) ---- */
 /* The link of another ring becomes this one's too; is_own: because this node wants it. */
 int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) TORC_MUST_CHECK;
+void torc_link_drain(torc_node *n, torc_link *l); /* replaced: closed after a while */
 /* The other ring of a node; NULL: there is none, or it has ended. */
 torc_node *torc_rings_other(const torc_node *n);
 /* Takes the other ring's link to a peer for this one as well, if there is one and this has none. */
@@ -141,5 +142,9 @@ void torc_carry_clear(torc_node *n);
 void torc_carry_stage(torc_node *n);
 /* A STORE was accepted here, for the ring of `n`: who wrote may know of one ring only. */
 void torc_carry_written(torc_node *n, const torc_id *resource, torc_slice payload);
+
+/* Sends the payload of a STORE in another ring: under whatever counters are there. */
+int torc_carry_store(torc_node *to, const torc_id *resource, torc_slice payload, torc_reply_fn done,
+                     void *ctx, torc_token cookie) TORC_MUST_CHECK;
 
 #endif
