@@ -14,12 +14,14 @@
 #include "model.h"
 
 #define DEFAULT_ALGORITHM "chord-128-2-8"
+#define SECOND_ALGORITHM "chord-128-2-24"
 #define DEFAULT_WALL 1800000000u
 #define DEFAULT_STORED ((uint64_t)1 << 20)
 #define RING_LEAST 4u
 #define MONTH_S 2592000u
 
 static const char overlay_name[] = "sim.example";
+static const char second_name[] = "second.sim.example";
 
 void sim_fail(sim_worker *w, int rc, const char *what) {
   if (w->failed == NULL) {
@@ -192,7 +194,8 @@ void torc_sim_free(torc_sim *s) {
     torc_node_free(n->node);
     n->node = NULL;
     sim_hostile_clear(n->worker, n);
-    sim_store_free(n->worker, n);
+    sim_store_free(n->worker, &n->store);
+    sim_store_free(n->worker, &n->second_store);
     sim_link_clear(n->worker, n);
     torc_free(&n->worker->engine.mem, n->logger);
   }
@@ -325,6 +328,28 @@ static void fill_config(torc_sim *s, sim_node *n, torc_node_config *c,
   c->num_bootstrap = bootstrap_of(s, n, endpoints);
 }
 
+/* The node goes on to n->stage of its move [D-19]. */
+static int move_on(torc_sim *s, sim_node *n) {
+  torc_endpoint endpoints[SIM_NEAR_BOOTSTRAP];
+  torc_node_config c;
+  const char *why = NULL;
+  if (n->role == TORC_ROLE_PEER && n->second_store == NULL) {
+    int rc = sim_store_new(n->worker, &n->second_store);
+    if (rc != 0) {
+      return rc;
+    }
+  }
+  fill_config(s, n, &c, endpoints);
+  c.backend = n->second_store == NULL ? NULL : sim_store_backend(n->second_store);
+  c.overlay_name = second_name;
+  c.algorithm = SECOND_ALGORITHM;
+  int rc = torc_node_migrate(n->node, &c, (torc_migration_stage)n->stage, s->now, &why);
+  if (rc != 0) {
+    (void)snprintf(s->why, sizeof s->why, "%s", why == NULL ? torc_strerror(rc) : why);
+  }
+  return rc;
+}
+
 /* Makes and starts the node. */
 static int bring_up(torc_sim *s, sim_node *n) {
   sim_worker *w = n->worker;
@@ -335,7 +360,7 @@ static int bring_up(torc_sim *s, sim_node *n) {
   sim_trace_own(w, n, s->now);
   int rc = sim_logger_new(w, n);
   if (rc == 0 && n->role == TORC_ROLE_PEER && n->store == NULL) {
-    rc = sim_store_new(w, n);
+    rc = sim_store_new(w, &n->store);
   }
   if (rc != 0) {
     return rc;
@@ -355,6 +380,9 @@ static int bring_up(torc_sim *s, sim_node *n) {
     sim_hostile_set(w, n, n->hostile);
   }
   rc = torc_node_start(n->node, s->now);
+  if (rc == 0 && n->stage != TORC_MIGRATION_NONE) {
+    rc = move_on(s, n);
+  }
   if (rc != 0) {
     sim_fail(w, rc, "start");
   }
@@ -458,13 +486,28 @@ void torc_sim_leave(torc_sim *s, torc_sim_index i) {
   }
 }
 
+int torc_sim_migrate(torc_sim *s, torc_sim_index i, torc_migration_stage stage) {
+  sim_node *n = sim_node_at(s, i);
+  n->stage = (uint8_t)stage;
+  if (n->node == NULL) {
+    return 0;
+  }
+  n->worker->now = s->now;
+  sim_trace_own(n->worker, n, s->now);
+  int rc = move_on(s, n);
+  sim_host_settle(n->worker, n);
+  sim_trace_flush(s);
+  return rc;
+}
+
 int torc_sim_restart(torc_sim *s, torc_sim_index i, bool keeps) {
   sim_node *n = sim_node_at(s, i);
   if (n->node != NULL) {
     return TORC_ERR_STATE;
   }
   if (!keeps) {
-    sim_store_free(n->worker, n);
+    sim_store_free(n->worker, &n->store);
+    sim_store_free(n->worker, &n->second_store);
   }
   return bring_up(s, n);
 }
@@ -472,7 +515,8 @@ int torc_sim_restart(torc_sim *s, torc_sim_index i, bool keeps) {
 void torc_sim_forget(torc_sim *s, torc_sim_index i) {
   sim_node *n = sim_node_at(s, i);
   if (n->node == NULL) {
-    sim_store_free(n->worker, n);
+    sim_store_free(n->worker, &n->store);
+    sim_store_free(n->worker, &n->second_store);
     torc_free(&n->worker->engine.mem, n->logger);
     n->logger = NULL;
   }

@@ -109,6 +109,9 @@ void torc_sim_stop(torc_sim *s, torc_sim_index i, torc_sim_end how);
 void torc_sim_leave(torc_sim *s, torc_sim_index i); /* LEAVE; down after EVENT_LEFT */
 /* Starts a node that is down again, same identity; keeps: with what it had stored. */
 int torc_sim_restart(torc_sim *s, torc_sim_index i, bool keeps) TORC_MUST_CHECK;
+/* The node's configuration tells of another stage of moving to a second ring, with chord-128-2-24
+ * [D-19]; also of one that is down, for its restart. */
+int torc_sim_migrate(torc_sim *s, torc_sim_index i, torc_migration_stage stage) TORC_MUST_CHECK;
 void torc_sim_forget(torc_sim *s,
                      torc_sim_index i); /* a node that is down, for good: frees its store */
 

@@ -66,7 +66,7 @@ typedef struct sim_node {
   sim_pending *pending;
   uint16_t num_ends, cap_ends, free_end, num_pending, cap_pending;
   uint16_t group;
-  uint8_t role, hostile;
+  uint8_t role, hostile, stage; /* stage: torc_migration_stage */
   bool has_vanished : 1, has_left : 1, is_closed : 1, is_touched : 1, is_forgotten : 1;
   uint32_t index, wake, seq, life, loss_ppm;
   uint32_t recent[SIM_RECENT]; /* requests that came: what their responses are counted as */
@@ -74,7 +74,7 @@ typedef struct sim_node {
   torc_time sweep_at; /* of the next SIM_SWEEP; TORC_NEVER: none */
   sim_worker *worker;
   torc_cert *cert;
-  sim_store *store;
+  sim_store *store, *second_store; /* the latter of the ring it moves to */
   sim_hostile *hostility;
   sim_logger *logger;
   torc_crypto crypto;
@@ -212,9 +212,9 @@ int sim_logger_new(sim_worker *w, sim_node *n) TORC_MUST_CHECK;
 const torc_log *sim_logger_log(const sim_logger *l);
 
 /* ---- stores (store.c) ---- */
-int sim_store_new(sim_worker *w, sim_node *n) TORC_MUST_CHECK;
+int sim_store_new(sim_worker *w, sim_store **out) TORC_MUST_CHECK;
 const torc_backend *sim_store_backend(const sim_store *st);
-void sim_store_free(sim_worker *w, sim_node *n);
+void sim_store_free(sim_worker *w, sim_store **store); /* of NULL: nothing */
 
 /* ---- messages (message.c) ---- */
 typedef struct sim_message {

@@ -19,6 +19,7 @@ typedef enum torc_verb {
   TORC_VERB_CRASH,
   TORC_VERB_VANISH,
   TORC_VERB_RESTART,
+  TORC_VERB_MIGRATE,
   TORC_VERB_CHURN,
   TORC_VERB_PARTITION,
   TORC_VERB_HEAL,
@@ -73,6 +74,7 @@ typedef enum torc_key {
   TORC_KEY_OF,       /* torc_of_kind */
   TORC_KEY_ASK,      /* torc_ask_kind */
   TORC_KEY_WITHIN,   /* duration */
+  TORC_KEY_STAGE,    /* torc_migration_stage */
   TORC_NUM_KEYS
 } torc_key;
 
@@ -95,6 +97,7 @@ typedef enum torc_metric {
   TORC_METRIC_RING, /* 1: consistent */
   TORC_METRIC_PEERS,
   TORC_METRIC_JOINED, /* share of the live nodes */
+  TORC_METRIC_MOVED,  /* share of the live peers that are done with their stage of a move */
   TORC_METRIC_SUCCESS,
   TORC_METRIC_WRONG,
   TORC_METRIC_HOPS_MEAN,

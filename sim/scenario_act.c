@@ -285,6 +285,9 @@ static void step_node(run *r, const act *x, uint64_t k) {
     bool is_client = key_or(a, TORC_KEY_AS, TORC_ROLE_PEER) == TORC_ROLE_CLIENT;
     (void)add_node(r, is_client ? TORC_ROLE_CLIENT : TORC_ROLE_PEER,
                    (unsigned)a->keys[TORC_KEY_DOES]);
+  } else if (a->verb == TORC_VERB_MIGRATE) {
+    int rc = torc_sim_migrate(r->s, x->nodes[k], (torc_migration_stage)a->keys[TORC_KEY_STAGE]);
+    r->rc = r->rc == 0 ? rc : r->rc;
   } else if (a->verb == TORC_VERB_RESTART) {
     restart_node(r, x->nodes[k], key_or(a, TORC_KEY_KEEPS, 1) != 0);
   } else {
@@ -555,6 +558,7 @@ static const struct {
     [TORC_VERB_CRASH] = {choose_victims, step_nodes},
     [TORC_VERB_VANISH] = {choose_victims, step_nodes},
     [TORC_VERB_RESTART] = {choose_down, step_nodes},
+    [TORC_VERB_MIGRATE] = {choose_live, step_nodes},
     [TORC_VERB_CHURN] = {start_churn, step_churn},
     [TORC_VERB_PARTITION] = {choose_live, step_condition},
     [TORC_VERB_HEAL] = {NULL, step_heal},

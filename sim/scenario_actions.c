@@ -23,6 +23,7 @@ static const verb verbs[TORC_NUM_VERBS] = {
     [TORC_VERB_CRASH] = {"crash", WHO_NODES, K(OVER), 0},
     [TORC_VERB_VANISH] = {"vanish", WHO_NODES, K(OVER), 0},
     [TORC_VERB_RESTART] = {"restart", WHO_NODES, K(OVER) | K(KEEPS), 0},
+    [TORC_VERB_MIGRATE] = {"migrate", WHO_NODES, K(OVER) | K(STAGE), K(STAGE)},
     [TORC_VERB_CHURN] = {"churn", WHO_NO,
                          K(SESSION) | K(MEAN) | K(SHAPE) | K(ENDS) | K(REPLACE) | K(DOWN) |
                              K(KEEPS) | K(FOR),
@@ -81,12 +82,14 @@ static const key keys[TORC_NUM_KEYS] = {
     [TORC_KEY_OF] = {"of", V_WORD, 0, 0, {"any", "one"}},
     [TORC_KEY_ASK] = {"ask", V_WORD, 0, 0, {"none", "replicas"}},
     [TORC_KEY_WITHIN] = {"within", V_DURATION, 0, FOREVER, {NULL}},
+    [TORC_KEY_STAGE] = {"stage", V_WORD, 0, 0, {"none", "fetch-old", "fetch-new", "new-only"}},
 };
 
 static const char *const metrics[TORC_NUM_METRICS] = {
     [TORC_METRIC_RING] = "ring",
     [TORC_METRIC_PEERS] = "peers",
     [TORC_METRIC_JOINED] = "joined",
+    [TORC_METRIC_MOVED] = "moved",
     [TORC_METRIC_SUCCESS] = "success",
     [TORC_METRIC_WRONG] = "wrong",
     [TORC_METRIC_HOPS_MEAN] = "hops_mean",
@@ -327,8 +330,9 @@ static int read_key(torc_action *a, const char *word, torc_complaint *c) {
 /* ---- expect ---- */
 
 static bool is_share(torc_metric m) {
-  return m == TORC_METRIC_JOINED || m == TORC_METRIC_SUCCESS || m == TORC_METRIC_STORE_OK ||
-         m == TORC_METRIC_FETCH_OK || m == TORC_METRIC_ASK_OK || m == TORC_METRIC_LOST_SHARE;
+  return m == TORC_METRIC_JOINED || m == TORC_METRIC_MOVED || m == TORC_METRIC_SUCCESS ||
+         m == TORC_METRIC_STORE_OK || m == TORC_METRIC_FETCH_OK || m == TORC_METRIC_ASK_OK ||
+         m == TORC_METRIC_LOST_SHARE;
 }
 
 static int read_expected(torc_expect *e, const char *word, const char *value, torc_complaint *c) {

@@ -162,6 +162,9 @@ static bool count_metric(const torc_run_result *r, torc_metric m, double *out) {
     case TORC_METRIC_JOINED:
       *out = share(r->joined, r->peers + r->clients);
       return true;
+    case TORC_METRIC_MOVED:
+      *out = share(r->moved, r->peers);
+      return true;
     case TORC_METRIC_SUCCESS:
       *out = share(c[TORC_COUNT_LOOKUP_OK], c[TORC_COUNT_LOOKUPS]);
       return c[TORC_COUNT_LOOKUPS] > 0;
@@ -364,6 +367,23 @@ static void look_at_ring(run *r) {
   }
 }
 
+/* [D-19] Peers that are in both rings and have gone through what they hold, or have left the first.
+ */
+static uint64_t count_moved(const run *r) {
+  size_t num = 0;
+  uint64_t moved = 0;
+  const torc_sim_index *live = torc_workload_live(r->w, TORC_ROLE_PEER, &num);
+  for (size_t k = 0; k < num; k++) {
+    torc_migration_view v;
+    torc_node_get_migration(torc_sim_node(r->s, live[k]), &v);
+    bool is_done = v.stage == TORC_MIGRATION_NEW_ONLY
+                       ? strcmp(v.old_state, "left") == 0
+                       : strcmp(v.new_state, "joined") == 0 && v.rounds > 0;
+    moved += is_done ? 1u : 0u;
+  }
+  return moved;
+}
+
 /* [SEC-12] */
 static void look_at_bounds(run *r, bool is_rest, torc_bounds *out) {
   size_t num = 0;
@@ -441,6 +461,9 @@ static bool judge_expects(run *r, act *x, bool is_final) {
   if (expects(x->a, TORC_METRIC_LEFTOVER)) {
     r->r->leftover = (torc_bounds){.num_over = 0};
     look_at_bounds(r, true, &r->r->leftover);
+  }
+  if (expects(x->a, TORC_METRIC_MOVED)) {
+    r->r->moved = count_moved(r);
   }
   for (size_t k = 0; k < x->a->num_expects; k++) {
     const torc_expect *e = &x->a->expects[k];

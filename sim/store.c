@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "torc/storage.h"
 
-int sim_store_new(sim_worker *w, sim_node *n) {
+int sim_store_new(sim_worker *w, sim_store **out) {
   sim_store *st = torc_calloc(&w->stores.mem, 1, sizeof *st);
   int rc = st == NULL ? TORC_ERR_NOMEM
                       : torc_memory_backend_new(&st->memory, &st->table, &w->stores.mem,
@@ -14,7 +14,7 @@ int sim_store_new(sim_worker *w, sim_node *n) {
     torc_free(&w->stores.mem, st);
     return rc;
   }
-  n->store = st;
+  *out = st;
   return 0;
 }
 
@@ -22,10 +22,10 @@ const torc_backend *sim_store_backend(const sim_store *st) {
   return &st->table;
 }
 
-void sim_store_free(sim_worker *w, sim_node *n) {
-  if (n->store != NULL) {
-    torc_memory_backend_free(n->store->memory);
-    torc_free(&w->stores.mem, n->store);
-    n->store = NULL;
+void sim_store_free(sim_worker *w, sim_store **store) {
+  if (*store != NULL) {
+    torc_memory_backend_free((*store)->memory);
+    torc_free(&w->stores.mem, *store);
+    *store = NULL;
   }
 }

@@ -192,6 +192,14 @@ static int input_both(torc_node *n, torc_link_id link, torc_slice data, torc_tim
 
 /* ---- life ---- */
 
+/* The ring whose state is the node's. */
+static torc_node *lead(const torc_node *n) {
+  n = live(n);
+  bool is_second = n->second != NULL && (n->move->stage == TORC_MIGRATION_FETCH_NEW ||
+                                         n->move->stage == TORC_MIGRATION_NEW_ONLY);
+  return is_second ? n->second : (torc_node *)(uintptr_t)n;
+}
+
 int torc_node_start(torc_node *n, torc_time now) {
   n = live(n);
   int rc = torc_core_start(n, now);
@@ -309,6 +317,29 @@ static int change_stage(torc_node *n, const torc_node_config *cfg, torc_migratio
   return m->is_dropping ? torc_core_leave(n->second, n->now) : 0;
 }
 
+/* What the application was told of one ring it is told of the other, where that differs. */
+static void tell_lead(torc_node *n, const torc_node *before) {
+  torc_node *now = lead(n);
+  bool was_joined = before->phase == TORC_PHASE_JOINED;
+  torc_out *o = now == before || was_joined == (now->phase == TORC_PHASE_JOINED)
+                    ? NULL
+                    : torc_out_new(now, TORC_OUT_EVENT);
+  if (o != NULL) {
+    o->o.event.kind = was_joined ? TORC_EVENT_DISCONNECTED : TORC_EVENT_JOINED;
+    torc_out_push(now, o);
+  }
+}
+
+static void set_stage(torc_node *n, torc_migration_stage stage) {
+  const torc_node *before = lead(n);
+  TORC_LOG(n->log, TORC_LOG_INFO, "node:migration", TORC_F_U64("stage", stage),
+           TORC_F_U64("from", n->move->stage));
+  n->move->stage = stage;
+  n->move->seen.stage = stage;
+  tell_lead(n, before);
+  torc_carry_stage(n);
+}
+
 int torc_node_migrate(torc_node *n, const torc_node_config *cfg, torc_migration_stage stage,
                       torc_time now, const char **why) {
   const char *unused = NULL;
@@ -331,11 +362,7 @@ int torc_node_migrate(torc_node *n, const torc_node_config *cfg, torc_migration_
     rc = change_stage(n, cfg, stage, why);
   }
   if (rc == 0) {
-    TORC_LOG(n->log, TORC_LOG_INFO, "node:migration", TORC_F_U64("stage", stage),
-             TORC_F_U64("from", n->move->stage));
-    n->move->stage = stage;
-    n->move->seen.stage = stage;
-    torc_carry_stage(n);
+    set_stage(n, stage);
   }
   if (n->second != NULL) {
     settle_both(n);
@@ -528,14 +555,6 @@ int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_pa
 }
 
 /* ---- outputs ---- */
-
-/* The ring whose state is the node's. */
-static torc_node *lead(const torc_node *n) {
-  n = live(n);
-  bool is_second = n->second != NULL && (n->move->stage == TORC_MIGRATION_FETCH_NEW ||
-                                         n->move->stage == TORC_MIGRATION_NEW_ONLY);
-  return is_second ? n->second : (torc_node *)(uintptr_t)n;
-}
 
 /* A ring closes a link for itself; the platform does when no ring is left that uses it. */
 static bool is_closed_by_both(torc_node *ring, torc_link_id id) {
