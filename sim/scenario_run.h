@@ -39,8 +39,8 @@ typedef struct torc_run_result {
   uint64_t seed;
   unsigned threads;
   uint64_t peers, clients, joined; /* live at the end */
-  uint64_t moved; /* peers that were done with their stage, when that was last looked at */
-  torc_measure measure;            /* since the last "measure", as all below */
+  uint64_t moved;       /* peers that were done with their stage, when that was last looked at */
+  torc_measure measure; /* since the last "measure", as all below */
   torc_time measured_from, ended_at;
   torc_sim_traffic traffic;
   double node_minutes;

@@ -484,6 +484,7 @@ static torc_node_config config_of(sim *s, size_t i, torc_endpoint bootstrap[16])
   c.ping_period = 3 * s->o.update_period;
   c.compress_via = s->o.compress_via;
   c.keepalive = s->o.keepalive;
+  c.max_client_links = s->o.max_client_links;
   c.is_lean = s->o.is_lean;
   c.counters = s->counters;
   c.wall = WALL_BASE + (torc_wall)(s->now / TORC_SEC(1));

@@ -19,6 +19,7 @@ typedef struct sim_options {
   unsigned num_bootstrap;  /* nodes 0..n-1 are bootstrap peers; 0: one */
   unsigned loss_permille;  /* of messages */
   torc_time keepalive;     /* 0: the node's own default */
+  uint32_t max_client_links;
   bool compress_via;
   bool is_lean; /* as a simulator of very many nodes runs them */
   bool trace;   /* log to stderr */

@@ -337,6 +337,32 @@ static void test_no_second_ring(void **state) {
   sim_free(s);
 }
 
+/* Links of the second ring are no clients' of the first, whose places are few [GAP-141]. */
+static void test_client_places(void **state) {
+  (void)state;
+  sim_options o = {.seed = 12, .num_bootstrap = 2, .max_client_links = 10};
+  sim *s = sim_new(&o);
+  for (size_t i = 0; i < 40; i++) {
+    sim_add(s, TORC_ROLE_PEER);
+    sim_run(s, TORC_SEC(3));
+  }
+  assert_true(sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(60)));
+  for (size_t i = 0; i < 40; i++) {
+    assert_int_equal(sim_store(s, i, "k", "v").code, 200);
+  }
+  for (size_t i = 0; i < 40; i++) {
+    assert_int_equal(sim_migrate(s, i, TORC_MIGRATION_FETCH_OLD, NULL), 0);
+    sim_run(s, TORC_SEC(3));
+  }
+  run_until(s, both_joined, TORC_SEC(300));
+  for (size_t i = 0; i < 40; i++) {
+    for (size_t k = 0; k < 40; k++) {
+      must_read(s, k, i, "k", "v");
+    }
+  }
+  sim_free(s);
+}
+
 /* Every allocation of the change fails once: the node is what it was, and tries again with success.
  */
 static void test_no_memory(void **state) {
@@ -397,6 +423,7 @@ int main(void) {
       TORC_TEST("MIG-01 restarts in the middle", test_restart),
       TORC_TEST("D-19 LEA-01 leaving both rings", test_leave_both),
       TORC_TEST("MIG-04 no second ring to be reached", test_no_second_ring),
+      TORC_TEST("D-19 R-39 places of clients, with two rings", test_client_places),
       TORC_TEST("D-19 no memory for the second ring", test_no_memory),
       TORC_TEST("D-19 rings that cannot be moved to", test_misuse),
   };

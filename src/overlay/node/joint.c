@@ -162,7 +162,7 @@ static void finish(torc_node *n, joint *j) {
   }
   o->o.event.token = j->token;
   joint_free(n, j);
-  torc_out_push(n, o);
+  torc_out_push(n->phase == TORC_PHASE_LEFT ? n->second : n, o);
 }
 
 /* Whether the second ring's answer will do [MIG-04]: what was written before it took part may be in

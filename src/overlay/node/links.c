@@ -40,8 +40,15 @@ static void uncount_client(torc_node *n, torc_link *l) {
 
 /* [GAP-141] An UPDATE or JOIN makes a client link a routing link. */
 void torc_link_mark_routing(torc_node *n, torc_link *l) {
+  torc_node *other = torc_rings_other(n);
+  torc_link *shared = other == NULL ? NULL : torc_link_find(other, l->id);
   l->is_routing = true;
   uncount_client(n, l);
+  if (shared != NULL) { /* [D-19] nor is it a client's in the other ring */
+    shared->is_surplus = false;
+    shared->is_asked = true;
+    uncount_client(other, shared);
+  }
 }
 
 void torc_link_close(torc_node *n, torc_link *l) {
@@ -414,7 +421,7 @@ int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
     l->traffic[0].local = from->traffic[0].local;
   }
   l->is_own = is_own;
-  l->is_asked = is_own;
+  l->is_asked = is_own || from->is_own || from->is_asked || from->is_routing;
   l->is_congested = from->is_congested;
   n->num_links++;
   arm(n, l);

@@ -388,7 +388,6 @@ static void drop_second(torc_node *n) {
 
 /* The first ring has been left: what is the node's from now on is the second's. */
 static void retire(torc_node *n) {
-  torc_joints_ring_gone(n, n);
   while (n->move->num_parked > 0) {
     unpark(n, n->move->parked, n->second);
   }
@@ -600,8 +599,8 @@ static bool is_for_platform(torc_node *n, torc_node *ring, const torc_output *o)
 }
 
 static bool is_ended(const torc_node *ring) {
-  return ring->phase == TORC_PHASE_LEFT && ring->jobs.len == 0 && torc_list_empty(&ring->outputs) &&
-         !ring->forward.is_full;
+  return ring->phase == TORC_PHASE_LEFT && ring->jobs.len == 0 && ring->calls.len == 0 &&
+         torc_list_empty(&ring->outputs) && !ring->forward.is_full;
 }
 
 /* A ring that has been left and has nothing more to say. */
@@ -613,11 +612,15 @@ static bool end_ring(torc_node *n) {
     drop_second(n);
     return true;
   }
-  if (n->move->stage == TORC_MIGRATION_NEW_ONLY && is_ended(n)) {
-    retire(n);
-    return true;
+  if (n->move->stage != TORC_MIGRATION_NEW_ONLY || !is_ended(n)) {
+    return false;
   }
-  return false;
+  torc_joints_ring_gone(n, n);
+  if (n->move->num_joints > 0) { /* what the second ring still has to answer */
+    return false;
+  }
+  retire(n);
+  return true;
 }
 
 bool torc_node_poll(torc_node *n, torc_output *out) {
