@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "io/control_impl.h"
@@ -63,6 +64,30 @@ static json_t *types_json(const torc_overlay *o) {
   return list;
 }
 
+/* [D-19] Only while there is a move, or was one since the start. */
+static void put_migration(const torc_control *c, json_t *reply) {
+  static const char *const stages[] = {"none", "store-both-fetch-old", "store-both-fetch-new",
+                                       "new-only"};
+  const torc_overlay *next = torc_peer_running(c->peer)->next;
+  torc_migration_view v;
+  torc_node_get_migration(torc_peer_node(c->peer), &v);
+  if (v.stage == TORC_MIGRATION_NONE && strcmp(v.new_state, "none") == 0) {
+    return;
+  }
+  json_t *move = json_object();
+  control_put(move, "stage", json_string(stages[v.stage]));
+  control_put(move, "to", next == NULL ? json_null() : json_string(next->name));
+  control_put(move, "algorithm", next == NULL ? json_null() : json_string(next->algorithm));
+  control_put(move, "old_ring", json_string(v.old_state));
+  control_put(move, "new_ring", json_string(v.new_state));
+  control_put(move, "carrying", json_boolean(v.is_carrying));
+  control_put(move, "rounds", json_integer((json_int_t)v.rounds));
+  control_put(move, "carried", json_integer((json_int_t)v.carried));
+  control_put(move, "refused", json_integer((json_int_t)v.refused));
+  control_put(move, "failed", json_integer((json_int_t)v.failed));
+  control_put(reply, "migration", move);
+}
+
 /* How it stands, in a few fields of "status". */
 void control_put_config(const torc_control *c, json_t *reply) {
   const torc_config_status *s = torc_peer_config_status(c->peer);
@@ -77,6 +102,7 @@ void control_put_config(const torc_control *c, json_t *reply) {
     control_put(config, "error", json_string(s->error));
   }
   control_put(reply, "configuration", config);
+  put_migration(c, reply);
 }
 
 static void put_document(const torc_control *c, json_t *reply) {

@@ -78,7 +78,7 @@ static void put_own(torc_wr *wr, const torc_overlay *o) {
   torc_wr_u32(wr, o->signed_at);
 }
 
-void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
+static void put_one(torc_wr *wr, const torc_overlay *o) {
   put_text(wr, o->name);
   put_text(wr, o->algorithm);
   torc_wr_u32(wr, o->expiration_s);
@@ -101,6 +101,14 @@ void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
   torc_wr_u8(wr, o->remove_zero_generation);
   put_own(wr, o);
   torc_wr_u8(wr, o->is_shared_key);
+}
+
+void torc_overlay_put(torc_wr *wr, const torc_overlay *o) {
+  put_one(wr, o);
+  torc_wr_u8(wr, o->next != NULL);
+  if (o->next != NULL) {
+    put_one(wr, o->next);
+  }
 }
 
 /* What comes back is checked like any input: the parser may have been taken over. */
@@ -248,30 +256,38 @@ static void get_own(torc_rd *rd, torc_overlay *o) {
   o->signed_at = torc_rd_u32(rd);
 }
 
-static int get_overlay(torc_slice bytes, torc_overlay *o) {
-  torc_rd rd;
-  torc_rd_init(&rd, bytes);
-  get_text(&rd, o->name, sizeof o->name);
-  get_text(&rd, o->algorithm, sizeof o->algorithm);
-  o->expiration_s = torc_rd_u32(&rd);
-  int rc = get_roots(&rd, o);
+static int get_one(torc_rd *rd, torc_overlay *o) {
+  get_text(rd, o->name, sizeof o->name);
+  get_text(rd, o->algorithm, sizeof o->algorithm);
+  o->expiration_s = torc_rd_u32(rd);
+  int rc = get_roots(rd, o);
   if (rc != 0) {
     return rc;
   }
-  o->num_bootstrap = get_endpoints(&rd, o->bootstrap, TORC_OVERLAY_BOOTSTRAP_MAX);
-  get_types(&rd, o);
-  o->initial_ttl = torc_rd_u8(&rd);
-  o->max_message = torc_rd_u32(&rd);
-  o->t1 = torc_rd_u64(&rd);
-  o->update_period = torc_rd_u64(&rd);
-  o->ping_period = torc_rd_u64(&rd);
-  o->deletion_delay = torc_rd_u64(&rd);
-  o->require_signature = get_flag(&rd);
-  o->remove_zero_generation = get_flag(&rd);
-  get_own(&rd, o);
-  o->is_shared_key = get_flag(&rd);
-  rc = torc_rd_finish(&rd);
-  return rc == 0 && (o->num_roots == 0) != o->is_shared_key ? TORC_ERR_FORMAT : rc;
+  o->num_bootstrap = get_endpoints(rd, o->bootstrap, TORC_OVERLAY_BOOTSTRAP_MAX);
+  get_types(rd, o);
+  o->initial_ttl = torc_rd_u8(rd);
+  o->max_message = torc_rd_u32(rd);
+  o->t1 = torc_rd_u64(rd);
+  o->update_period = torc_rd_u64(rd);
+  o->ping_period = torc_rd_u64(rd);
+  o->deletion_delay = torc_rd_u64(rd);
+  o->require_signature = get_flag(rd);
+  o->remove_zero_generation = get_flag(rd);
+  get_own(rd, o);
+  o->is_shared_key = get_flag(rd);
+  return rd->err == 0 && (o->num_roots == 0) != o->is_shared_key ? TORC_ERR_FORMAT : rd->err;
+}
+
+static int get_overlay(torc_slice bytes, torc_overlay *o) {
+  torc_rd rd;
+  torc_rd_init(&rd, bytes);
+  int rc = get_one(&rd, o);
+  if (rc == 0 && get_flag(&rd)) {
+    o->next = calloc(1, sizeof *o->next);
+    rc = o->next == NULL ? TORC_ERR_NOMEM : get_one(&rd, o->next);
+  }
+  return rc != 0 ? rc : torc_rd_finish(&rd);
 }
 
 int torc_overlay_get(torc_overlay *out, torc_slice bytes) {
@@ -280,6 +296,21 @@ int torc_overlay_get(torc_overlay *out, torc_slice bytes) {
   if (rc != 0) {
     torc_overlay_clear(out);
   }
+  return rc;
+}
+
+int torc_overlay_copy(torc_overlay *out, const torc_overlay *o) {
+  torc_buf room;
+  torc_wr wr;
+  memset(out, 0, sizeof *out);
+  torc_buf_init(&room, torc_mem_libc(), TORC_OVERLAY_PACKED_MAX);
+  int rc = torc_buf_reserve(&room, TORC_OVERLAY_PACKED_MAX);
+  if (rc == 0) {
+    torc_wr_init(&wr, room.p, TORC_OVERLAY_PACKED_MAX);
+    torc_overlay_put(&wr, o);
+    rc = wr.err != 0 ? wr.err : torc_overlay_get(out, torc_wr_slice(&wr));
+  }
+  torc_buf_clear(&room);
   return rc;
 }
 

@@ -496,22 +496,79 @@ static int read_overlay(overlay_run *ps, const xmlNode *overlay) {
   return rc != 0 ? rc : check_security(ps, overlay);
 }
 
+/* [D-19] */
+static bool is_moved_to(const overlay_run *ps, const xmlNode *overlay) {
+  char text[32];
+  return overlay_own_attribute(ps, overlay, "migration-stage", text, sizeof text) !=
+         TORC_ERR_NOTFOUND;
+}
+
+/* The element beside `overlay` that says it is what this ring moves to; NULL: none does. */
+static const xmlNode *find_next(const overlay_run *ps, const xmlNode *overlay) {
+  for (const xmlNode *node = overlay->parent->children; node != NULL; node = node->next) {
+    char from[256];
+    if (node != overlay && overlay_is_named(node, "overlay") &&
+        overlay_own_attribute(ps, node, "accepts-certificates-of", from, sizeof from) == 0 &&
+        strcasecmp(from, ps->o->name) == 0) {
+      return node;
+    }
+  }
+  return NULL;
+}
+
+/* [D-19] [ENR-16] */
+static int read_next(overlay_run *ps, xmlDocPtr doc, const xmlNode *node, void **old) {
+  if (node == NULL) {
+    return 0;
+  }
+  overlay_run *one = malloc(sizeof *one);
+  ps->o->next = calloc(1, sizeof *ps->o->next);
+  if (one == NULL || ps->o->next == NULL) {
+    free(one);
+    return torc_fail(TORC_ERR_NOMEM, ps->err, ps->err_cap, "out of memory");
+  }
+  *one = (overlay_run){.xml = ps->xml,
+                       .o = ps->o->next,
+                       .is_strict = ps->is_strict,
+                       .err = ps->err,
+                       .err_cap = ps->err_cap};
+  one->o->require_signature = true;
+  one->o->signer = TORC_OVERLAY_NO_SIGNER;
+  torc_types_init(&one->types, one->type_room, TORC_TYPES_MAX);
+  int rc = read_overlay(one, node);
+  if (rc == 0) {
+    rc = torc_overlay_grammar_check(doc, (void *)(uintptr_t)node, ps->is_strict, old, ps->err,
+                                    ps->err_cap);
+  }
+  free(one);
+  return rc;
+}
+
 /* [ENR-16] [GAP-127] the root itself, or one of a wrapper's children. */
 static int choose_overlay(const overlay_run *ps, const xmlNode *root, const char *name,
                           const xmlNode **out) {
   const xmlNode *node = overlay_is_named(root, "overlay") ? root : root->children;
   const xmlNode *found = NULL;
+  const xmlNode *any = NULL;
   size_t num = 0;
+  size_t num_all = 0;
   while (node != NULL) {
     char text[256] = "";
     if (overlay_is_named(node, "overlay")) {
       int rc = overlay_attribute(ps, node, "name", text, sizeof text);
-      if (name == NULL || (rc == 0 && strcasecmp(text, name) == 0)) {
+      bool is_asked = name != NULL && rc == 0 && strcasecmp(text, name) == 0;
+      bool is_plain = name == NULL && !is_moved_to(ps, node);
+      num_all++;
+      any = node;
+      if (is_asked || is_plain) {
         found = node;
         num++;
       }
     }
     node = node == root ? NULL : node->next;
+  }
+  if (found == NULL && name == NULL && num_all == 1) {
+    found = any;
   }
   if (found == NULL && name != NULL) {
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
@@ -576,20 +633,29 @@ static int read_signature(overlay_run *ps, torc_slice xml) {
 /* Our own reading comes first: it says more clearly what is wrong. */
 static int read_document(overlay_run *ps, xmlDocPtr doc, const torc_overlay_input *in) {
   const xmlNode *overlay = NULL;
+  const xmlNode *next = NULL;
   void *old = NULL;
+  void *main_one = NULL;
   int rc = choose_overlay(ps, ps->xml->xmlDocGetRootElement(doc), in->name, &overlay);
   if (rc == 0) {
     assert(overlay != NULL);
     rc = read_overlay(ps, overlay);
+  }
+  if (rc == 0) { /* while the two lie side by side */
+    next = find_next(ps, overlay);
   }
   if (rc == 0) {
     rc = torc_overlay_grammar_check(doc, (void *)(uintptr_t)overlay, in->is_strict, &old, ps->err,
                                     ps->err_cap);
   }
   if (rc == 0) {
+    rc = read_next(ps, doc, next, &main_one);
+  }
+  if (rc == 0) {
     rc = read_signature(ps, in->xml);
   }
   ps->xml->xmlFreeDoc(doc);
+  ps->xml->xmlFreeNode(main_one);
   ps->xml->xmlFreeNode(old);
   return rc;
 }
@@ -700,4 +766,11 @@ void torc_overlay_clear(torc_overlay *o) {
     o->roots[i].der = NULL;
   }
   o->num_roots = 0;
+  if (o->next != NULL) {
+    for (size_t i = 0; i < o->next->num_roots; i++) {
+      free(o->next->roots[i].der);
+    }
+    free(o->next);
+    o->next = NULL;
+  }
 }

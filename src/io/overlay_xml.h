@@ -63,6 +63,9 @@ typedef struct torc_overlay {
   size_t num_stewards;
   uint8_t migration;       /* TORC_MIGRATION_* */
   char migrates_from[256]; /* the overlay whose certificates this one accepts as well */
+  /* The element of the ring that this one moves to, owned; NULL: there is none [D-19]. It has none
+   * itself. */
+  struct torc_overlay *next;
   /* Not of the document itself: */
   uint8_t signer; /* number of the root that signed the document, else TORC_OVERLAY_NO_SIGNER */
   torc_wall signed_at; /* as the signature says */
@@ -70,7 +73,7 @@ typedef struct torc_overlay {
 
 typedef struct torc_overlay_input {
   torc_slice xml;
-  const char *name;     /* which `overlay` element; NULL: the only one */
+  const char *name;     /* which `overlay` element; NULL: the only one that is no ring to move to */
   const char *encoding; /* of the MIME type, which decides [ENR-13]; NULL: the declaration's */
   bool
       is_strict; /* elements of our namespace that this version lacks are faults, as for a writer */
@@ -92,12 +95,14 @@ int torc_overlay_load_apart(torc_overlay *out, const char *path, const char *nam
 /* Bytes of a file, at most TORC_OVERLAY_XML_MAX; freed with free. */
 int torc_overlay_file(const char *path, char **out, size_t *len, char *err,
                       size_t err_cap) TORC_MUST_CHECK;
-#define TORC_OVERLAY_PACKED_MAX (TORC_OVERLAY_ROOTS_MAX * 12290u + 131072u)
+#define TORC_OVERLAY_PACKED_MAX (2u * (TORC_OVERLAY_ROOTS_MAX * 12290u + 131072u))
 /* How the child writes down what it has read, and what the parent accepts: TORC_ERR_FORMAT,
  * TORC_ERR_SHORT, TORC_ERR_NOMEM leave *out empty. */
 void torc_overlay_put(torc_wr *wr, const torc_overlay *o);
 int torc_overlay_get(torc_overlay *out, torc_slice bytes) TORC_MUST_CHECK;
 void torc_overlay_clear(torc_overlay *o);
+/* A copy that shares nothing. TORC_ERR_NOMEM. */
+int torc_overlay_copy(torc_overlay *out, const torc_overlay *o) TORC_MUST_CHECK;
 /* TORC_RULE_* of the name that the document has for an access rule; 0: there is none. */
 uint8_t torc_overlay_rule(const char *name);
 

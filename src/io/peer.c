@@ -13,8 +13,6 @@
 #include "io/peer_impl.h"
 #include "io/sigpipe.h"
 
-#define MAP_EXTRA (64u << 20) /* of the database beyond twice the values: pages being rewritten */
-
 typedef struct build { /* what the steps of torc_peer_new share */
   torc_peer *p;
   torc_peer_config cfg;
@@ -34,16 +32,20 @@ static int missing(const build *b, const char *what) {
 }
 
 static int read_overlay(build *b) {
+  int rc = 0;
   if (b->overlay != NULL) {
     b->p->overlay = *b->overlay;
     *b->overlay = (torc_overlay){.name = ""};
-    return 0;
-  }
-  if (b->cfg.overlay_file == NULL) {
+  } else if (b->cfg.overlay_file == NULL) {
     return missing(b, "overlay configuration file");
-  }
-  return torc_overlay_load(&b->p->overlay, b->cfg.overlay_file, b->cfg.overlay_name, b->err,
+  } else {
+    rc = torc_overlay_load(&b->p->overlay, b->cfg.overlay_file, b->cfg.overlay_name, b->err,
                            b->err_cap);
+  }
+  if (rc == 0) {
+    torc_peer_skip_old_ring(&b->p->overlay);
+  }
+  return rc;
 }
 
 /* [SEC-06] [GAP-137] The key, and the peer-id that this node has given itself. */
@@ -84,6 +86,12 @@ static int read_files(build *b) {
     roots[i] = torc_slice_of(p->overlay.roots[i].der, p->overlay.roots[i].len);
   }
   rc = torc_pki_new(&p->pki, p->overlay.name, roots, p->overlay.num_roots, b->err, b->err_cap);
+  if (rc == 0 && p->overlay.migrates_from[0] != '\0') { /* [D-19] */
+    rc = torc_pki_add_name(p->pki, p->overlay.migrates_from, b->err, b->err_cap);
+  }
+  if (rc == 0 && p->overlay.next != NULL) {
+    rc = torc_pki_add_name(p->pki, p->overlay.next->name, b->err, b->err_cap);
+  }
   if (rc == 0) {
     torc_pki_admit(p->pki, p->overlay.signature_algorithms);
     rc = torc_pki_load_own(p->pki, b->cfg.cert_file, b->cfg.key_file, torc_peer_wall(), b->err,
@@ -120,13 +128,7 @@ static int open_storage(build *b) {
     rc = torc_memory_backend_new(&p->memory, &p->backend, torc_mem_libc(), (size_t)max_stored(b));
     return rc == 0 ? 0 : no_memory(b);
   }
-  bool was_damaged = false;
-  rc = torc_lmdb_open(&p->lmdb, &p->backend, p->state_dir, 2 * max_stored(b) + MAP_EXTRA,
-                      &was_damaged, b->err, b->err_cap);
-  if (was_damaged) {
-    TORC_LOG(p->log, TORC_LOG_WARN, "io:database_damaged", TORC_F_STR("dir", p->state_dir));
-  }
-  return rc;
+  return torc_peer_open_lmdb(p, &p->overlay, &p->lmdb, &p->backend, b->err, b->err_cap);
 }
 
 static int open_net(build *b) {
@@ -281,6 +283,9 @@ static int put_together(build *b) {
   if (rc == 0) {
     rc = make_node(b);
   }
+  if (rc == 0 && p->overlay.next != NULL) {
+    rc = torc_peer_migrate(p, &p->overlay, b->err, b->err_cap);
+  }
   return rc;
 }
 
@@ -355,8 +360,13 @@ void torc_peer_free(torc_peer *p) {
   if (p->lmdb != NULL && torc_lmdb_sync(p->lmdb) != 0) {
     TORC_LOG(p->log, TORC_LOG_WARN, "io:sync_failed", TORC_F_STR("dir", p->state_dir));
   }
+  if (p->second_lmdb != NULL && torc_lmdb_sync(p->second_lmdb) != 0) {
+    TORC_LOG(p->log, TORC_LOG_WARN, "io:sync_failed", TORC_F_STR("dir", p->state_dir));
+  }
   torc_lmdb_close(p->lmdb);
+  torc_lmdb_close(p->second_lmdb);
   torc_memory_backend_free(p->memory);
+  torc_memory_backend_free(p->second_memory);
   torc_peer_state_close(p);
   torc_pki_free(p->pki);
   torc_overlay_clear(&p->overlay);
@@ -390,6 +400,13 @@ const torc_cert *torc_peer_cert(const torc_peer *p) {
 void torc_peer_counters(const torc_peer *p, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
   torc_node_counters(p->node, ctx, each);
+  torc_migration_view move;
+  torc_node_get_migration(p->node, &move);
+  each(ctx, "migration_carried", move.carried);
+  each(ctx, "migration_refused", move.refused);
+  each(ctx, "migration_failed", move.failed);
+  each(ctx, "migration_rounds", move.rounds);
+  each(ctx, "migration_retried", move.retried);
   torc_net_counters(p->net, ctx, each);
 #define X(name) each(ctx, "io_" #name, p->stats.name);
   TORC_PEER_STATS(X)
@@ -403,5 +420,11 @@ void torc_peer_gauges(const torc_peer *p, void *ctx,
   each(ctx, "io_events_waiting", p->num_events);
   each(ctx, "io_cached_peers", p->cache.len);
   /* [GAP-130] 1 valid, 2 expired, 3 expired for as long again. */
+  /* [D-19] 0 none, 1 fetch-old, 2 fetch-new, 3 new-only. */
+  torc_migration_view move;
+  torc_node_get_migration(p->node, &move);
+  each(ctx, "migration_stage", move.stage);
+  each(ctx, "migration_joined", strcmp(move.new_state, "joined") == 0 ? 1 : 0);
+  each(ctx, "migration_old_ring", strcmp(move.old_state, "left") == 0 ? 0 : 1);
   each(ctx, "io_configuration_age", torc_config_age_at(&p->config.life, torc_peer_wall()));
 }

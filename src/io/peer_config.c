@@ -113,6 +113,45 @@ static bool has_root(const torc_overlay *o, const torc_overlay *of, size_t i) {
   return false;
 }
 
+static const char *stage_name(uint8_t stage) {
+  static const char *const names[] = {"none", "store-both-fetch-old", "store-both-fetch-new",
+                                      "new-only"};
+  return names[stage < TORC_ARRAY_LEN(names) ? stage : 0];
+}
+
+static bool is_same_document(const torc_overlay *a, const torc_overlay *b) {
+  torc_buf rooms[2];
+  torc_slice texts[2] = {{NULL, 0}, {NULL, 0}};
+  for (size_t i = 0; i < 2; i++) {
+    torc_wr wr;
+    torc_buf_init(&rooms[i], torc_mem_libc(), TORC_OVERLAY_PACKED_MAX);
+    if (torc_buf_reserve(&rooms[i], TORC_OVERLAY_PACKED_MAX) == 0) {
+      torc_wr_init(&wr, rooms[i].p, TORC_OVERLAY_PACKED_MAX);
+      torc_overlay_put(&wr, i == 0 ? a : b);
+      texts[i] = torc_wr_slice(&wr);
+    }
+  }
+  bool is_same = torc_slice_eq(texts[0], texts[1]);
+  torc_buf_clear(&rooms[0]);
+  torc_buf_clear(&rooms[1]);
+  return is_same;
+}
+
+/* [D-19] */
+static void compare_next(const torc_overlay *old, const torc_overlay *fresh,
+                         torc_config_lines *out) {
+  const torc_overlay *a = old->next;
+  const torc_overlay *b = fresh->next;
+  if (b == NULL && a != NULL) {
+    say(out, "the move to %.100s is taken back", a->name);
+  } else if (b != NULL && (a == NULL || a->migration != b->migration)) {
+    say(out, "the move to %.60s (%.30s) is in stage %s", b->name, b->algorithm,
+        stage_name(b->migration));
+  } else if (b != NULL && !is_same_document(a, b)) {
+    say(out, "overlay %.100s: another configuration", b->name);
+  }
+}
+
 void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
                           torc_config_lines *out) {
   out->num = 0;
@@ -143,6 +182,7 @@ void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
   if (strcmp(old->source, fresh->source) != 0) {
     say(out, "source: %.120s", fresh->source[0] == '\0' ? "none" : fresh->source);
   }
+  compare_next(old, fresh, out);
   if (old->signature_algorithms != fresh->signature_algorithms) {
     say(out, "signature-algorithm: others than before, for certificates seen from now on");
   }
@@ -167,9 +207,6 @@ void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh
     } else if (!is_same_kind(was, t)) {
       say(out, "type %s (0x%06X) has another data model or access rule", t->name, (unsigned)t->id);
     }
-  }
-  if (running->migration != fresh->migration) {
-    say(out, "migration-stage: another one");
   }
 }
 
@@ -277,30 +314,53 @@ static int make_running(const torc_peer *p, const torc_overlay *fresh, torc_over
                         size_t err_cap) {
   *out = *fresh;
   memcpy(out->algorithm, p->overlay.algorithm, sizeof out->algorithm);
-  out->migration = p->overlay.migration;
-  memcpy(out->migrates_from, p->overlay.migrates_from, sizeof out->migrates_from);
+  out->next = NULL;
   int rc = merge_roots(&p->overlay, fresh, out, err, err_cap);
   return rc != 0 ? rc : merge_types(&p->overlay, out, err, err_cap);
 }
 
-static int apply(torc_peer *p, const torc_overlay *o, char *err, size_t err_cap) {
+static int reconfigure(torc_peer *p, const torc_overlay *o, char *err, size_t err_cap) {
   const char *why = NULL;
   torc_node_config cfg;
-  int rc = 0;
-  for (size_t i = 0; rc == 0 && i < o->num_roots; i++) {
-    rc = torc_pki_add_root(p->pki, torc_slice_of(o->roots[i].der, o->roots[i].len), err, err_cap);
-  }
-  if (rc != 0) {
-    return rc;
-  }
   torc_peer_node_config(p, o, &cfg);
-  rc = torc_node_reconfigure(p->node, &cfg, torc_peer_now(p), &why);
+  int rc = torc_node_reconfigure(p->node, &cfg, torc_peer_now(p), &why);
   if (rc != 0) {
     return torc_fail(rc, err, err_cap, "the node does not take it: %s",
                      why == NULL ? torc_strerror(rc) : why);
   }
-  torc_pki_admit(p->pki, o->signature_algorithms);
   return 0;
+}
+
+/* [D-19] The ring that the peer was started in is left: only the other element is about it. */
+static int apply_moved(torc_peer *p, const torc_overlay *next, char *err, size_t err_cap) {
+  if (next == NULL || next->migration != TORC_MIGRATION_NEW_ONLY) {
+    return torc_fail(TORC_ERR_STATE, err, err_cap,
+                     "this peer has moved to the ring of another element and cannot go back: name "
+                     "that overlay in its configuration");
+  }
+  return reconfigure(p, next, err, err_cap);
+}
+
+static int apply(torc_peer *p, const torc_overlay *o, char *err, size_t err_cap) {
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < o->num_roots; i++) {
+    rc = torc_pki_add_root(p->pki, torc_slice_of(o->roots[i].der, o->roots[i].len), err, err_cap);
+  }
+  if (rc == 0 && torc_peer_has_moved(p)) {
+    return apply_moved(p, o->next, err, err_cap);
+  }
+  rc = rc != 0 ? rc : reconfigure(p, o, err, err_cap);
+  rc = rc != 0 ? rc : torc_peer_migrate(p, o, err, err_cap);
+  if (rc == 0) {
+    torc_pki_admit(p->pki, o->signature_algorithms);
+  }
+  return rc;
+}
+
+static int keep_next(torc_overlay *running, const torc_overlay *next, char *err, size_t err_cap) {
+  running->next = malloc(sizeof *running->next);
+  int rc = running->next == NULL ? TORC_ERR_NOMEM : torc_overlay_copy(running->next, next);
+  return rc == 0 ? 0 : torc_fail(rc, err, err_cap, "out of memory");
 }
 
 int torc_peer_take_overlay(torc_peer *p, torc_overlay *fresh, char *err, size_t err_cap) {
@@ -313,8 +373,12 @@ int torc_peer_take_overlay(torc_peer *p, torc_overlay *fresh, char *err, size_t 
     goto out;
   }
   running->num_roots = 0;
+  running->next = NULL;
   torc_overlay_waiting(&p->overlay, fresh, waiting);
   rc = make_running(p, fresh, running, err, err_cap);
+  if (rc == 0 && fresh->next != NULL) {
+    rc = keep_next(running, fresh->next, err, err_cap);
+  }
   rc = rc != 0 ? rc : apply(p, running, err, err_cap);
   if (rc != 0) {
     torc_overlay_clear(running);
@@ -335,6 +399,7 @@ int torc_peer_take_overlay(torc_peer *p, torc_overlay *fresh, char *err, size_t 
     torc_overlay_clear(fresh);
   }
   fresh->num_roots = 0; /* they have moved */
+  fresh->next = NULL;
   p->config.reloads++;
   torc_peer_flush(p);
 out:

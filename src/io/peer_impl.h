@@ -65,6 +65,9 @@ struct torc_peer {
   torc_lmdb *lmdb;
   torc_memory_backend *memory;
   torc_backend backend;
+  torc_lmdb *second_lmdb; /* of the ring it moves to [D-19] */
+  torc_memory_backend *second_memory;
+  torc_backend second_backend;
   torc_pool *pool;
   bool is_signing_pooled, is_disk_synced;
   torc_net *net;
@@ -93,6 +96,15 @@ int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_
 
 /* peer.c: what document and configuration say together. *out borrows from both and from `p`. */
 void torc_peer_node_config(torc_peer *p, const torc_overlay *o, torc_node_config *out);
+
+/* peer_migrate.c: the stage of a move to another ring that document `o` tells of [D-19]. */
+int torc_peer_migrate(torc_peer *p, const torc_overlay *o, char *err,
+                      size_t err_cap) TORC_MUST_CHECK;
+bool torc_peer_has_moved(const torc_peer *p); /* the ring it was started in is left */
+/* Makes a document whose old ring is given up one of the new ring. */
+void torc_peer_skip_old_ring(torc_overlay *o);
+int torc_peer_open_lmdb(torc_peer *p, const torc_overlay *o, torc_lmdb **db, torc_backend *backend,
+                        char *err, size_t err_cap) TORC_MUST_CHECK;
 
 /* peer_run.c */
 extern const torc_net_events torc_peer_net_events; /* with ctx to be set */

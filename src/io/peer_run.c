@@ -48,6 +48,9 @@ static void do_job(torc_peer *p, const torc_job *job) {
   torc_job_result result;
   /* Without sync_disk a commit counts when the process may die, not the machine. */
   torc_job_run(p->pki, p->is_disk_synced ? p->lmdb : NULL, job, sig, &result);
+  if (is_sync && result.rc == 0 && p->is_disk_synced && p->second_lmdb != NULL) {
+    result.rc = torc_lmdb_sync(p->second_lmdb);
+  }
   torc_peer_job_done(p, job->id, &result);
 }
 

@@ -26,7 +26,8 @@ struct torc_pool {
   uv_cond_t more;
   uv_thread_t threads[TORC_POOL_THREADS_MAX];
   unsigned num_threads;
-  bool is_ending; /* under the lock, as the two lists */
+  bool is_ending;       /* under the lock, as the two lists */
+  torc_lmdb *second_db; /* likewise; NULL: none */
   task_list todo, done;
   size_t num_pending; /* loop thread only */
 };
@@ -99,9 +100,13 @@ static void work(void *arg) {
       continue;
     }
     task_list taken = take_work(p);
+    torc_lmdb *second = p->second_db;
     uv_mutex_unlock(&p->lock);
     task *t = taken.first;
     torc_job_run(p->cfg.pki, p->cfg.db, &t->job, t->sig, &t->result);
+    if (t->job.kind == TORC_JOB_SYNC && t->result.rc == 0 && second != NULL) {
+      t->result.rc = torc_lmdb_sync(second);
+    }
     for (task *same = t->next; same != NULL; same = same->next) {
       same->result = t->result;
     }
@@ -175,6 +180,12 @@ int torc_pool_new(torc_pool **out, const torc_pool_config *cfg) {
     return TORC_ERR_NOMEM; /* the caller shuts down what there is */
   }
   return 0;
+}
+
+void torc_pool_add_db(torc_pool *p, torc_lmdb *db) {
+  uv_mutex_lock(&p->lock);
+  p->second_db = db;
+  uv_mutex_unlock(&p->lock);
 }
 
 int torc_pool_submit(torc_pool *p, const torc_job *job) {

@@ -28,6 +28,8 @@ typedef struct torc_pool_config {
 } torc_pool_config;
 
 int torc_pool_new(torc_pool **out, const torc_pool_config *cfg) TORC_MUST_CHECK;
+/* TORC_JOB_SYNC flushes this one as well from now on: a peer with two rings has two [D-19]. */
+void torc_pool_add_db(torc_pool *p, torc_lmdb *db);
 /* What the job points to must live until `done`. */
 int torc_pool_submit(torc_pool *p, const torc_job *job) TORC_MUST_CHECK;
 size_t torc_pool_pending(const torc_pool *p);

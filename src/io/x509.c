@@ -123,6 +123,35 @@ int torc_pki_add_root(torc_pki *p, torc_slice der, char *err, size_t err_cap) {
   return add_root(p, der, p->num_roots + 1, err, err_cap);
 }
 
+/* [D-19] while an overlay moves to another, certificates of either are good in both. */
+static bool is_ours(const torc_pki *p, const char *name) {
+  size_t num = __atomic_load_n(&p->num_more, __ATOMIC_ACQUIRE);
+  for (size_t i = 0; i < num; i++) {
+    if (strcmp(name, p->more_names[i]) == 0) {
+      return true;
+    }
+  }
+  return strcmp(name, p->overlay_name) == 0;
+}
+
+int torc_pki_add_name(torc_pki *p, const char *overlay_name, char *err, size_t err_cap) {
+  char name[256];
+  if (normalise_name(overlay_name, strlen(overlay_name), name, sizeof name) != 0) {
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap, "the overlay name is empty or too long");
+  }
+  if (is_ours(p, name)) {
+    return 0;
+  }
+  if (p->num_more == TORC_PKI_NAMES_MORE) {
+    return torc_fail(TORC_ERR_LIMIT, err, err_cap,
+                     "this peer accepts certificates of %u other overlays already: restart it",
+                     TORC_PKI_NAMES_MORE);
+  }
+  memcpy(p->more_names[p->num_more], name, sizeof name);
+  __atomic_store_n(&p->num_more, p->num_more + 1, __ATOMIC_RELEASE);
+  return 0;
+}
+
 void torc_pki_admit(torc_pki *p, uint8_t algorithms) {
   __atomic_store_n(&p->admitted, algorithms, __ATOMIC_RELAXED);
 }
@@ -299,8 +328,7 @@ static bool parse_peer_uri(const torc_pki *p, const char *text, size_t len, torc
   char overlay[256];
   /* either case is read, and a trailing dot of the name. */
   return torc_id_parse(text, hex_len, out) == 0 && torc_id_is_peer(out) &&
-         normalise_name(name, name_len, overlay, sizeof overlay) == 0 &&
-         strcmp(overlay, p->overlay_name) == 0;
+         normalise_name(name, name_len, overlay, sizeof overlay) == 0 && is_ours(p, overlay);
 }
 
 static void add_peer(cert_names *c, const torc_id *id) {

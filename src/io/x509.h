@@ -24,6 +24,10 @@ void torc_pki_free(torc_pki *p);
 /* One more root, from now on; certificates it issued are accepted by every thread. A root that is
  * there already changes nothing. TORC_ERR_LIMIT, TORC_ERR_CRYPTO with a reason in err. */
 int torc_pki_add_root(torc_pki *p, torc_slice der, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Certificates of another overlay, issued by the same roots, are good as well from now on, with
+ * their peer-ids [D-19]. TORC_ERR_LIMIT, TORC_ERR_CONFIG with a reason in err. */
+int torc_pki_add_name(torc_pki *p, const char *overlay_name, char *err,
+                      size_t err_cap) TORC_MUST_CHECK;
 /* Which keys certificates may have from now on: bits 1 << TORC_SIGALG_*; 0: all that are known
  * [D-10]. Certificates in use are not looked at again. */
 void torc_pki_admit(torc_pki *p, uint8_t algorithms);

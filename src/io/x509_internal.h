@@ -16,6 +16,8 @@
 #define TORC_RSA_BITS_MAX 4096 /* a larger key would make verifying expensive */
 #define TORC_RSA_E_BITS_MAX 33 /* a larger public exponent would do the same */
 
+#define TORC_PKI_NAMES_MORE \
+  4u /* overlays that a peer may move to or from before a restart [D-19] */
 #define TORC_PKI_SEEN_MAX 256u /* accepted certificates that are found again, by first byte */
 
 /* A digest context that one thread at a time may borrow; the others make their own. Shared by the
@@ -41,7 +43,9 @@ typedef struct torc_pki_key {
 } torc_pki_key;
 
 struct torc_pki {
-  char overlay_name[256]; /* lower-case, without trailing dot */
+  char overlay_name[256];                    /* lower-case, without trailing dot */
+  char more_names[TORC_PKI_NAMES_MORE][256]; /* overlays whose certificates are accepted as well */
+  size_t num_more;                           /* atomic, as num_roots */
   X509 *roots[TORC_PKI_ROOTS_MAX];
   EVP_PKEY *root_keys[TORC_PKI_ROOTS_MAX];
   size_t num_roots;  /* atomic: rises while other threads check certificates */

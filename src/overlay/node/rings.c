@@ -380,6 +380,10 @@ static void drop_second(torc_node *n) {
   torc_timer_stop(&n->timers, &n->move->park_timer);
   torc_carry_clear(n);
   torc_joints_clear(n);
+  if (second->store != NULL &&
+      torc_store_drop_range(second->store, &second->self, &second->self) != 0) {
+    n->stats->no_memory++; /* what is removed meanwhile must not come back with another try */
+  }
   n->second = NULL;
   torc_node_free(second);
   torc_free(n->mem, n->move);
