@@ -49,6 +49,12 @@ static int check_identity(torcd *d, const torc_overlay *overlay, char *err, size
     roots[i] = torc_slice_of(overlay->roots[i].der, overlay->roots[i].len);
   }
   int rc = torc_pki_new(&pki, overlay->name, roots, overlay->num_roots, err, err_cap);
+  if (rc == 0 && overlay->next != NULL) { /* [D-19] a certificate of either name */
+    rc = torc_pki_add_name(pki, overlay->next->name, err, err_cap);
+  }
+  if (rc == 0 && overlay->migrates_from[0] != '\0') {
+    rc = torc_pki_add_name(pki, overlay->migrates_from, err, err_cap);
+  }
   if (rc == 0) {
     torc_pki_admit(pki, overlay->signature_algorithms);
     rc = torc_pki_load_own(pki, d->conf.cert_file, d->conf.key_file, (torc_wall)time(NULL), err,

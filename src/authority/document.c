@@ -317,37 +317,66 @@ static int dump(xmlDocPtr doc, uint8_t **out, size_t *len) {
 }
 
 /* What is against the grammar is not written [GAP-127]; the document is done with then. */
-static int check_grammar(xmlDocPtr doc, char *err, size_t err_cap) {
-  void *old = NULL;
-  return torc_overlay_grammar_check(doc, xmlDocGetRootElement(doc), true, &old, err, err_cap);
+static int check_grammar(xmlDocPtr doc, xmlNodePtr overlay, xmlNodePtr next) {
+  char why[200];
+  void *old[2] = {NULL, NULL};
+  int rc = torc_overlay_grammar_check(doc, overlay, true, &old[0], why, sizeof why);
+  if (rc == 0 && next != NULL) {
+    rc = torc_overlay_grammar_check(doc, next, true, &old[1], why, sizeof why);
+  }
+  xmlFreeDoc(doc);
+  xmlFreeNode(old[1]);
+  xmlFreeNode(old[0]);
+  return rc;
+}
+
+/* An element for the root, or for a child of `parent`. */
+static xmlNodePtr build(xmlDocPtr doc, xmlNodePtr parent, const torc_overlay *o) {
+  writer w = {.overlay = xmlNewNode(NULL, xml("overlay"))};
+  if (w.overlay == NULL) {
+    return NULL;
+  }
+  if (parent == NULL) {
+    (void)xmlDocSetRootElement(doc, w.overlay);
+  } else {
+    (void)xmlAddChild(parent, w.overlay);
+  }
+  xmlNsPtr ns = xmlNewNs(w.overlay, xml(TORC_OVERLAY_NAMESPACE), NULL); /* [ENR-15] */
+  xmlSetNs(w.overlay, ns);
+  fill_overlay(&w, o);
+  return ns == NULL || w.failed ? NULL : w.overlay;
 }
 
 int torc_document_write(const torc_overlay *o, uint8_t **out, size_t *len) {
-  char why[200];
-  if (!is_writable(o)) {
+  if (!is_writable(o) || (o->next != NULL && !is_writable(o->next))) {
     return TORC_ERR_INVALID;
   }
-  int rc = TORC_ERR_NOMEM;
   xmlDocPtr doc = xmlNewDoc(xml("1.0"));
-  writer w = {.overlay = xmlNewNode(NULL, xml("overlay"))};
-  if (doc != NULL && w.overlay != NULL) {
-    (void)xmlDocSetRootElement(doc, w.overlay);
-    xmlNsPtr ns = xmlNewNs(w.overlay, xml(TORC_OVERLAY_NAMESPACE), NULL); /* [ENR-15] */
-    xmlSetNs(w.overlay, ns);
-    fill_overlay(&w, o);
-    if (ns != NULL && !w.failed) {
-      rc = dump(doc, out, len);
+  xmlNodePtr both = NULL;
+  xmlNodePtr next = NULL;
+  if (doc != NULL && o->next != NULL) { /* [ENR-16] [D-19] the ring it moves to beside it */
+    both = xmlNewNode(NULL, xml("overlays"));
+    if (both != NULL) {
+      (void)xmlDocSetRootElement(doc, both);
     }
-  } else {
-    xmlFreeNode(w.overlay);
   }
-  if (rc == 0 && check_grammar(doc, why, sizeof why) != 0) {
+  bool is_rooted = doc != NULL && (o->next == NULL || both != NULL);
+  xmlNodePtr overlay = is_rooted ? build(doc, both, o) : NULL;
+  if (overlay != NULL && both != NULL) {
+    next = build(doc, both, o->next);
+    overlay = next == NULL ? NULL : overlay;
+  }
+  int rc = overlay == NULL ? TORC_ERR_NOMEM : dump(doc, out, len);
+  if (rc != 0) {
+    xmlFreeDoc(doc);
+    return rc;
+  }
+  if (check_grammar(doc, overlay, next) != 0) {
     free(*out);
     *out = NULL;
-    rc = TORC_ERR_INVALID;
+    return TORC_ERR_INVALID;
   }
-  xmlFreeDoc(doc);
-  return rc;
+  return 0;
 }
 
 /* ---- the signature ---- */

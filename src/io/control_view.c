@@ -41,13 +41,22 @@ static void put_tables(json_t *reply, const torc_node_view *v) {
   control_put(reply, "fingers", control_ids(v->fingers, v->num_fingers));
 }
 
+/* The ring it is in: after a move another one than it was started for [D-19]. */
+static const char *overlay_of(const torc_control *c) {
+  const torc_overlay *o = torc_peer_running(c->peer);
+  torc_migration_view v;
+  torc_node_get_migration(c->node, &v);
+  bool has_moved = v.stage == TORC_MIGRATION_NEW_ONLY && o->next != NULL;
+  return has_moved ? o->next->name : o->name;
+}
+
 int control_status(control_request *r) {
   torc_control *c = r->control;
   torc_node_view view;
   torc_node_get_view(c->node, &view);
   control_put(r->reply, "version", json_string(TORC_VERSION));
   control_put(r->reply, "pid", json_integer(getpid()));
-  control_put(r->reply, "overlay", json_string(c->overlay));
+  control_put(r->reply, "overlay", json_string(overlay_of(c)));
   control_put(r->reply, "user", json_string(c->user));
   put_view(r->reply, &view);
   put_tables(r->reply, &view);
