@@ -13,7 +13,7 @@ PAGES = ROOT / "docs/scenarios"
 PLOTS = {"growth": "Hops of a lookup", "clients": "Hops of a lookup", "lossy": "Hops of a lookup",
          "churn": "Values that no live peer holds", "churn-heavy": "Values that no live peer holds",
          "mass-failure": "Calls answered", "rolling-restart": "Nodes", "partition": "Calls answered", "flash-crowd": "Nodes",
-         "hostile": "Calls answered", "refresh": "Values that no live peer holds", "browsers": "Values that no live peer holds"}
+         "hostile": "Calls answered", "migration": "Calls answered", "refresh": "Values that no live peer holds", "browsers": "Values that no live peer holds"}
 BLOCK = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.S)
 
 

@@ -54,7 +54,7 @@ def test_manual_page_has_every_key_and_no_other(program):
 
 def counters():
     names = set(re.findall(r"X\((\w+)\)", read("src/overlay/node/counters.h")))
-    names |= set(re.findall(r'each\(ctx, "(\w+)"', read("src/overlay/node/view.c")))
+    names |= set(re.findall(r'each\(ctx, "(\w+)"', read("src/overlay/node/view.c", "src/overlay/node/rings.c")))
     names |= {f"io_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/net_impl.h", "src/io/peer_impl.h"))}
     names |= {f"control_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/control.h"))}
     return names | set(re.findall(r'add_counter\(\w+, "(\w+)"', read("src/io/metrics_text.c")))
@@ -69,7 +69,7 @@ def test_metrics_in_the_documents_exist():
     gauges = set(re.findall(r'add_gauge\(p, "(\w+)"', read("src/io/metrics_text.c")))
     held = present()
     text = read("docs/operations.md")
-    assert len(held) == 8 and all(f"`{name}`" in text for name in held)
+    assert len(held) == 11 and all(f"`{name}`" in text for name in held)
     metrics = gauges | {f"torc_{name}_total" for name in counters()} | {f"torc_{name}" for name in held}
     named = set(re.findall(r"\btorc_[a-z_*]+_total\b|`(?:torc|process)_[a-z_]+`", text))
     named = {name.strip("`") for name in named} - {"torc_node", "torc_peer", "torc_peer_counters",

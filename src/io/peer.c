@@ -400,13 +400,6 @@ const torc_cert *torc_peer_cert(const torc_peer *p) {
 void torc_peer_counters(const torc_peer *p, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
   torc_node_counters(p->node, ctx, each);
-  torc_migration_view move;
-  torc_node_get_migration(p->node, &move);
-  each(ctx, "migration_carried", move.carried);
-  each(ctx, "migration_refused", move.refused);
-  each(ctx, "migration_failed", move.failed);
-  each(ctx, "migration_rounds", move.rounds);
-  each(ctx, "migration_retried", move.retried);
   torc_net_counters(p->net, ctx, each);
 #define X(name) each(ctx, "io_" #name, p->stats.name);
   TORC_PEER_STATS(X)

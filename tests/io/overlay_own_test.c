@@ -95,9 +95,25 @@ static void test_migration(void **state) {
   assert_int_equal(o.migration, TORC_MIGRATION_FETCH_NEW);
   assert_string_equal(o.migrates_from, "old.example.org");
   torc_overlay_clear(&o);
-  must_load(&o, "migration.xml", "old.example.org");
-  assert_int_equal(o.migration, TORC_MIGRATION_NONE);
-  torc_overlay_clear(&o);
+  assert_null(o.next);
+  /* The ring that moves: found by its name, or because it is the only one that no other moves to.
+   */
+  const char *const names[] = {"old.example.org", NULL};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(names); i++) {
+    torc_overlay copy;
+    must_load(&o, "migration.xml", names[i]);
+    assert_string_equal(o.name, "old.example.org");
+    assert_int_equal(o.migration, TORC_MIGRATION_NONE);
+    assert_non_null(o.next);
+    assert_int_equal(torc_overlay_copy(&copy, &o), 0);
+    torc_overlay_clear(&o);
+    assert_string_equal(copy.next->name, "new.example.org");
+    assert_string_equal(copy.next->algorithm, "chord-128-2-24");
+    assert_int_equal(copy.next->migration, TORC_MIGRATION_FETCH_NEW);
+    assert_int_equal(copy.next->num_roots, 1);
+    assert_null(copy.next->next);
+    torc_overlay_clear(&copy);
+  }
 }
 
 /* ---- the packed form ---- */

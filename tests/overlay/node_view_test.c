@@ -93,7 +93,7 @@ static void test_node(void **state) {
   (void)state;
   torc_node_counters(nt_node(h), &s, on_counter);
   size_t fields = sizeof(torc_node_stats) + sizeof(torc_store_stats) + sizeof(torc_topology_stats);
-  assert_int_equal(s.num, fields / sizeof(uint64_t));
+  assert_int_equal(s.num, fields / sizeof(uint64_t) + 5); /* of a move to another ring */
   nt_free(h);
 }
 

@@ -805,7 +805,14 @@ bool torc_node_holds(const torc_node *n, const torc_id *resource) {
 
 void torc_node_counters(const torc_node *n, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
+  torc_migration_view v;
+  torc_node_get_migration(n, &v);
   torc_core_counters(lead(n), ctx, each);
+  each(ctx, "migration_carried", v.carried);
+  each(ctx, "migration_refused", v.refused);
+  each(ctx, "migration_failed", v.failed);
+  each(ctx, "migration_rounds", v.rounds);
+  each(ctx, "migration_retried", v.retried);
 }
 
 void torc_node_tables(const torc_node *n, void *ctx, torc_node_table_fn each) {
