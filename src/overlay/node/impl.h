@@ -574,7 +574,10 @@ struct torc_node {
   uint32_t overlay;
   torc_role role;
   torc_node_phase phase;
-  bool is_freeing; /* nothing new is started any more */
+  bool is_freeing;    /* nothing new is started any more */
+  bool is_retired;    /* its move to another ring is over: only `second` is left */
+  uint8_t ring;       /* its number in tokens */
+  uint8_t rings_made; /* the number of the last one made beside it */
   torc_node_settings cfg;
   const torc_topology_ops *topo_ops;
   torc_topology *topo;
@@ -603,19 +606,18 @@ struct torc_node {
   uint8_t *own_identity; /* signer_identity with the inline certificate, as on the wire */
   size_t own_identity_len;
   uint8_t signature_algorithm;
+  uint8_t num_retired;
+  bool refuses_joins, has_ap, is_rejoining;
   const char *version_text; /* the library's, or texts */
   torc_types types;
   torc_type *type_room;  /* of types, and behind it the texts: names of types, version */
   torc_retired *retired; /* NULL: no table of types was ever replaced */
-  uint8_t num_retired;
-  bool refuses_joins;
 
   torc_topology_host topo_host;
   torc_topology_params topo_params;
   torc_store *store;
   torc_timer expire_timer;
   torc_id ap; /* client: the admitting peer */
-  bool has_ap;
 
   uint32_t num_links, num_client_links;
 
@@ -645,7 +647,6 @@ struct torc_node {
   uint32_t num_transfers;
   torc_map calls; /* token -> struct */
   torc_deferred rejoin;
-  bool is_rejoining;
   struct torc_bootstrap *boot;
   uint16_t listens[TORC_NODE_LISTEN_MAX];
   uint16_t num_listens;
@@ -656,8 +657,6 @@ struct torc_node {
   torc_node *second; /* the ring it moves to; owned */
   torc_node *first;  /* of a second ring: the one it moves from */
   struct torc_migration *move;
-  uint8_t ring, rings_made; /* its number, and that of the last one made beside it */
-  bool is_retired;          /* the move is over: only `second` is left */
 };
 
 /* What a public call begins and ends with: the time, and what was put off (node.c). */

@@ -18,6 +18,7 @@ struct joint {
   torc_token token; /* as the application knows it */
   uint16_t method;
   uint8_t decides;     /* the ring whose outcome counts */
+  bool asks_replicas;  /* FETCH: torc_node_fetch_replicas */
   bool reads_counters; /* REMOVE: the other ring's are read first, for it counts for itself */
   part parts[2];
   torc_out *spare; /* told if neither ring can say how it ended */
@@ -93,7 +94,9 @@ static bool is_write(const joint *j) {
 static int begin(torc_node *ring, joint *j, uint16_t method, torc_token *token) {
   switch (method) {
     case TORC_METHOD_FETCH:
-      return torc_app_fetch(ring, &j->resource, j->items, j->num_items, token);
+      return j->asks_replicas
+                 ? torc_app_fetch_replicas(ring, &j->resource, j->items, j->num_items, token)
+                 : torc_app_fetch(ring, &j->resource, j->items, j->num_items, token);
     case TORC_METHOD_REMOVE:
       return torc_app_remove(ring, &j->resource, j->items, j->num_items, token);
     case TORC_METHOD_FIND:
@@ -427,12 +430,13 @@ static int begin_read(torc_node *n, joint *j, torc_token *token) {
   return 0;
 }
 
-int torc_joint_specified(torc_node *n, uint16_t method, const torc_id *resource,
+int torc_joint_specified(torc_node *n, uint16_t method, bool asks_replicas, const torc_id *resource,
                          const torc_fetch_item *items, size_t num, torc_token *token) {
   joint *j = joint_new(n, method);
   if (j == NULL) {
     return TORC_ERR_NOMEM;
   }
+  j->asks_replicas = asks_replicas;
   j->resource = *resource;
   int rc = copy_items(n, j, items, num);
   if (rc != 0) {

@@ -679,7 +679,20 @@ int torc_node_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item
     return torc_core_fetch(one, resource, items, num_items, now, token);
   }
   enter_both(n, now);
-  int rc = torc_joint_specified(n, TORC_METHOD_FETCH, resource, items, num_items, token);
+  int rc = torc_joint_specified(n, TORC_METHOD_FETCH, false, resource, items, num_items, token);
+  settle_both(n);
+  return rc;
+}
+
+int torc_node_fetch_replicas(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                             size_t num_items, torc_time now, torc_token *token) {
+  n = live(n);
+  torc_node *one = one_ring(n, false);
+  if (one != NULL) {
+    return torc_core_fetch_replicas(one, resource, items, num_items, now, token);
+  }
+  enter_both(n, now);
+  int rc = torc_joint_specified(n, TORC_METHOD_FETCH, true, resource, items, num_items, token);
   settle_both(n);
   return rc;
 }
@@ -692,7 +705,7 @@ int torc_node_remove(torc_node *n, const torc_id *resource, const torc_fetch_ite
     return torc_core_remove(one, resource, items, num_items, now, token);
   }
   enter_both(n, now);
-  int rc = torc_joint_specified(n, TORC_METHOD_REMOVE, resource, items, num_items, token);
+  int rc = torc_joint_specified(n, TORC_METHOD_REMOVE, false, resource, items, num_items, token);
   settle_both(n);
   return rc;
 }

@@ -81,6 +81,8 @@ int torc_core_store(torc_node *n, const torc_id *resource, const torc_store_item
                     size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
 int torc_core_fetch(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                     size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
+int torc_core_fetch_replicas(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
+                             size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
 int torc_core_remove(torc_node *n, const torc_id *resource, const torc_fetch_item *items,
                      size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
 int torc_core_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
@@ -125,7 +127,8 @@ void torc_joints_clear(torc_node *n);
 bool torc_joint_take(torc_node *n, torc_node *ring, torc_token token);
 int torc_joint_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
                      size_t num, torc_token *token) TORC_MUST_CHECK;
-int torc_joint_specified(torc_node *n, uint16_t method, const torc_id *resource,
+/* FETCH, REMOVE; asks_replicas: FETCH's, of each ring's holders. */
+int torc_joint_specified(torc_node *n, uint16_t method, bool asks_replicas, const torc_id *resource,
                          const torc_fetch_item *items, size_t num,
                          torc_token *token) TORC_MUST_CHECK;
 int torc_joint_find(torc_node *n, const torc_id *resource, const uint32_t *types, size_t num_types,
