@@ -472,10 +472,10 @@ int torc_node_job_done(torc_node *n, torc_token job, const torc_job_result *resu
 
 int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info, torc_time now) {
   n = live(n);
-  torc_node *ring = info->token == 0 ? n : enter_ring(n, info->token, now);
+  torc_node *asker = info->token == 0 ? NULL : enter_ring(n, info->token, now);
+  torc_node *ring = asker == NULL ? n : asker;
   torc_link_info fresh = *info;
-  if (ring == NULL) { /* the one that asked for it is no more */
-    ring = n;
+  if (asker == NULL) { /* nobody, or the one that asked for it is no more */
     fresh.token = 0;
   }
   if (n->second != NULL) {
@@ -630,13 +630,16 @@ static bool end_ring(torc_node *n) {
 bool torc_node_poll(torc_node *n, torc_output *out) {
   n = live(n);
   while (n->second != NULL) {
-    torc_node *ring = torc_core_poll(n, out)           ? n
-                      : torc_core_poll(n->second, out) ? n->second
-                                                       : NULL;
-    if (ring == NULL && !end_ring(n)) {
+    torc_node *ring = n;
+    bool has_any = torc_core_poll(ring, out);
+    if (!has_any) {
+      ring = n->second;
+      has_any = torc_core_poll(ring, out);
+    }
+    if (!has_any && !end_ring(n)) {
       return false;
     }
-    if (ring != NULL && is_for_platform(n, ring, out)) {
+    if (has_any && is_for_platform(n, ring, out)) {
       return true;
     }
     n = live(n);
