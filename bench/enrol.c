@@ -94,12 +94,14 @@ static void add_accounts(torc_home *h) {
 
 static void bench_enrol(torc_home *h) {
   static torc_slice requests[REQUESTS_MAX];
-  torc_enrol enrol = {.overlay = h->overlay,
-                      .issuers = h->issuers,
-                      .num_issuers = h->num_issuers,
-                      .registry = h->registry,
-                      .audit = h->audit,
-                      .policy = {.days = 365, .max_certs = PER_ACCOUNT}};
+  torc_enrol enrol;
+  must(torc_enrol_init(&enrol), "no lock");
+  enrol.overlay = h->overlay;
+  enrol.registry = h->registry;
+  enrol.audit = h->audit;
+  enrol.terms = (torc_enrol_terms){.issuers = h->issuers,
+                                   .num_issuers = h->num_issuers,
+                                   .policy = {.days = 365, .max_certs = PER_ACCOUNT}};
   size_t n = 0;
   add_accounts(h);
   for (size_t i = 0; i < REQUESTS_MAX; i++) {

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """`make bench`: every benchmark, one JSON line a case; the rival runs beside it where it is installed.
 
+run.py [crypto|enrolment|forward|ring|links]...: only these.
+
 SPDX-License-Identifier: Apache-2.0
 """
 import hashlib
@@ -246,6 +248,7 @@ def bench_enrolment(signature, num=400, clients=4):
         service = subprocess.Popen([binary("torc-authority"), "serve", authority], stderr=subprocess.PIPE, text=True)
         port = int(re.search(r"https://127\.0\.0\.1:(\d+)/", service.stderr.readline()).group(1))
         results = multiprocessing.Queue()
+        idle = memory(service.pid)
         before, start = cpu_of(service.pid), time.monotonic()
         workers = [multiprocessing.Process(target=enrol_all, args=(port, work + "/tls.crt", "client%d" % i, password, OVERLAY,
                                                                    lists[i], results)) for i in range(clients)]
@@ -258,7 +261,7 @@ def bench_enrolment(signature, num=400, clients=4):
         if done != num * clients:
             sys.exit("bench: %d of %d enrolments" % (done, num * clients))
         say({"case": "enrolment over HTTPS", "signature": signature, "clients": clients, "per_s": round(done / seconds),
-             "cpu_us": round(cpu / done * 1e6, 1), **memory(service.pid)})
+             "cpu_us": round(cpu / done * 1e6, 1), "idle_rss_kb": idle["rss_kb"], **memory(service.pid)})
     finally:
         if service is not None:
             service.terminate()
@@ -266,16 +269,29 @@ def bench_enrolment(signature, num=400, clients=4):
         shutil.rmtree(work)
 
 
-def main():
-    say(run(binary("bench_crypto")))
+def bench_enrolments():
     for signature in ("ecdsa", "rsa"):
         bench_enrolment(signature)
-    say(run(binary("bench_forward")))
+
+
+def bench_rings():
     for num in (8, 32):
         for signature in ("ecdsa", "rsa"):
             bench_ring(num, signature)
         bench_opendht(num)
-    bench_links()
+
+
+CASES = {"crypto": lambda: say(run(binary("bench_crypto"))), "enrolment": bench_enrolments,
+         "forward": lambda: say(run(binary("bench_forward"))), "ring": bench_rings, "links": bench_links}
+
+
+def main():
+    wanted = sys.argv[1:] or list(CASES)
+    unknown = [name for name in wanted if name not in CASES]
+    if unknown:
+        sys.exit("bench: there is no %s; there are %s" % (", ".join(unknown), ", ".join(CASES)))
+    for name in wanted:
+        CASES[name]()
 
 
 if __name__ == "__main__":

@@ -10,12 +10,19 @@
 #include "io/notify.h"
 
 typedef struct service {
-  torc_home *home;
+  const char *dir;
+  torc_home *home;    /* registry, audit log; settings as they were at the start */
+  torc_home *present; /* issuing keys and settings as they are now */
   torc_enrol enrol;
+  bool has_enrol;
   torc_http *http;
-  torc_http_config config;
-  char cert[TORC_PATH_MAX], key[TORC_PATH_MAX];
 } service;
+
+/* What the HTTPS server is told, with the names of files in full. */
+typedef struct orders {
+  torc_http_config http;
+  char cert[TORC_PATH_MAX], key[TORC_PATH_MAX];
+} orders;
 
 static int check_settings(const torc_settings *s, char *err, size_t err_cap) {
   const char *missing = NULL;
@@ -31,37 +38,34 @@ static int check_settings(const torc_settings *s, char *err, size_t err_cap) {
                                      s->dir, TORC_AUTHORITY_CONF, missing);
 }
 
-static void fill_enrol(service *s) {
-  const torc_settings *set = &s->home->settings;
-  s->enrol.overlay = s->home->overlay;
-  s->enrol.issuers = s->home->issuers;
-  s->enrol.num_issuers = s->home->num_issuers;
-  s->enrol.registry = s->home->registry;
-  s->enrol.audit = s->home->audit;
-  s->enrol.policy = (torc_enrol_policy){.days = (uint32_t)set->days,
-                                        .max_certs = (uint32_t)set->certificates,
-                                        .allows_guests = set->allows_guests,
-                                        .guest_days = (uint32_t)set->guest_days};
+static torc_enrol_terms terms_of(const torc_home *present) {
+  const torc_settings *set = &present->settings;
+  return (torc_enrol_terms){.issuers = present->issuers,
+                            .num_issuers = present->num_issuers,
+                            .policy = {.days = (uint32_t)set->days,
+                                       .max_certs = (uint32_t)set->certificates,
+                                       .allows_guests = set->allows_guests,
+                                       .guest_days = (uint32_t)set->guest_days}};
 }
 
-static int fill_config(service *s, char *err, size_t err_cap) {
-  const torc_settings *set = &s->home->settings;
-  torc_http_config *c = &s->config;
+static int fill_orders(orders *o, service *s, const torc_home *present, char *err, size_t err_cap) {
+  const torc_settings *set = &present->settings;
+  torc_http_config *c = &o->http;
   int rc = check_settings(set, err, err_cap);
   if (rc == 0) {
-    rc = torc_settings_path(set, set->https_cert, s->cert, err, err_cap);
+    rc = torc_settings_path(set, set->https_cert, o->cert, err, err_cap);
   }
   if (rc == 0) {
-    rc = torc_settings_path(set, set->https_key, s->key, err, err_cap);
+    rc = torc_settings_path(set, set->https_key, o->key, err, err_cap);
   }
   for (size_t i = 0; i < set->num_listen; i++) {
     c->listen[i] = set->listen[i];
   }
   c->num_listen = set->num_listen;
   c->metrics_listen = set->metrics_listen[0] == '\0' ? NULL : set->metrics_listen;
-  c->cert_file = s->cert;
-  c->key_file = s->key;
-  c->document_file = s->home->overlay_file;
+  c->cert_file = o->cert;
+  c->key_file = o->key;
+  c->document_file = present->overlay_file;
   c->threads = (unsigned)set->threads;
   c->allows_md5 = set->allows_md5;
   c->per_minute = (uint32_t)set->per_minute;
@@ -69,6 +73,39 @@ static int fill_config(service *s, char *err, size_t err_cap) {
   c->failures_per_minute = (uint32_t)set->failures_per_minute;
   c->enrol = &s->enrol;
   return rc;
+}
+
+/* Issuing keys and settings; the registry stays open beside. */
+static int open_present(const service *s, torc_home **out, char *err, size_t err_cap) {
+  return torc_home_open(out, s->dir, TORC_HOME_OVERLAY | TORC_HOME_ISSUERS, err, err_cap);
+}
+
+static int begin(service *s, const char *dir, char *err, size_t err_cap) {
+  s->dir = dir;
+  int rc = torc_home_open(&s->home, dir, TORC_HOME_OVERLAY | TORC_HOME_REGISTRY, err, err_cap);
+  if (rc == 0) {
+    rc = open_present(s, &s->present, err, err_cap);
+  }
+  if (rc == 0) {
+    rc = torc_enrol_init(&s->enrol);
+    s->has_enrol = rc == 0;
+  }
+  if (rc == 0) {
+    s->enrol.overlay = s->home->overlay;
+    s->enrol.registry = s->home->registry;
+    s->enrol.audit = s->home->audit;
+    s->enrol.terms = terms_of(s->present);
+  }
+  return rc;
+}
+
+static void end(service *s) {
+  if (s->has_enrol) {
+    torc_enrol_clear(&s->enrol);
+  }
+  torc_home_close(s->present);
+  torc_home_close(s->home);
+  free(s);
 }
 
 /* Standard error is the journal under systemd. */
@@ -83,25 +120,57 @@ static void announce(const service *s) {
   }
 }
 
+/* Issuing keys, settings, document and certificate, all or nothing. */
+static int take_present(service *s, char *err, size_t err_cap) {
+  torc_home *fresh = NULL;
+  orders *o = calloc(1, sizeof *o);
+  if (o == NULL) {
+    (void)torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
+    return TORC_ERR_NOMEM;
+  }
+  int rc = open_present(s, &fresh, err, err_cap);
+  if (rc == 0) {
+    rc = fill_orders(o, s, fresh, err, err_cap);
+  }
+  if (rc == 0) {
+    torc_enrol_terms terms = terms_of(fresh);
+    rc = torc_http_reload(s->http, &o->http, &terms, err, err_cap);
+  }
+  if (rc == 0) { /* nobody uses the old keys any more */
+    torc_home *old = s->present;
+    s->present = fresh;
+    fresh = old;
+  }
+  torc_home_close(fresh);
+  free(o);
+  return rc;
+}
+
 /* What changed is told, and what is wrong; the service goes on either way. */
 static void reload(service *s) {
   char err[ERR_CAP] = "";
+  char waiting[200] = "";
   torc_notify_service("RELOADING=1");
-  int rc = torc_http_reload(s->http, err, sizeof err);
+  int rc = take_present(s, err, sizeof err);
   if (rc == 0) {
     rc = torc_audit_reopen(s->home->audit, err, sizeof err);
   }
   if (rc == 0) {
-    (void)fputs("torc-authority: document, server certificate and audit log are read again\n",
-                stderr);
+    (void)fputs(
+        "torc-authority: settings, issuing keys, document, server certificate and audit log are "
+        "read again\n",
+        stderr);
+    if (torc_settings_fixed(&s->home->settings, &s->present->settings, waiting, sizeof waiting)) {
+      (void)fprintf(stderr, "torc-authority: these wait for a restart: %s\n", waiting);
+    }
   } else {
     (void)fprintf(stderr, "torc-authority: not reloaded, going on as before: %s\n", err);
   }
   torc_notify_service("READY=1");
 }
 
-static int serve(service *s, const sigset_t *signals, char *err, size_t err_cap) {
-  int rc = torc_http_start(&s->http, &s->config, err, err_cap);
+static int serve(service *s, const orders *o, const sigset_t *signals, char *err, size_t err_cap) {
+  int rc = torc_http_start(&s->http, &o->http, err, err_cap);
   if (rc != 0) {
     return rc;
   }
@@ -126,26 +195,29 @@ static int hold_signals(sigset_t *out) {
   return pthread_sigmask(SIG_BLOCK, out, NULL) == 0 ? 0 : TORC_ERR_INVALID;
 }
 
+static int run(service *s, const char *dir, bool only_checks, char *err, size_t err_cap) {
+  sigset_t signals;
+  orders *o = calloc(1, sizeof *o);
+  int rc = o == NULL || hold_signals(&signals) != 0 ? TORC_ERR_NOMEM : begin(s, dir, err, err_cap);
+  if (rc == 0) {
+    rc = fill_orders(o, s, s->present, err, err_cap);
+  }
+  if (rc == 0) {
+    rc =
+        only_checks ? torc_http_check(&o->http, err, err_cap) : serve(s, o, &signals, err, err_cap);
+  }
+  free(o);
+  return rc;
+}
+
 int run_serve(options *o) {
   char err[ERR_CAP] = "";
-  sigset_t signals;
   service *s = calloc(1, sizeof *s);
-  int rc = s == NULL || hold_signals(&signals) != 0 ? TORC_ERR_NOMEM : 0;
-  if (rc == 0) {
-    rc = torc_home_open(&s->home, o->words[0], TORC_HOME_ALL, err, sizeof err);
-  }
-  if (rc == 0) {
-    fill_enrol(s);
-    rc = fill_config(s, err, sizeof err);
-  }
-  if (rc == 0) {
-    rc = o->check ? torc_http_check(&s->config, err, sizeof err)
-                  : serve(s, &signals, err, sizeof err);
-  }
+  int rc = TORC_ERR_NOMEM;
   if (s != NULL) {
-    torc_home_close(s->home);
+    rc = run(s, o->words[0], o->check, err, sizeof err);
+    end(s);
   }
-  free(s);
   if (rc != 0) {
     (void)failed("serve", err[0] == '\0' ? torc_strerror(rc) : err);
     return rc == TORC_ERR_CONFIG ? EXIT_USAGE : EXIT_FAILURE;

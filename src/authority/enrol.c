@@ -25,6 +25,29 @@ typedef struct enrolment { /* one request on its way */
   torc_wall not_after;
 } enrolment;
 
+int torc_enrol_init(torc_enrol *e) {
+  pthread_rwlockattr_t attr;
+  memset(e, 0, sizeof *e);
+  if (pthread_rwlockattr_init(&attr) != 0) {
+    return TORC_ERR_NOMEM;
+  }
+  /* New terms come although requests never end. */
+  int rc = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+  rc = rc == 0 ? pthread_rwlock_init(&e->lock, &attr) : rc;
+  (void)pthread_rwlockattr_destroy(&attr);
+  return rc == 0 ? 0 : TORC_ERR_NOMEM;
+}
+
+void torc_enrol_clear(torc_enrol *e) {
+  (void)pthread_rwlock_destroy(&e->lock);
+}
+
+void torc_enrol_set_terms(torc_enrol *e, const torc_enrol_terms *terms) {
+  (void)pthread_rwlock_wrlock(&e->lock);
+  e->terms = *terms;
+  (void)pthread_rwlock_unlock(&e->lock);
+}
+
 static void count(_Atomic uint64_t *c) {
   (void)atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
 }
@@ -82,8 +105,8 @@ static int sign(void *arg, const torc_certificate_entry *entry, uint8_t **der, s
 /* The first issuer that is valid: the operator lists the newest first. */
 static int choose_issuer(enrolment *n, uint32_t days) {
   int rc = TORC_ERR_STATE;
-  for (size_t i = 0; rc != 0 && i < n->e->num_issuers; i++) {
-    n->issuer = &n->e->issuers[i];
+  for (size_t i = 0; rc != 0 && i < n->e->terms.num_issuers; i++) {
+    n->issuer = &n->e->terms.issuers[i];
     rc = torc_issuer_end(n->issuer, n->now, days, &n->not_after, n->out->reason,
                          sizeof n->out->reason);
   }
@@ -151,6 +174,7 @@ void torc_enrol_account(torc_enrol *e, const char *account, torc_slice request, 
                         torc_wall now, torc_enrol_answer *out) {
   enrolment n;
   begin(&n, e, account, source, now, out);
+  (void)pthread_rwlock_rdlock(&e->lock);
   int rc = torc_csr_read(request, e->overlay, &n.csr, out->reason, sizeof out->reason);
   if (rc == 0 && n.csr.num_users == 0) { /* [ENR-29] */
     (void)snprintf(out->reason, sizeof out->reason,
@@ -158,16 +182,17 @@ void torc_enrol_account(torc_enrol *e, const char *account, torc_slice request, 
     rc = TORC_ERR_FORMAT;
   }
   if (rc == 0) {
-    rc = choose_issuer(&n, e->policy.days);
+    rc = choose_issuer(&n, e->terms.policy.days);
   }
   if (rc == 0) {
-    torc_issue_order order = {.max_certs = e->policy.max_certs};
+    torc_issue_order order = {.max_certs = e->terms.policy.max_certs};
     fill_order(&n, &order);
     rc = answer(&n, &order);
   }
   if (rc != 0) {
     refuse(&n, rc);
   }
+  (void)pthread_rwlock_unlock(&e->lock);
   torc_csr_clear(&n.csr);
 }
 
@@ -201,7 +226,7 @@ static int guest_name(enrolment *n, torc_account *a) {
 static int enrol_guest(enrolment *n, torc_slice request, torc_account *a) {
   torc_enrol *e = n->e;
   char *reason = n->out->reason;
-  if (!e->policy.allows_guests) {
+  if (!e->terms.policy.allows_guests) {
     (void)snprintf(reason, TORC_REASON_MAX, "this overlay takes no guests; enrol with an account");
     return TORC_ERR_DENIED;
   }
@@ -222,7 +247,7 @@ static int enrol_guest(enrolment *n, torc_slice request, torc_account *a) {
     }
   }
   if (rc == 0) {
-    rc = choose_issuer(n, e->policy.guest_days);
+    rc = choose_issuer(n, e->terms.policy.guest_days);
   }
   if (rc != 0) {
     return rc;
@@ -241,10 +266,12 @@ void torc_enrol_guest(torc_enrol *e, torc_slice request, const char *source, tor
   enrolment n;
   begin(&n, e, NULL, source, now, out);
   torc_account *a = calloc(1, sizeof *a);
+  (void)pthread_rwlock_rdlock(&e->lock);
   int rc = a == NULL ? TORC_ERR_NOMEM : enrol_guest(&n, request, a);
   if (rc != 0) {
     refuse(&n, rc);
   }
+  (void)pthread_rwlock_unlock(&e->lock);
   torc_csr_clear(&n.csr);
   free(a);
 }

@@ -3,6 +3,7 @@
 #ifndef TORC_AUTHORITY_ENROL_H
 #define TORC_AUTHORITY_ENROL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "authority/audit.h"
@@ -20,6 +21,13 @@ typedef struct torc_enrol_policy {
   uint32_t guest_days;
 } torc_enrol_policy;
 
+/* What an operator may change while it serves; borrowed until others are set. */
+typedef struct torc_enrol_terms {
+  const torc_issuer *issuers;
+  size_t num_issuers; /* the first that has not expired issues [BGAP-04] */
+  torc_enrol_policy policy;
+} torc_enrol_terms;
+
 /* Counters since the start; any thread. */
 typedef struct torc_enrol_counts {
   _Atomic uint64_t issued, repeated, guests_issued;
@@ -29,13 +37,18 @@ typedef struct torc_enrol_counts {
 
 typedef struct torc_enrol {
   const char *overlay; /* name; borrowed, as everything else here */
-  const torc_issuer *issuers;
-  size_t num_issuers; /* the first that has not expired issues [BGAP-04] */
   torc_registry *registry;
   torc_audit *audit;
-  torc_enrol_policy policy;
+  torc_enrol_terms terms;
+  pthread_rwlock_t lock; /* of `terms`: read as long as a request is answered */
   torc_enrol_counts counts;
 } torc_enrol;
+
+/* Everything empty but the lock; the caller fills the rest in. TORC_ERR_NOMEM. */
+int torc_enrol_init(torc_enrol *e) TORC_MUST_CHECK;
+void torc_enrol_clear(torc_enrol *e);
+/* Waits for the requests that are being answered; once it returns nobody uses the old terms. */
+void torc_enrol_set_terms(torc_enrol *e, const torc_enrol_terms *terms);
 
 #define TORC_REASON_MAX 400
 typedef struct torc_enrol_answer {

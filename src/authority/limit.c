@@ -36,10 +36,16 @@ int torc_limit_new(torc_limit **out, uint32_t per_minute, uint32_t burst) {
     free(l);
     return TORC_ERR_CRYPTO;
   }
-  l->cost = MINUTE / per_minute;
-  l->room = l->cost * burst;
+  torc_limit_set(l, per_minute, burst);
   *out = l;
   return 0;
+}
+
+void torc_limit_set(torc_limit *l, uint32_t per_minute, uint32_t burst) {
+  (void)pthread_mutex_lock(&l->lock);
+  l->cost = MINUTE / per_minute;
+  l->room = l->cost * burst;
+  (void)pthread_mutex_unlock(&l->lock);
 }
 
 void torc_limit_free(torc_limit *l) {

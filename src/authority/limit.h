@@ -14,6 +14,8 @@ typedef struct torc_limit torc_limit;
 /* per_minute: sustained rate; burst: asked at once by a source that was quiet. */
 int torc_limit_new(torc_limit **out, uint32_t per_minute, uint32_t burst) TORC_MUST_CHECK;
 void torc_limit_free(torc_limit *l);
+/* Other numbers for every source, from now on. Both 1 or more. Any thread. */
+void torc_limit_set(torc_limit *l, uint32_t per_minute, uint32_t burst);
 
 /* Takes one from the source's bucket; false: it is empty, and *wait_s (1 or more) says when the
  * next is there. A source that is not in the table takes the place of the one that has been quiet

@@ -96,6 +96,36 @@ int torc_settings_load(torc_settings *out, const char *dir, char *err, size_t er
   return rc;
 }
 
+static bool is_same_listen(const torc_settings *a, const torc_settings *b) {
+  bool is_same = a->num_listen == b->num_listen;
+  for (size_t i = 0; is_same && i < a->num_listen; i++) {
+    is_same = strcmp(a->listen[i], b->listen[i]) == 0;
+  }
+  return is_same;
+}
+
+bool torc_settings_fixed(const torc_settings *old, const torc_settings *fresh, char *out,
+                         size_t cap) {
+  const struct {
+    const char *name;
+    bool is_same;
+  } fixed[] = {
+      {"[database] url", strcmp(old->database_url, fresh->database_url) == 0},
+      {"[https] listen", is_same_listen(old, fresh)},
+      {"[https] threads", old->threads == fresh->threads},
+      {"[audit] file", strcmp(old->audit_file, fresh->audit_file) == 0},
+      {"[metrics] listen", strcmp(old->metrics_listen, fresh->metrics_listen) == 0},
+  };
+  size_t at = 0;
+  for (size_t i = 0; i < TORC_ARRAY_LEN(fixed) && at < cap; i++) {
+    if (!fixed[i].is_same) {
+      int n = snprintf(out + at, cap - at, "%s%s", at == 0 ? "" : ", ", fixed[i].name);
+      at += (size_t)n;
+    }
+  }
+  return at != 0;
+}
+
 int torc_settings_path(const torc_settings *s, const char *name, char out[TORC_PATH_MAX], char *err,
                        size_t err_cap) {
   if (name[0] == '/') {

@@ -41,6 +41,11 @@ typedef struct torc_settings {
 int torc_settings_load(torc_settings *out, const char *dir, char *err,
                        size_t err_cap) TORC_MUST_CHECK;
 
+/* Writes the names of the keys that differ and that a service only takes at its start. False: none
+ * does. */
+bool torc_settings_fixed(const torc_settings *old, const torc_settings *fresh, char *out,
+                         size_t cap);
+
 /* A name of a file: as it is if it begins with '/', else in the authority's directory. */
 int torc_settings_path(const torc_settings *s, const char *name, char out[TORC_PATH_MAX], char *err,
                        size_t err_cap) TORC_MUST_CHECK;

@@ -23,13 +23,13 @@ static void make_home(const char *dir, torc_home **home, torc_enrol *enrol) {
   assert_int_equal(torc_authority_init(&setup, &made, err, sizeof err), 0);
   torc_overlay_clear(&overlay);
   assert_int_equal(torc_home_open(home, test_path(dir, "au"), TORC_HOME_ALL, err, sizeof err), 0);
-  memset(enrol, 0, sizeof *enrol);
+  assert_int_equal(torc_enrol_init(enrol), 0);
   enrol->overlay = (*home)->overlay;
-  enrol->issuers = (*home)->issuers;
-  enrol->num_issuers = (*home)->num_issuers;
+  enrol->terms.issuers = (*home)->issuers;
+  enrol->terms.num_issuers = (*home)->num_issuers;
   enrol->registry = (*home)->registry;
   enrol->audit = (*home)->audit;
-  enrol->policy =
+  enrol->terms.policy =
       (torc_enrol_policy){.days = 30, .max_certs = 2, .allows_guests = true, .guest_days = 1};
   torc_account a = {.name = "alice", .names = {"alice@x"}, .num_names = 1};
   assert_int_equal(torc_registry_add(enrol->registry, &a, err, sizeof err), 0);
@@ -116,7 +116,7 @@ static void a_guest_is_never_an_account(void **state) {
   assert_int_equal(torc_registry_add(e.registry, &a, err, sizeof err), 0);
   test_csr wanted = {.key = key};
   assert_int_equal(ask(&e, NULL, &wanted, (torc_wall)time(NULL), reason), 403);
-  e.policy.allows_guests = false;
+  e.terms.policy.allows_guests = false;
   test_csr other = {.san = NULL};
   assert_int_equal(ask(&e, NULL, &other, (torc_wall)time(NULL), reason), 403);
   assert_string_equal(reason, "this overlay takes no guests; enrol with an account");

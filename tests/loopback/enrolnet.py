@@ -188,6 +188,13 @@ class Enrolment:
             return code
         return None
 
+    def reload(self):
+        """What the service says of the files that it is told to read again."""
+        mark = len(self.log.read_text(encoding="utf-8"))
+        self.process.send_signal(signal.SIGHUP)
+        said = re.compile(r"^torc-authority: (?:settings, issuing keys, .* are read again|not reloaded, .*)$", re.M)
+        return wait_for(lambda: said.search(self.log.read_text(encoding="utf-8")[mark:]), 20, "the reload").group(0)
+
     def url(self, path=CREDENTIAL):
         return f"https://127.0.0.1:{self.port}{path}"
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from enrolnet import CONFIG, PASSWORD, make_csr, peer_of, users_of, write_tls
+from enrolnet import CONFIG, CREDENTIAL, GUEST, PASSWORD, certificate_of, make_csr, peer_of, users_of, write_tls
 from torcnet import AUTHORITY, OVERLAY, run, wait_for
 
 ALICE = f"alice@{OVERLAY}"
@@ -104,14 +104,6 @@ def test_ENR_35_R_52_backup_and_restore(authority):
     assert "belongs to the account late for ever" in taken.stderr
 
 
-def hup(authority):
-    """What the service says of the files that it is told to read again."""
-    mark = len(authority.log.read_text(encoding="utf-8"))
-    authority.process.send_signal(signal.SIGHUP)
-    said = re.compile(r"^torc-authority: (?:document, server certificate and audit log are read again|not reloaded, .*)$", re.M)
-    return wait_for(lambda: said.search(authority.log.read_text(encoding="utf-8")[mark:]), 20, "the reload").group(0)
-
-
 def test_R_38_BGAP_04_the_document_is_checked_before_it_is_served(authority, make_authority):
     document = authority.dir / "overlay.xml"
     text = document.read_text(encoding="utf-8")
@@ -153,7 +145,7 @@ def test_R_38_BGAP_04_the_document_is_checked_before_it_is_served(authority, mak
     assert certificate.issuer.rfc4514_string() == shown["subject"]
     # Peers know both roots by now: the first one's key signs.
     assert "sequence 3, signed" in authority("config set", "--expiration", "86400").stdout
-    assert "are read again" in hup(authority)
+    assert "are read again" in authority.reload()
     assert authority.ask("GET", CONFIG).headers["Cache-Control"] == "max-age=69120"
 
 
@@ -178,8 +170,79 @@ def test_R_38_what_issuing_keys_sign_is_checked_before_the_document_is_replaced(
     assert (authority.dir / "overlay.xml").read_bytes() == before
 
 
+def test_R_38_BGAP_04_issuing_keys_are_taken_while_requests_come(authority, make_authority):
+    """A second issuing CA becomes the first one and the old one goes: nobody is refused meanwhile."""
+    other = make_authority(name="other")
+    for file in ("ca.crt", "ca.key"):
+        (authority.dir / f"second-{file}").write_bytes((other.dir / file).read_bytes())
+        (authority.dir / f"second-{file}").chmod(0o600)
+    subjects = [json.loads(run(AUTHORITY, "show", one.dir / "ca.crt", "--json").stdout)["subject"] for one in (authority, other)]
+    stop, seen, faults = threading.Event(), [], []
+
+    def enrol(account, user):
+        peer = peer_of(authority.must_enrol(account, [user]))
+        while not stop.is_set():
+            answer = authority.enrol(account, make_csr([user], peer=peer))
+            if answer.status != 200:
+                faults.append(answer)
+                return
+            seen.append(certificate_of(answer.body).issuer.rfc4514_string())
+    clients = [threading.Thread(target=enrol, args=("alice", ALICE)), threading.Thread(target=enrol, args=("bob", BOB))]
+    for client in clients:
+        client.start()
+    try:
+        authority.configure({"issuer": {"cert": ["second-ca.crt", "ca.crt"], "key": ["second-ca.key", "ca.key"]}})
+        assert "is it a root-cert of the document?" in authority.reload()  # peers would not take what it signs
+        root = re.search(r"<root-cert>.*?</root-cert>", (other.dir / "overlay.xml").read_text(encoding="utf-8"), re.S).group(0)
+        text = (authority.dir / "overlay.xml").read_text(encoding="utf-8")
+        (authority.root / "new.xml").write_text(text.replace("<root-cert>", root + "\n  <root-cert>", 1), encoding="utf-8")
+        authority("config sign", authority.root / "new.xml")
+        wait_for(lambda: len(seen) >= 5, 30, "certificates of the first one")
+        assert set(seen) == {subjects[0]}
+        assert "issuing keys" in authority.reload()
+        wait_for(lambda: subjects[1] in seen, 30, "certificates of the second one")
+        authority.configure({"issuer": {"cert": "second-ca.crt", "key": "second-ca.key"}})
+        for _ in range(10):
+            assert "issuing keys" in authority.reload()
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert not faults and seen[-1] == subjects[1]
+    change = seen.index(subjects[1])  # two requests may have been under way together
+    assert set(seen[change + 2:]) == {subjects[1]}
+
+
+def test_D_17_SEC_22_settings_are_taken_without_a_restart(authority):
+    csr = make_csr()
+    assert authority.ask("POST", GUEST, csr, {"Content-Type": "application/pkcs10"}).status == 403
+    authority.configure({"policy": {"guests": "yes", "certificates": "2"}, "https": {"md5": "yes"}})
+    assert "are read again" in authority.reload()
+    assert "wait for a restart" not in authority.log.read_text(encoding="utf-8")
+    assert authority.ask("POST", GUEST, csr, {"Content-Type": "application/pkcs10"}).status == 200
+    assert "algorithm=MD5" in authority.challenge(CREDENTIAL + "?algorithm=MD5")
+    statuses = [authority.enrol("alice", make_csr([ALICE])).status for _ in range(3)]
+    assert statuses == [200, 200, 403]
+    authority.configure({"policy": {"certificates": "3"}, "limits": {"requests-per-minute": 1, "burst": 2}})
+    assert "are read again" in authority.reload()
+    assert authority.enrol("alice", make_csr([ALICE]), source="127.0.0.3").status == 200
+    asked = [authority.ask("POST", GUEST, make_csr(), {"Content-Type": "application/pkcs10"}, source="127.0.0.2").status
+             for _ in range(3)]
+    assert asked == [200, 200, 429]
+    authority.configure({"policy": {"days": "4000"}})
+    assert "expected 1 to 3650" in authority.reload()
+    authority.configure({"policy": {"days": "30"}, "https": {"threads": "3"}, "audit": {"file": "other.jsonl"}})
+    assert "are read again" in authority.reload()
+    assert "these wait for a restart: [https] threads, [audit] file" in authority.log.read_text(encoding="utf-8")
+    assert authority.ask("GET", CONFIG).status == 200 and not (authority.dir / "other.jsonl").exists()
+
+
 def no_follower(text, kind, other):
     """A document that peers with the one that is served would not take."""
+    if kind == "1 MiB and more":
+        return b" " * (1 << 20) + text
+    if kind == "with a DTD":
+        return text.replace(b"<overlay", b"<!DOCTYPE a [<!ENTITY b 'c'>]><overlay", 1)
     if kind == "unsigned":
         return text[:text.index(b"<?torc-signature ")]
     if kind == "changed":
@@ -187,7 +250,7 @@ def no_follower(text, kind, other):
     return (other.dir / "overlay.xml").read_bytes()
 
 
-NOT_SERVED = {"unsigned": "it is not signed", "changed": "the signature of the document does not hold",
+NOT_SERVED = {"1 MiB and more": "larger than", "with a DTD": "a document type declaration is not accepted", "unsigned": "it is not signed", "changed": "the signature of the document does not hold",
               "another authority's": "it is signed by a root that the running configuration does not list"}
 
 
@@ -198,7 +261,7 @@ def test_GAP_131_what_peers_would_not_take_is_not_served(authority, make_authori
     wrong = no_follower(text, kind, make_authority(name="other"))
     assert wrong != text
     document.write_bytes(wrong)
-    said = hup(authority)
+    said = authority.reload()
     assert "not reloaded, going on as before" in said and NOT_SERVED[kind] in said
     assert authority.ask("GET", CONFIG).body == text
     assert authority.stop() == 0
@@ -215,10 +278,10 @@ def test_GAP_130_an_older_document_is_not_served_again(authority):
                                              "0xF00010,board,dictionary,own-key,20,512,86400").stdout
     text = document.read_bytes()
     assert text.count(b"<bootstrap-peer ") == 2 and b"board" in text
-    assert "are read again" in hup(authority)
+    assert "are read again" in authority.reload()
     assert authority.ask("GET", CONFIG).body == text
     document.write_bytes(old)
-    assert "sequence 1 after 2" in hup(authority)
+    assert "sequence 1 after 2" in authority.reload()
     assert authority.ask("GET", CONFIG).body == text
 
 

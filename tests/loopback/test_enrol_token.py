@@ -48,6 +48,7 @@ def test_D_17_R_38_a_key_in_a_token_issues(token, make_authority, signature):
     assert users_of(certificate) == [f"alice@{OVERLAY}"]
     for _ in range(5):
         one.must_enrol("alice", [f"alice@{OVERLAY}"])
+        assert "issuing keys" in one.reload()  # the token is asked for the key again
     done = run(AUTHORITY, "issue", one.dir, "--user", f"bob@{OVERLAY}", "--out", one.root / "bob")
     assert "bob.key" in done.stdout
     assert "sequence 2, signed" in one("config set", "--expiration", "86400").stdout  # a peer checks what the token signed

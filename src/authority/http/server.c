@@ -32,13 +32,14 @@ static int served_document(const torc_http *h, torc_overlay *out, char *err, siz
              : torc_overlay_parse(out, (const char *)d->text, d->len, NULL, err, err_cap);
 }
 
-static int judge_document(const torc_http *h, torc_http_document *out, char *err, size_t err_cap) {
+static int judge_document(const torc_http *h, const torc_enrol_terms *terms,
+                          torc_http_document *out, char *err, size_t err_cap) {
   torc_overlay before = {.name = ""};
   torc_overlay o = {.name = ""};
   torc_config_rules rules = {.overlay = h->enrol->overlay,
                              .before = h->document.text == NULL ? NULL : &before,
-                             .issuers = h->enrol->issuers,
-                             .num_issuers = h->enrol->num_issuers,
+                             .issuers = terms->issuers,
+                             .num_issuers = terms->num_issuers,
                              .now = (torc_wall)time(NULL)};
   int rc = served_document(h, &before, err, err_cap);
   if (rc == 0) {
@@ -50,22 +51,22 @@ static int judge_document(const torc_http *h, torc_http_document *out, char *err
   return rc;
 }
 
-static int load_document(const torc_http *h, torc_http_document *out, char *err, size_t err_cap) {
+static int load_document(const torc_http *h, const char *file, const torc_enrol_terms *terms,
+                         torc_http_document *out, char *err, size_t err_cap) {
   uint8_t digest[TORC_SHA256_LEN];
   char why[500] = "";
-  int rc =
-      torc_file_read(h->document_file, TORC_OVERLAY_XML_MAX, &out->text, &out->len, err, err_cap);
+  int rc = torc_file_read(file, TORC_OVERLAY_XML_MAX, &out->text, &out->len, err, err_cap);
   if (rc != 0) {
     return rc;
   }
-  rc = judge_document(h, out, why, sizeof why);
+  rc = judge_document(h, terms, out, why, sizeof why);
   if (rc == 0 && EVP_Digest(out->text, out->len, digest, NULL, EVP_sha256(), NULL) != 1) {
     rc = TORC_ERR_CRYPTO;
   }
   if (rc != 0) {
     torc_file_free(out->text, out->len);
     out->text = NULL;
-    return torc_fail(rc, err, err_cap, "%s cannot be served: %s", h->document_file, why);
+    return torc_fail(rc, err, err_cap, "%s cannot be served: %s", file, why);
   }
   out->etag[0] = '"';
   torc_registry_hex(digest, sizeof digest, out->etag + 1);
@@ -74,34 +75,39 @@ static int load_document(const torc_http *h, torc_http_document *out, char *err,
   return 0;
 }
 
-static int load_tls(const torc_http *h, uint8_t **cert, size_t *cert_len, uint8_t **key,
-                    size_t *key_len, char *err, size_t err_cap) {
-  int rc = torc_file_read(h->cert_file, PEM_MAX, cert, cert_len, err, err_cap);
+static void tls_clear(torc_http_tls *t) {
+  torc_file_free(t->cert, t->cert_len);
+  torc_file_free(t->key, t->key_len);
+  *t = (torc_http_tls){.cert = NULL};
+}
+
+static int check_tls(const torc_http_tls *t) {
+  EVP_PKEY *k = NULL;
+  X509 *x = NULL;
+  int rc = torc_ca_key_from_pem(torc_slice_of(t->key, t->key_len), &k);
   if (rc == 0) {
-    rc = torc_file_read(h->key_file, PEM_MAX, key, key_len, err, err_cap);
+    rc = torc_ca_cert_from_pem(torc_slice_of(t->cert, t->cert_len), &x);
   }
+  if (rc == 0 && X509_check_private_key(x, k) != 1) {
+    rc = TORC_ERR_CRYPTO;
+  }
+  X509_free(x);
+  EVP_PKEY_free(k);
+  return rc;
+}
+
+static int load_tls(const torc_http_config *cfg, torc_http_tls *out, char *err, size_t err_cap) {
+  int rc = torc_file_read(cfg->cert_file, PEM_MAX, &out->cert, &out->cert_len, err, err_cap);
   if (rc == 0) {
-    EVP_PKEY *k = NULL;
-    X509 *x = NULL;
-    rc = torc_ca_key_from_pem(torc_slice_of(*key, *key_len), &k);
-    if (rc == 0) {
-      rc = torc_ca_cert_from_pem(torc_slice_of(*cert, *cert_len), &x);
-    }
-    if (rc == 0 && X509_check_private_key(x, k) != 1) {
-      rc = TORC_ERR_CRYPTO;
-    }
-    if (rc != 0) {
-      (void)torc_fail(rc, err, err_cap, "%s and %s are no certificate and its private key in PEM",
-                      h->cert_file, h->key_file);
-    }
-    X509_free(x);
-    EVP_PKEY_free(k);
+    rc = torc_file_read(cfg->key_file, PEM_MAX, &out->key, &out->key_len, err, err_cap);
+  }
+  if (rc == 0 && check_tls(out) != 0) {
+    rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap,
+                   "%s and %s are no certificate and its private key in PEM", cfg->cert_file,
+                   cfg->key_file);
   }
   if (rc != 0) {
-    torc_file_free(*cert, *cert_len);
-    torc_file_free(*key, *key_len);
-    *cert = NULL;
-    *key = NULL;
+    tls_clear(out);
   }
   return rc;
 }
@@ -163,10 +169,10 @@ static int open_listener(const char *address, int *out, char *err, size_t err_ca
   return 0;
 }
 
-static int start_daemon(torc_http *h, torc_http_listener *l, const uint8_t *cert,
-                        const uint8_t *key, char *err, size_t err_cap) {
-  struct MHD_OptionItem options[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert},
-                                     {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
+static int start_daemon(torc_http *h, torc_http_listener *l, const torc_http_tls *tls, char *err,
+                        size_t err_cap) {
+  struct MHD_OptionItem options[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, tls->cert},
+                                     {MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key},
                                      {MHD_OPTION_LISTEN_SOCKET, l->fd, NULL},
                                      {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)torc_http_done, h},
 
@@ -180,8 +186,7 @@ static int start_daemon(torc_http *h, torc_http_listener *l, const uint8_t *cert
                                "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_END);
   if (l->daemon == NULL) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
-                     "the HTTPS server does not start: check certificate and key (%s)",
-                     h->cert_file);
+                     "the HTTPS server does not start: check its certificate and key");
   }
   return 0;
 }
@@ -221,7 +226,7 @@ static int start_listeners(torc_http *h, const torc_http_config *cfg, char *err,
     rc = open_listener(cfg->listen[i], &l->fd, err, err_cap);
     if (rc == 0) {
       h->num_listeners++;
-      rc = start_daemon(h, l, h->cert, h->key, err, err_cap);
+      rc = start_daemon(h, l, &h->tls, err, err_cap);
     }
   }
   if (rc == 0 && cfg->metrics_listen != NULL) {
@@ -237,18 +242,10 @@ static int begin(torc_http *h, const torc_http_config *cfg, char *err, size_t er
       torc_limit_new(&h->failures, cfg->failures_per_minute, cfg->failures_per_minute) != 0) {
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "no memory or no random numbers to start with");
   }
-  if (!torc_registry_copy(h->cert_file, sizeof h->cert_file, cfg->cert_file) ||
-      !torc_registry_copy(h->key_file, sizeof h->key_file, cfg->key_file) ||
-      !torc_registry_copy(h->document_file, sizeof h->document_file, cfg->document_file)) {
-    return torc_fail(TORC_ERR_SPACE, err, err_cap, "a file name is too long");
-  }
   h->threads = cfg->threads;
   h->allows_md5 = cfg->allows_md5;
-  int rc = load_document(h, &h->document, err, err_cap);
-  if (rc == 0) {
-    rc = load_tls(h, &h->cert, &h->cert_len, &h->key, &h->key_len, err, err_cap);
-  }
-  return rc;
+  int rc = load_document(h, cfg->document_file, &h->enrol->terms, &h->document, err, err_cap);
+  return rc == 0 ? load_tls(cfg, &h->tls, err, err_cap) : rc;
 }
 
 static int make(torc_http **out, const torc_http_config *cfg, char *err, size_t err_cap) {
@@ -305,8 +302,7 @@ void torc_http_stop(torc_http *h) {
   torc_limit_free(h->challenged);
   torc_limit_free(h->failures);
   torc_file_free(h->document.text, h->document.len);
-  torc_file_free(h->cert, h->cert_len);
-  torc_file_free(h->key, h->key_len);
+  tls_clear(&h->tls);
   (void)pthread_mutex_destroy(&h->lock);
   OPENSSL_cleanse(h->secret, sizeof h->secret);
   free(h);
@@ -314,58 +310,70 @@ void torc_http_stop(torc_http *h) {
 
 /* A daemon cannot change its certificate: each is followed by a new one on the same socket, on
  * which clients wait meanwhile. */
-static int replace_daemons(torc_http *h, const uint8_t *cert, const uint8_t *key, char *err,
-                           size_t err_cap) {
+static int replace_daemons(torc_http *h, const torc_http_tls *tls, char *err, size_t err_cap) {
   int rc = 0;
   for (size_t i = 0; i < h->num_listeners; i++) {
     torc_http_listener *l = &h->listeners[i];
     stop_daemon(l);
-    int one = start_daemon(h, l, cert, key, err, err_cap);
+    int one = start_daemon(h, l, tls, err, err_cap);
     rc = rc == 0 ? one : rc;
   }
   return rc;
 }
 
-int torc_http_reload(torc_http *h, char *err, size_t err_cap) {
-  torc_http_document fresh = {.text = NULL};
-  uint8_t *cert = NULL;
-  uint8_t *key = NULL;
-  size_t cert_len = 0;
-  size_t key_len = 0;
-  int rc = load_document(h, &fresh, err, err_cap);
-  if (rc == 0) {
-    rc = load_tls(h, &cert, &cert_len, &key, &key_len, err, err_cap);
+/* Takes `fresh` if it is another; after a failure it is the caller's, else empty. */
+static int replace_tls(torc_http *h, torc_http_tls *fresh, char *err, size_t err_cap) {
+  const torc_http_tls *old = &h->tls;
+  bool is_same = fresh->cert_len == old->cert_len && fresh->key_len == old->key_len &&
+                 memcmp(fresh->cert, old->cert, old->cert_len) == 0 &&
+                 CRYPTO_memcmp(fresh->key, old->key, old->key_len) == 0;
+  if (!is_same) {
+    int rc = replace_daemons(h, fresh, err, err_cap);
+    if (rc != 0) {
+      (void)replace_daemons(h, &h->tls, NULL, 0);
+      return rc;
+    }
+    torc_http_tls swapped = h->tls;
+    h->tls = *fresh;
+    *fresh = swapped;
   }
-  if (rc != 0) {
-    torc_file_free(fresh.text, fresh.len);
-    return rc;
-  }
+  tls_clear(fresh);
+  return 0;
+}
+
+/* Of what was read and is good; nothing fails any more. */
+static void take_over(torc_http *h, const torc_http_config *cfg, const torc_enrol_terms *terms,
+                      const torc_http_document *fresh) {
   (void)pthread_mutex_lock(&h->lock);
   torc_http_document old = h->document;
-  h->document = fresh;
+  h->document = *fresh;
   (void)pthread_mutex_unlock(&h->lock);
   torc_file_free(old.text, old.len);
-  bool is_same = cert_len == h->cert_len && key_len == h->key_len &&
-                 memcmp(cert, h->cert, cert_len) == 0 && CRYPTO_memcmp(key, h->key, key_len) == 0;
-  if (!is_same) {
-    rc = replace_daemons(h, cert, key, err, err_cap);
-    if (rc != 0) {
-      (void)replace_daemons(h, h->cert, h->key, NULL, 0);
-      is_same = true;
-    }
+  atomic_store(&h->allows_md5, cfg->allows_md5);
+  torc_limit_set(h->requests, cfg->per_minute, cfg->burst);
+  torc_limit_set(h->challenged, cfg->per_minute, cfg->burst);
+  torc_limit_set(h->failures, cfg->failures_per_minute, cfg->failures_per_minute);
+  torc_enrol_set_terms(h->enrol, terms);
+}
+
+int torc_http_reload(torc_http *h, const torc_http_config *cfg, const torc_enrol_terms *terms,
+                     char *err, size_t err_cap) {
+  torc_http_document fresh = {.text = NULL};
+  torc_http_tls tls = {.cert = NULL};
+  int rc = load_document(h, cfg->document_file, terms, &fresh, err, err_cap);
+  if (rc == 0) {
+    rc = load_tls(cfg, &tls, err, err_cap);
   }
-  if (is_same) {
-    torc_file_free(cert, cert_len);
-    torc_file_free(key, key_len);
-    return rc;
+  if (rc == 0) {
+    rc = replace_tls(h, &tls, err, err_cap);
   }
-  torc_file_free(h->cert, h->cert_len);
-  torc_file_free(h->key, h->key_len);
-  h->cert = cert;
-  h->cert_len = cert_len;
-  h->key = key;
-  h->key_len = key_len;
-  return 0;
+  if (rc == 0) {
+    take_over(h, cfg, terms, &fresh);
+  } else {
+    torc_file_free(fresh.text, fresh.len);
+    tls_clear(&tls);
+  }
+  return rc;
 }
 
 static bool write_address(int fd, char *out, size_t cap) {

@@ -40,10 +40,12 @@ int torc_http_start(torc_http **out, const torc_http_config *cfg, char *err,
                     size_t err_cap) TORC_MUST_CHECK;
 /* Whether torc_http_start would find document, certificate and key usable; opens no port. */
 int torc_http_check(const torc_http_config *cfg, char *err, size_t err_cap) TORC_MUST_CHECK;
-/* Reads document, certificate and key again. A new certificate closes the connections there are;
- * whoever asked meanwhile asks again and gets the same answer. On failure everything stays as it
- * was. */
-int torc_http_reload(torc_http *h, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Reads document, certificate and key again, where `cfg` says, and takes its limits and MD5 over,
+ * and `terms` for whoever asks from now on; addresses and threads stay. A new certificate closes
+ * the connections there are; whoever asked meanwhile asks again and gets the same answer. On
+ * failure everything stays as it was. */
+int torc_http_reload(torc_http *h, const torc_http_config *cfg, const torc_enrol_terms *terms,
+                     char *err, size_t err_cap) TORC_MUST_CHECK;
 /* Ends what is in progress and frees everything. */
 void torc_http_stop(torc_http *h);
 

@@ -14,6 +14,12 @@ typedef struct torc_http_listener {
   struct MHD_Daemon *daemon;
 } torc_http_listener;
 
+/* Of the HTTPS server, in PEM. */
+typedef struct torc_http_tls {
+  uint8_t *cert, *key;
+  size_t cert_len, key_len;
+} torc_http_tls;
+
 /* The configuration document as it is served: one that a peer accepts. Counted references, since a
  * reload comes while answers with the old one are on their way. */
 typedef struct torc_http_document {
@@ -34,11 +40,9 @@ struct torc_http {
   int metrics_fd;       /* of that daemon */
   pthread_mutex_t lock; /* of `document` */
   torc_http_document document;
-  uint8_t *cert, *key; /* PEM, held while a daemon uses them */
-  size_t cert_len, key_len;
-  char cert_file[TORC_PATH_MAX], key_file[TORC_PATH_MAX], document_file[TORC_PATH_MAX];
+  torc_http_tls tls; /* held while a daemon uses it */
   unsigned threads;
-  bool allows_md5;
+  atomic_bool allows_md5;
   _Atomic uint64_t documents, challenges, limited, unknown;
 };
 
