@@ -71,7 +71,8 @@ def write_tls(directory, name="tls"):
     key = new_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, OVERLAY)])
     now = datetime.datetime.utcnow()
-    names = [x509.DNSName(OVERLAY)] + [x509.IPAddress(ipaddress.ip_address(f"127.0.0.{i}")) for i in range(1, 4)]
+    names = [x509.DNSName(OVERLAY)] + [x509.IPAddress(ipaddress.ip_address(text))
+                                       for text in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")]
     certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
                    .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
                    .not_valid_after(now + datetime.timedelta(days=2))
@@ -162,16 +163,17 @@ class Enrolment:
         names = [word for user in users for word in ("--user", user)]
         return self("user add", account, *names, stdin=password + "\n")
 
-    def start(self, env=None):
+    def start(self, env=None, before=None):
+        """before: called in the child before the program."""
         with open(self.log, "ab") as log:
             mark = log.tell()
             self.process = subprocess.Popen([AUTHORITY, "serve", self.dir], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, **(env or {})})
+                                            env={**os.environ, **(env or {})}, preexec_fn=before)
 
         def ports():
             text = self.log.read_bytes()[mark:].decode()
             assert self.process.poll() is None, text
-            found = re.findall(r"at https?://[\d.]+:(\d+)/", text)
+            found = re.findall(r"at https?://[^/ ]+:(\d+)/", text)
             return found if len(found) == len(self.settings["https"]["listen"]) + 1 else None
         *self.ports, self.metrics_port = map(int, wait_for(ports, 30, "the service"))
         return self

@@ -100,6 +100,19 @@ def test_SEC_22_guessing_passwords_is_limited(make_authority):
     assert len(refusals) == 5 and {line["source"] for line in refusals} == {"127.0.0.1"}
 
 
+def test_SEC_22_an_IPv6_address_is_served_and_limited(make_authority):
+    one = make_authority(settings={"https": {"listen": ["127.0.0.1:0", "[::1]:0"]}, "policy": {"guests": "yes"},
+                                   "limits": {"requests-per-minute": 1, "burst": 2}}).start()
+    statuses = []
+    for _ in range(3):
+        connection = one.connect(host="::1", port=one.ports[1])
+        statuses.append(one.ask("POST", GUEST, make_csr(), PKCS10, connection).status)
+        connection.close()
+    assert statuses == [200, 200, 429]
+    assert one.ask("POST", GUEST, make_csr(), PKCS10).status == 200  # IPv4 is another source
+    assert {line["source"] for line in one.audit()} == {"::1", "127.0.0.1"}
+
+
 def test_ENR_30_a_flood_of_challenges_pushes_nobody_out(make_authority):
     """A nonce is good until it has served, however many were made after it, and a replay is no wrong password."""
     one = make_authority(settings={"limits": {"failures-per-minute": 1}})

@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from enrolnet import PASSWORD, make_csr, peer_of
-from torcnet import AUTHORITY, OVERLAY, Failure, run, wait_for
+from test_enrol_crash import kill_while_issuing
+from torcnet import AUTHORITY, OVERLAY, Failure, free_port, run, wait_for
 
 
 class Postgres:
@@ -150,6 +151,12 @@ def test_D_17_the_database_goes_and_comes_back(pair, postgres):
     assert refused.returncode == 1 and "pg_dump" in refused.stderr
     one.stop()
     assert "pg_restore" in one("restore", one.root / "copy", check=False).stderr
+
+
+def test_R_52_BGAP_04_one_is_killed_while_both_issue(make_authority, postgres):
+    settings = {"database": {"url": postgres.url}, "policy": {"certificates": 10000}}
+    first = make_authority(name="first", settings=settings, port=free_port())
+    kill_while_issuing(first, [make_authority(name="second", settings=settings, clone=first)])
 
 
 def test_D_17_two_that_begin_at_once_make_one_set_of_tables(pair):
