@@ -461,11 +461,15 @@ static int read_attributes(overlay_run *ps, const xmlNode *overlay) {
   return rc == 0 ? overlay_read_migration(ps, overlay) : rc;
 }
 
-/* [SEC-01] [SEC-06] Either roots, or a key that is shared. */
+/* [SEC-01] [SEC-06] Either roots, or a key that is shared; [ENR-26] who has a credential server
+ * wants credentials. */
 static int check_security(overlay_run *ps, const xmlNode *overlay) {
   const torc_overlay *o = ps->o;
   if (o->is_shared_key && o->num_roots > 0) {
     return overlay_fail(ps, overlay, "shared-secret and root-cert exclude each other");
+  }
+  if (o->is_shared_key && o->num_credentials > 0) {
+    return overlay_fail(ps, overlay, "shared-secret and credential-server exclude each other");
   }
   if (!o->is_shared_key && o->num_roots == 0) {
     return overlay_fail(ps, overlay, "the overlay has no root-cert element");

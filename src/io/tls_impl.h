@@ -15,7 +15,8 @@ struct torc_tls_ctx {
   char own_id[2 * TORC_ID_LEN + 1]; /* shared-key overlay: the own peer-id in hex; else empty */
 };
 
-/* tls_psk.c: links of a shared-key overlay [D-18] [GAP-137] [SEC-06]. */
+/* tls_psk.c: links of a shared-key overlay, which only who has the key can form [D-18] [GAP-137]
+ * [SEC-06] [SEC-09]. */
 int torc_tls_psk_set_up(torc_tls_ctx *c) TORC_MUST_CHECK;
 /* Before the handshake. */
 int torc_tls_psk_begin(torc_tls *t, bool is_client) TORC_MUST_CHECK;

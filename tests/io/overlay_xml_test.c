@@ -318,6 +318,9 @@ static fault faults[] = {
     {WITH("<require-signature>maybe</require-signature>"),
      "line 4: neither true nor false: require-signature"},
     {WITH("<shared-secret/>"), "line 1: shared-secret and root-cert exclude each other"},
+    {"<overlay name='a'><dht name='chord-128-2-8'/><shared-secret/>\n<credential-server "
+     "url='https://a.example/'/></overlay>",
+     "line 1: shared-secret and credential-server exclude each other"},
     {"<overlay name='a'>\n<dht "
      "name='d'/>\n<shared-secret>0123456789abcdef</shared-secret></overlay>",
      "line 3: shared-secret holds true or false; the key is a file: [identity] shared-key"},
@@ -491,6 +494,7 @@ static const char *fault_names[] = {
     "GAP-131 unsigned messages in certificate mode",
     "GAP-131 a flag that is neither",
     "GAP-131 SEC-06 a shared key beside root certificates",
+    "ENR-26 SEC-06 a shared key beside a credential server",
     "GAP-131 SEC-06 a key in the document itself",
     "GAP-143 a type without id",
     "GAP-143 a type outside the private range",
@@ -509,8 +513,8 @@ static const char *fault_names[] = {
 
 int main(void) {
   struct CMUnitTest tests[17 + TORC_ARRAY_LEN(faults)] = {
-      TORC_TEST("ENR-11 ENR-14 ENR-15 ENR-17 ENR-18 ENR-19 ENR-20 ENR-21 ENR-22 GAP-121 GAP-131 "
-                "everything is read",
+      TORC_TEST("ENR-11 ENR-14 ENR-15 ENR-17 ENR-18 ENR-19 ENR-20 ENR-21 ENR-22 ENR-25 GAP-121 "
+                "GAP-131 everything is read",
                 test_full),
       TORC_TEST(
           "GAP-131 GAP-127 a document of the draft's elements alone is enough, without namespace",

@@ -1,7 +1,7 @@
 """The certificate store usage: every peer's certificate is in the overlay, under its peer-id and its user name."""
 import subprocess
 
-from torcnet import resource_of, wait_for
+from torcnet import OVERLAY, resource_of, wait_for
 
 
 def stored_certificates(peer, resource):
@@ -37,6 +37,21 @@ def test_CRT_02_a_client_stores_its_certificate_too(net):
     for place in places(client):
         value, = stored_certificates(net.peers[0], place)
         assert value["signer"]["peers"] == [client.id]
+
+
+def test_ENR_37_R_52_two_devices_of_one_user_are_two_peers(net):
+    """A certificate, key and peer-id each; both sign as the user, and both certificates are found under the name."""
+    net.start(2)
+    phone, laptop = (net.add(name, user=f"alice@{OVERLAY}") for name in ("phone", "laptop"))
+    for peer in (phone, laptop):
+        peer.start().wait_joined()
+    net.wait_whole()
+    assert phone.id != laptop.id and phone.key.read_bytes() != laptop.key.read_bytes()
+    for peer in (phone, laptop):
+        wait_for(lambda p=peer: p.counters()["certificate_stores"] >= 2, 30, f"both certificates of {peer.name}")
+    stored = stored_certificates(net.peers[0], resource_of(phone.user))
+    assert sorted(value["signer"]["peers"][0] for value in stored) == sorted([phone.id, laptop.id])
+    assert {tuple(value["signer"]["users"]) for value in stored} == {(phone.user,)}
 
 
 def test_CRT_04_CRT_05_after_a_restart_what_is_there_is_not_stored_again(net):

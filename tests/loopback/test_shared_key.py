@@ -111,7 +111,7 @@ def test_CHD_07_values_survive_the_peer_that_held_them(shared):
              if alive[0].control else None, 40, "the value")
 
 
-def test_SEC_06_another_key_gets_nowhere_and_is_told_so(shared):
+def test_SEC_06_SEC_09_another_key_gets_nowhere_and_is_told_so(shared):
     first = shared.add("p1").start().wait_joined()
     run(TORC, "key", "new", shared.dir / "other.key")
     stranger = shared.add("p2", key=shared.dir / "other.key").start()
@@ -123,7 +123,7 @@ def test_SEC_06_another_key_gets_nowhere_and_is_told_so(shared):
     assert first.counters()["messages_in"] == 0
 
 
-def test_SEC_06_a_peer_with_a_certificate_gets_nowhere(shared, make_net):
+def test_SEC_06_SEC_09_a_peer_with_a_certificate_gets_nowhere(shared, make_net):
     first = shared.add("p1").start().wait_joined()
     other = make_net()
     member = other.add("m1")
