@@ -8,18 +8,20 @@
 # bootstrap <- base wire
 # io        <- base wire overlay bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl
 # authority <- base wire io + OpenSSL libxml2 SQLite libpq libmicrohttpd
+# identity  <- base wire io authority + OpenSSL libunbound avahi-core
 # sim       <- base wire overlay bootstrap
-set(TORC_ROOM_LIST base wire overlay bootstrap io authority sim)
+set(TORC_ROOM_LIST base wire overlay bootstrap io authority identity sim)
 set(TORC_ROOM_base "")
 set(TORC_ROOM_wire base)
 set(TORC_ROOM_overlay base wire)
 set(TORC_ROOM_bootstrap base wire)
 set(TORC_ROOM_io base wire overlay bootstrap)
 set(TORC_ROOM_authority base wire io)
+set(TORC_ROOM_identity base wire io authority)
 set(TORC_ROOM_sim base wire overlay bootstrap)
 
 # Rooms that may include headers of the operating system and of third parties.
-set(TORC_ROOMS_WITH_OS io authority sim)
+set(TORC_ROOMS_WITH_OS io authority identity sim)
 
 # Inside overlay, sub-room by sub-room: what each may include besides itself and the files directly in src/overlay.
 set(TORC_SUBROOM_overlay_usage "")
@@ -31,17 +33,23 @@ set(TORC_DIR_sim sim)
 
 set(TORC_LIBS_io PkgConfig::UV PkgConfig::SSL lmdb PkgConfig::JANSSON PkgConfig::INIH Threads::Threads ${CMAKE_DL_LIBS})
 set(TORC_LIBS_authority PkgConfig::SSL PkgConfig::XML2 PkgConfig::SQLITE PkgConfig::PQ PkgConfig::MHD Threads::Threads)
+set(TORC_LIBS_identity PkgConfig::SSL)
 set(TORC_LIBS_sim Threads::Threads)
 
-# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets, libcurl. The name to open is that of the
-# library found here.
+# Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets, libcurl, libunbound,
+# avahi. The name to open is that of the library found here.
+# torc_late_lib(PREFIX [NAME SUFFIX]): of several libraries the one called NAME, as TORC_SONAME_PREFIXSUFFIX.
 function(torc_late_lib prefix)
-  list(GET ${prefix}_LINK_LIBRARIES 0 file)
+  set(files ${${prefix}_LINK_LIBRARIES})
+  if(ARGC GREATER 2)
+    list(FILTER files INCLUDE REGEX "/lib${ARGV1}\\.")
+  endif()
+  list(GET files 0 file)
   execute_process(COMMAND ${CMAKE_READELF} -d ${file} OUTPUT_VARIABLE text RESULT_VARIABLE failed)
   if(failed OR NOT text MATCHES "SONAME[^[]*\\[([^]]+)\\]")
     message(FATAL_ERROR "${file} has no SONAME")
   endif()
-  add_compile_definitions(TORC_SONAME_${prefix}="${CMAKE_MATCH_1}")
+  add_compile_definitions(TORC_SONAME_${prefix}${ARGV2}="${CMAKE_MATCH_1}")
   include_directories(SYSTEM ${${prefix}_INCLUDE_DIRS})
 endfunction()
 

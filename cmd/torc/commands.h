@@ -20,6 +20,8 @@ int command_remove(client *c, const args *a);
 int command_config(client *c, const args *a);
 int command_demo(int argc, char **argv);
 int command_sim(int argc, char **argv);
+int command_enroll(int argc, char **argv);
+int command_renew(int argc, char **argv);
 int command_key(int argc, char **argv);
 
 /* Prints `object` (taken) as JSON; the exit code. */

@@ -49,6 +49,10 @@ static void print_usage(FILE *to) {
                   commands[i].what);
   }
   (void)fputs(
+      "  torc enroll OVERLAY --user NAME | --guest [--dir DIR]\n"
+      "             find the overlay's enrolment server and get a certificate\n"
+      "  torc renew DIR\n"
+      "             the next certificate, before the old one ends\n"
       "  torc demo [--peers N] [--algorithm chord-128-2-8|full-mesh] [--signature ecdsa|rsa]\n"
       "             [--keep] [--dir D]\n"
       "             a whole overlay on this machine: store, fetch, kill, fetch\n"
@@ -116,6 +120,12 @@ static int run(int argc, char **argv) {
   }
   if (strcmp(name, "key") == 0) {
     return command_key(argc - 1, argv + 1);
+  }
+  if (strcmp(name, "enroll") == 0) {
+    return command_enroll(argc - 1, argv + 1);
+  }
+  if (strcmp(name, "renew") == 0) {
+    return command_renew(argc - 1, argv + 1);
   }
   if (strcmp(name, "sim") == 0) {
     return command_sim(argc - 1, argv + 1);

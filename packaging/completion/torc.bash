@@ -7,17 +7,17 @@ _torc_types() {
 _torc() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
   case $previous in
-    --socket | --file | --report | --trace) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    --socket | --file | --report | --trace | --password-file | --trust-anchor | --ca-file) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --dir) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --type) _torc_types "$current"; return ;;
     --lifetime) COMPREPLY=($(compgen -W "15m 1h 1d 7d" -- "$current")); return ;;
     --algorithm) COMPREPLY=($(compgen -W "chord-128-2-8 full-mesh" -- "$current")); return ;;
     --signature) COMPREPLY=($(compgen -W "ecdsa rsa" -- "$current")); return ;;
-    --peers | --key | --index | --generation) return ;;
+    --peers | --key | --index | --generation | --user | --account | --password-fd | --server | --resolver) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect demo sim key version help" \
-      -- "$current"))
+    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect enroll renew demo sim key \
+      version help" -- "$current"))
     return
   fi
   if [ "$command" = sim ] && [ "$COMP_CWORD" -eq 2 ] && [[ $current != -* ]]; then
@@ -30,6 +30,10 @@ _torc() {
     elif [ "$previous" != --overlay ]; then
       COMPREPLY=($(compgen -f -- "$current"))
     fi
+    return
+  fi
+  if [ "$command" = renew ] && [[ $current != -* ]]; then
+    COMPREPLY=($(compgen -d -- "$current"))
     return
   fi
   options="--socket --json --help"
@@ -45,6 +49,11 @@ _torc() {
       options="--peers --algorithm --seed --sweep --also --threads --json --report --trace --seeds --from --all --print"
       options+=" --help"
       ;;
+    enroll)
+      options="--user --account --password-file --password-fd --save-password --guest --dir --force --json --server"
+      options+=" --resolver --trust-anchor --ca-file --help"
+      ;;
+    renew) options="--password-file --password-fd --json --help" ;;
     demo) options="--peers --algorithm --signature --keep --dir --help" ;;
     version) options="--json" ;;
     help) options="" ;;

@@ -1,7 +1,7 @@
 # fish completion of torc, torcd and torc-authority.
 
 complete -c torc -f
-set -l torc_commands status peers counters ring route ping store fetch remove find config connect demo sim key version help
+set -l torc_commands status peers counters ring route ping store fetch remove find config connect enroll renew demo sim key version help
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a status -d 'what this peer is and how it does'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a peers -d 'its links'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a counters -d 'everything it counts'
@@ -15,13 +15,15 @@ complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a find -d 
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a config -d 'the overlay document it goes by'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a enroll -d 'from a name to a certificate'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a renew -d 'the next certificate'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a sim -d 'a large ring in virtual time'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a key -d 'the key of a shared-key overlay'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
 set -l torc_asking status peers counters ring route ping store fetch remove find config connect
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking" -l socket -r -F -d 'control socket of torcd'
-complete -c torc -n "__fish_seen_subcommand_from $torc_asking version" -l json -d 'print JSON'
-complete -c torc -n "__fish_seen_subcommand_from $torc_asking demo sim key" -l help -d 'how it is used'
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking enroll renew version" -l json -d 'print JSON'
+complete -c torc -n "__fish_seen_subcommand_from $torc_asking enroll renew demo sim key" -l help -d 'how it is used'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove find' -l type -x -d 'type of the values'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l key -x -d 'key of a dictionary'
 complete -c torc -n '__fish_seen_subcommand_from store fetch remove' -l index -x -d 'index of an array'
@@ -40,6 +42,19 @@ complete -c torc -n '__fish_seen_subcommand_from key; and not __fish_seen_subcom
 complete -c torc -n '__fish_seen_subcommand_from key' -F
 complete -c torc -n '__fish_seen_subcommand_from key' -l passphrase -d 'from a passphrase on standard input'
 complete -c torc -n '__fish_seen_subcommand_from key' -l overlay -x -d 'name of the overlay'
+complete -c torc -n '__fish_seen_subcommand_from enroll renew' -l password-file -r -F -d 'read it from a file'
+complete -c torc -n '__fish_seen_subcommand_from enroll renew' -l password-fd -x -d 'read it from a descriptor'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l user -x -d 'user name'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l account -x -d 'account, if not called as the first user'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l save-password -d 'keep it for renewals'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l guest -d 'without an account'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l dir -r -d 'write here'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l force -d 'replace the identity that is there'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l server -x -d 'HOST:PORT of the enrolment server'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l resolver -x -d 'DNS server'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l trust-anchor -r -F -d 'of DNSSEC'
+complete -c torc -n '__fish_seen_subcommand_from enroll' -l ca-file -r -F -d 'who signs the HTTPS certificate'
+complete -c torc -n '__fish_seen_subcommand_from renew' -a '(__fish_complete_directories)'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l peers -x -d '3 to 32'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l algorithm -x -a 'chord-128-2-8 full-mesh'
 complete -c torc -n '__fish_seen_subcommand_from demo' -l signature -x -a 'ecdsa rsa'

@@ -3,15 +3,16 @@
 #ifndef TORC_IO_OVERLAY_FETCH_H
 #define TORC_IO_OVERLAY_FETCH_H
 
+#include "io/https.h"
 #include "io/overlay_xml.h"
 
-#define TORC_OVERLAY_FETCH_S 15 /* seconds it may take */
+#define TORC_OVERLAY_ENCODING_MAX 64
 
 typedef struct torc_overlay_fetched {
   char *xml; /* freed with free */
   size_t len;
-  char encoding[64]; /* charset of the MIME type; empty: none given */
-  torc_wall date;    /* of the answer; 0: it had none */
+  char encoding[TORC_OVERLAY_ENCODING_MAX]; /* charset of the MIME type; empty: none given */
+  torc_wall date;                           /* of the answer; 0: it had none */
 } torc_overlay_fetched;
 
 /* GETs `url`. The server's certificate must be that of the URL's host [ENR-08] [GAP-126] and chain
@@ -19,6 +20,10 @@ typedef struct torc_overlay_fetched {
  * media type application/p2p-overlay+xml. Blocks. TORC_ERR_IO with one line, TORC_ERR_NOMEM. */
 int torc_overlay_fetch(torc_overlay_fetched *out, const char *url, const torc_slice *roots,
                        size_t num_roots, char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Whether it is the media type of such a document [ENR-10]; its charset [ENR-13], empty if there is
+ * none. TORC_ERR_IO with one line. */
+int torc_overlay_media_type(const char *type, char encoding[TORC_OVERLAY_ENCODING_MAX], char *err,
+                            size_t err_cap) TORC_MUST_CHECK;
 /* Where the draft has every overlay serve its document [ENR-09]: https://NAME/p2psip/enroll. */
 void torc_overlay_default_url(const char *name, char out[TORC_OVERLAY_URL_MAX]);
 

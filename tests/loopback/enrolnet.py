@@ -66,13 +66,15 @@ def users_of(certificate):
     return names.get_values_for_type(x509.RFC822Name)
 
 
-def write_tls(directory, name="tls"):
-    """A server certificate for 127.0.0.0/8 and the overlay's name, which is its own root."""
+def write_tls(directory, name="tls", overlay=OVERLAY):
+    """A server certificate for the overlay's name, its address if it is one, and 127.0.0.0/8; it is its own root."""
     key = new_key()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, OVERLAY)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, overlay)])
     now = datetime.datetime.utcnow()
-    names = [x509.DNSName(OVERLAY)] + [x509.IPAddress(ipaddress.ip_address(text))
-                                       for text in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")]
+    own = (x509.IPAddress(ipaddress.ip_address(overlay)) if re.fullmatch(r"[\d.]+", overlay) else
+           x509.DNSName(overlay))
+    names = [own] + [x509.IPAddress(ipaddress.ip_address(text))
+                     for text in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")]
     certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
                    .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
                    .not_valid_after(now + datetime.timedelta(days=2))
