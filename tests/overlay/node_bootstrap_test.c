@@ -11,8 +11,8 @@ static const torc_endpoint bootstrap_peers[2] = {{.host = "boot-0.example", .por
 
 typedef struct setup {
   size_t num_bootstrap, num_cached;
-  bool may_found;
-  torc_endpoint cached[2];
+  bool may_found, has_group;
+  torc_endpoint cached[2], listed[3];
 } setup;
 
 static void configure(torc_node_config *c, void *ctx) {
@@ -21,8 +21,13 @@ static void configure(torc_node_config *c, void *ctx) {
     s->cached[i] = (torc_endpoint){
         .host = "198.51.100.1", .port = (uint16_t)(7000 + i), .peer = nt_id((uint8_t)(0x41 + i))};
   }
-  c->bootstrap = bootstrap_peers;
+  memcpy(s->listed, bootstrap_peers, s->num_bootstrap * sizeof *s->listed);
+  c->bootstrap = s->listed;
   c->num_bootstrap = s->num_bootstrap;
+  if (s->has_group) {
+    s->listed[c->num_bootstrap++] =
+        (torc_endpoint){.host = "239.1.2.3", .port = 6999, .is_group = true};
+  }
   c->cached = s->cached;
   c->num_cached = s->num_cached;
   c->may_found = s->may_found;
@@ -71,7 +76,8 @@ static const char *state_of(nt *h) {
 
 /* ---- order ---- */
 
-/* Cached peers first, then, a moment later, the bootstrap peers of the configuration. */
+/* Cached peers first, then the bootstrap peers of the configuration; each a quarter of a second after
+ * the one before, which is still being tried. */
 static void test_order(void **state) {
   setup s = {.num_bootstrap = 2, .num_cached = 2};
   nt *h = node(&s, TORC_ROLE_PEER);
@@ -80,31 +86,29 @@ static void test_order(void **state) {
   assert_string_equal(state_of(h), "starting");
   nt_start(h);
   assert_string_equal(state_of(h), "bootstrapping");
-  assert_int_not_equal(opened(h, 7000), 0);
-  assert_int_not_equal(opened(h, 7001), 0);
-  nt_advance(h, TORC_MS(299));
+  static const uint16_t order[] = {7000, 7001, 6084, 6085};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(order); i++) {
+    nt_out *o = nt_take(h, TORC_OUT_OPEN);
+    assert_non_null(o);
+    assert_int_equal(o->endpoint.port, order[i]);
+    assert_false(o->endpoint.is_group);
+    nt_advance(h, TORC_MS(249));
+    assert_int_equal(nt_count(h, TORC_OUT_OPEN), 0);
+    nt_advance(h, TORC_MS(1));
+  }
   assert_int_equal(nt_count(h, TORC_OUT_OPEN), 0);
-  nt_advance(h, TORC_MS(1));
-  nt_out *o = nt_take(h, TORC_OUT_OPEN);
-  assert_non_null(o);
-  assert_string_equal(o->endpoint.host, "boot-0.example");
-  assert_int_equal(o->endpoint.port, 6084);
-  assert_int_not_equal(opened(h, 6085), 0);
   assert_int_equal(torc_node_start(nt_node(h), nt_now(h)), TORC_ERR_STATE);
   nt_free(h);
 }
 
-/* All cached ones have failed: no need to wait. */
+/* One that has failed keeps nobody waiting. */
 static void test_cached_fail(void **state) {
   setup s = {.num_bootstrap = 1, .num_cached = 2};
   nt *h = node(&s, TORC_ROLE_PEER);
   (void)state;
   nt_start(h);
-  torc_token one = opened(h, 7000);
-  torc_token two = opened(h, 7001);
-  nt_open_failed(h, one, TORC_ERR_IO);
-  nt_open_failed(h, two, TORC_ERR_TIMEOUT);
-  nt_tick(h);
+  nt_open_failed(h, opened(h, 7000), TORC_ERR_IO);
+  nt_open_failed(h, opened(h, 7001), TORC_ERR_TIMEOUT);
   assert_int_not_equal(opened(h, 6084), 0);
   nt_free(h);
 }
@@ -167,6 +171,7 @@ static void test_ping_fails(void **state) {
     nt_start(h);
     nt_tick(h);
     torc_token one = opened(h, 6084);
+    nt_advance(h, TORC_MS(250));
     torc_token two = opened(h, 6085);
     torc_link_id link = nt_up_token(h, 0x61, TORC_LINK_TLS, one, nt_cert(h, 0x61));
     nt_out *o = pinged(h, link, &torc_id_wildcard);
@@ -189,6 +194,105 @@ static void test_ping_fails(void **state) {
     assert_string_equal(state_of(h), "joining");
     nt_free(h);
   }
+}
+
+/* ---- groups ---- */
+
+static torc_endpoint heard(uint8_t id) {
+  return (torc_endpoint){.host = "192.0.2.77", .port = (uint16_t)(7000 + id), .peer = nt_id(id)};
+}
+
+static int discover(nt *h, const torc_endpoint *at) {
+  int rc = torc_node_discovered(nt_node(h), at, nt_now(h));
+  nt_drain(h);
+  return rc;
+}
+
+/* The group is asked last; who answers there is dialled, and believed after a PING. */
+static void test_group(void **state) {
+  setup s = {.num_bootstrap = 1, .num_cached = 1, .has_group = true};
+  nt *h = node(&s, TORC_ROLE_PEER);
+  torc_endpoint first = heard(0x70);
+  torc_endpoint second = heard(0x71);
+  torc_id known = nt_id(0x71);
+  (void)state;
+  assert_int_equal(discover(h, &first), TORC_ERR_STATE); /* before the start */
+  nt_start(h);
+  nt_open_failed(h, opened(h, 7000), TORC_ERR_IO);
+  nt_open_failed(h, opened(h, 6084), TORC_ERR_IO);
+  nt_out *o = nt_take(h, TORC_OUT_OPEN);
+  assert_non_null(o);
+  assert_true(o->endpoint.is_group);
+  assert_string_equal(o->endpoint.host, "239.1.2.3");
+  torc_token group = o->token;
+  assert_int_equal(discover(h, &first), 0);
+  assert_int_equal(discover(h, &first), TORC_ERR_EXISTS);
+  assert_int_equal(discover(h, &second), 0);
+  nt_advance(h, TORC_MS(250));
+  (void)opened(h, 7000 + 0x70); /* says nothing for ever */
+  assert_int_equal(nt_count(h, TORC_OUT_OPEN), 0);
+  nt_advance(h, TORC_MS(250));
+  torc_token token = opened(h, 7000 + 0x71);
+  assert_int_not_equal(token, 0);
+  nt_open_failed(h, group, TORC_ERR_TIMEOUT); /* no more answers */
+  torc_link_id link = nt_up_token(h, 0x71, TORC_LINK_TLS, token, nt_cert(h, 0x71));
+  assert_string_equal(state_of(h), "bootstrapping");
+  pong(h, link, 0x71, pinged(h, link, &known), 200);
+  assert_string_equal(state_of(h), "joining");
+  assert_int_equal(discover(h, &first), TORC_ERR_STATE); /* too late */
+  nt_free(h);
+}
+
+/* However many answer, four are dialled; a round with them ends, and the next asks again. */
+static void test_group_flood(void **state) {
+  setup s = {.has_group = true};
+  nt *h = node(&s, TORC_ROLE_PEER);
+  (void)state;
+  nt_start(h);
+  for (unsigned round = 0; round < 3; round++) {
+    nt_out *o = NULL;
+    for (unsigned k = 0; k < 1000 && o == NULL; k++) {
+      nt_advance(h, TORC_MS(10));
+      o = nt_take(h, TORC_OUT_OPEN);
+    }
+    assert_non_null(o);
+    assert_true(o->endpoint.is_group);
+    torc_token group = o->token;
+    for (uint8_t i = 0; i < 100; i++) {
+      torc_endpoint at = heard((uint8_t)(0x70 + i));
+      assert_int_equal(discover(h, &at), i < 4 ? 0 : TORC_ERR_STATE);
+    }
+    nt_open_failed(h, group, TORC_ERR_TIMEOUT);
+    for (uint16_t i = 0; i < 4; i++) {
+      nt_open_failed(h, opened(h, (uint16_t)(7000 + 0x70 + i)), TORC_ERR_IO);
+    }
+    assert_int_equal(nt_count(h, TORC_OUT_OPEN), 0);
+    assert_int_equal(nt_counter(h, "bootstrap_failures"), round + 1);
+  }
+  nt_free(h);
+}
+
+/* It is quick to answer, and no join comes of it: the next search begins with the others. */
+static void test_bad_way_in(void **state) {
+  setup s = {.num_bootstrap = 2, .num_cached = 1};
+  nt *h = node(&s, TORC_ROLE_PEER);
+  torc_id known = nt_id(0x41);
+  (void)state;
+  nt_start(h);
+  for (unsigned i = 0; i < 2; i++) { /* the way in is believed the first time only */
+    torc_link_id bad = nt_up_token(h, 0x41, TORC_LINK_TLS, opened(h, 7000), nt_cert(h, 0x41));
+    pong(h, bad, 0x41, pinged(h, bad, &known), 200);
+    assert_string_equal(state_of(h), "joining");
+    nt_clear(h);
+    nt_down(h, bad);
+    for (unsigned k = 0; k < 2000 && nt_count(h, TORC_OUT_OPEN) == 0; k++) {
+      nt_advance(h, TORC_MS(10));
+    }
+    nt_open_failed(h, opened(h, 6084), TORC_ERR_IO);
+    nt_open_failed(h, opened(h, 6085), TORC_ERR_IO);
+  }
+  assert_int_not_equal(opened(h, 7000), 0);
+  nt_free(h);
 }
 
 /* ---- nobody answers ---- */
@@ -626,6 +730,7 @@ static void test_set_cached(void **state) {
   (void)state;
   nt_start(h);
   (void)opened(h, 7000);
+  nt_advance(h, TORC_MS(250));
   torc_token kept = opened(h, 7001);
   assert_int_equal(torc_node_set_cached(nt_node(h), fresh, 2), 0);
   torc_link_id link = nt_up_token(h, 0x42, TORC_LINK_TLS, kept, nt_cert(h, 0x42));
@@ -634,11 +739,12 @@ static void test_set_cached(void **state) {
   assert_string_equal(state_of(h), "joined");
   nt_clear(h);
   nt_down(h, link);
-  assert_int_not_equal(opened(h, 7001), 0);
-  assert_int_not_equal(opened(h, 7777), 0);
-  assert_null(nt_take(h, TORC_OUT_OPEN));
-  nt_advance(h, TORC_MS(300));
-  assert_int_not_equal(opened(h, 6084), 0);
+  static const uint16_t order[] = {7001, 7777, 6084};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(order); i++) {
+    assert_int_not_equal(opened(h, order[i]), 0);
+    assert_null(nt_take(h, TORC_OUT_OPEN));
+    nt_advance(h, TORC_MS(250));
+  }
   assert_int_equal(torc_node_set_cached(nt_node(h), NULL, 0), 0);
   nt_free(h);
 }
@@ -671,12 +777,13 @@ static void test_late_answer(void **state) {
   nt_tick(h);
   torc_link_id slow = nt_up_token(h, 0x61, TORC_LINK_TLS, opened(h, 6084), nt_cert(h, 0x61));
   nt_out *o = pinged(h, slow, &torc_id_wildcard);
+  nt_advance(h, TORC_MS(250));
   torc_link_id quick = attach(h, 6085, 0x62);
   nt_down(h, quick);
   assert_string_equal(state_of(h), "disconnected");
   pong(h, slow, 0x61, o, 200);
   assert_string_equal(state_of(h), "disconnected");
-  nt_tick(h);
+  nt_advance(h, TORC_MS(250));
   assert_int_not_equal(opened(h, 6085), 0); /* the search goes on undisturbed: one is asked again */
   pong(h, slow, 0x61, pinged(h, slow, &torc_id_wildcard), 200);
   assert_string_equal(state_of(h), "joined");
@@ -710,6 +817,9 @@ int main(void) {
       TORC_TEST("BST-01 BST-04 no cached peer answers", test_cached_fail),
       TORC_TEST("BST-03 BST-05 BST-06 GAP-52 GAP-138 PNG-01 target of the first PING",
                 test_ping_targets),
+      TORC_TEST("BST-05 BST-08 GAP-69 GAP-132 a multicast group is asked last", test_group),
+      TORC_TEST("GAP-68 GAP-69 many answers at a group", test_group_flood),
+      TORC_TEST("BST-03 GAP-139 a hostile cached peer is no way in twice", test_bad_way_in),
       TORC_TEST("BST-08 BST-13 CHD-10 CHD-11 GAP-66 the answer names the way in",
                 test_join_follows),
       TORC_TEST("BST-01 BST-07 GAP-26 GAP-59 a bootstrap peer that gives no good answer",

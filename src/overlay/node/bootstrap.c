@@ -1,13 +1,18 @@
 /* Finding the ring, with the credentials that every link needs [CLI-03]; a client keeps the first
  * peer that answers, responsible for it or not [CLI-06]: cached peers, then bootstrap peers, until
- * one answers a PING [BST-01..08] [GAP-132] [GAP-138] [R-51]. SPDX-License-Identifier: Apache-2.0
- */
+ * one answers a PING [BST-01..08] [GAP-132] [GAP-138] [R-51]; multicast groups come last [GAP-69].
+ * One after the other is dialled, without waiting for the end of the one before.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/rings.h"
 
 #define ENDPOINTS_MAX 64
 #define PING_LIMIT TORC_SEC(5)
-#define STAGE_DELAY TORC_MS(300)   /* cached peers get this head start over bootstrap peers */
-#define ROUND_LIMIT TORC_SEC(12)   /* a round without an answer has failed */
+/* Between one dial and the next beside it, the Connection Attempt Delay of RFC 8305, 5: longer than
+ * most handshakes take, so that the first of the list that lives is mostly the only one dialled,
+ * and ten dead cached peers cost 2.5 s and not ten times the limit of a dial. */
+#define STAGGER TORC_MS(250)
+#define ROUND_LIMIT TORC_SEC(12)   /* after its last dial a round without an answer has failed */
+#define FOUND_MAX 4u               /* peers heard at multicast groups, of one round */
 #define FOUND_SPACING TORC_MS(300) /* between a founder's tries */
 #define YIELD_TRIES 20u            /* a founder waits so many more for another one */
 #define LINKS_ASKED_MAX 8u         /* of those still up when the ring is lost */
@@ -19,6 +24,9 @@ typedef struct endpoint {
   uint16_t port;
   bool is_cached;
   bool is_self;     /* dialling it reached this very node */
+  bool is_group;    /* [BST-05] whoever answers there comes as torc_node_discovered */
+  bool is_tried;    /* in this round */
+  bool is_bad;      /* it answered, and no join came of it: after all others */
   torc_id expected; /* 0: whoever answers */
   torc_token token; /* OPEN under way */
   torc_id peer;     /* who answered there last; 0: unknown */
@@ -32,21 +40,28 @@ typedef struct probe { /* GAP-124 */
   torc_id through;
 } probe;
 
+typedef struct found_peer { /* heard at a group */
+  endpoint e;
+  char host[sizeof((torc_endpoint *)NULL)->host];
+} found_peer;
+
 struct torc_bootstrap {
   torc_node *n;
   bool is_running;
-  bool stage2;
   bool yields;          /* another bootstrap peer, with a smaller id, looks for the ring as well */
   unsigned num_pinging; /* PINGs under way: every link that comes up gets one at once */
   uintptr_t epoch;      /* of the search; answers of an earlier one mean nothing */
   unsigned tries;
-  torc_time backoff, round_end;
+  torc_time backoff, round_end, opened_at;
   torc_timer timer;
   probe probe;
   torc_id learned_through; /* the bootstrap peer of the last answered probe */
   bool has_learned;
+  torc_id through; /* the way in of the join under way; 0: none */
   size_t num;
-  endpoint *list; /* cached ones first */
+  endpoint *list; /* cached ones first, groups last */
+  size_t num_found;
+  found_peer *found; /* FOUND_MAX of them; NULL: never was one */
 };
 
 static void round_start(torc_node *n);
@@ -72,7 +87,7 @@ static void set_host(endpoint *e, const char *host, char **text) {
 }
 
 static endpoint endpoint_of(const torc_endpoint *ep, char **text) {
-  endpoint e = {.port = ep->port, .expected = ep->peer};
+  endpoint e = {.port = ep->port, .expected = ep->peer, .is_group = ep->is_group};
   set_host(&e, ep->host, text);
   return e;
 }
@@ -86,6 +101,8 @@ static endpoint known_of(const struct torc_bootstrap *b, const torc_endpoint *ep
     const endpoint *old = &b->list[i];
     if (old->is_cached == is_cached && old->port == e.port && strcmp(old->host, e.host) == 0) {
       e.is_self = old->is_self;
+      e.is_tried = old->is_tried;
+      e.is_bad = old->is_bad;
       e.token = old->token;
       e.peer = old->peer;
       break;
@@ -202,6 +219,7 @@ void torc_bootstrap_clear(torc_node *n) {
   if (n->boot != NULL) {
     torc_timer_stop(&n->timers, &n->boot->timer);
     torc_free(n->mem, n->boot->list);
+    torc_free(n->mem, n->boot->found);
     torc_free(n->mem, n->boot);
     n->boot = NULL;
   }
@@ -216,23 +234,50 @@ static int open_endpoint(torc_node *n, endpoint *e, torc_token *token) {
   memcpy(o->o.endpoint.host, e->host, host_size(e->host));
   o->o.endpoint.port = e->port;
   o->o.endpoint.peer = e->expected;
+  o->o.endpoint.is_group = e->is_group;
   *token = o->o.token;
   torc_out_push(n, o);
   return 0;
 }
 
+/* Of the lists and of those heard at groups. */
+static size_t num_all(const struct torc_bootstrap *b) {
+  return b->num + b->num_found;
+}
+
+static endpoint *at_index(struct torc_bootstrap *b, size_t i) {
+  return i < b->num ? &b->list[i] : &b->found[i - b->num].e;
+}
+
 void torc_bootstrap_stop(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   b->is_running = false;
+  b->through = torc_id_zero;
   b->num_pinging = 0;
   b->epoch++;
   b->tries = 0;
   b->backoff = RETRY_FIRST;
-  for (size_t i = 0; i < b->num; i++) {
-    b->list[i].token =
+  for (size_t i = 0; i < num_all(b); i++) {
+    at_index(b, i)->token =
         0; /* links that still come up are ordinary links; idle ones close by themselves */
   }
   torc_timer_stop(&n->timers, &b->timer);
+}
+
+void torc_bootstrap_joined(torc_node *n) {
+  torc_bootstrap_stop(n);
+  for (size_t i = 0; i < num_all(n->boot); i++) {
+    at_index(n->boot, i)->is_bad = false;
+  }
+}
+
+/* Whoever answers first and then leads nowhere would be the way in again and again. */
+static void mark_bad(struct torc_bootstrap *b) {
+  for (size_t i = 0; i < num_all(b) && !torc_id_eq(&b->through, &torc_id_zero); i++) {
+    endpoint *e = at_index(b, i);
+    e->is_bad = e->is_bad || torc_id_eq(&e->peer, &b->through);
+  }
+  b->through = torc_id_zero;
 }
 
 /* [CLI-01] [CHD-10] [BST-08] */
@@ -245,6 +290,7 @@ static void attach(torc_node *n, const torc_id *peer) {
     torc_node_set_phase(n, TORC_PHASE_JOINED);
     return;
   }
+  n->boot->through = *peer;
   torc_node_set_phase(n, TORC_PHASE_JOINING);
   if (n->topo_ops->start(n->topo, peer) != 0) {
     torc_node_set_phase(n, TORC_PHASE_DISCONNECTED);
@@ -260,9 +306,9 @@ static void found_ring(torc_node *n) {
   }
 }
 
-static bool any_open(const struct torc_bootstrap *b) {
-  for (size_t i = 0; i < b->num; i++) {
-    if (b->list[i].token != 0) {
+static bool any_open(struct torc_bootstrap *b) {
+  for (size_t i = 0; i < num_all(b); i++) {
+    if (at_index(b, i)->token != 0) {
       return true;
     }
   }
@@ -283,8 +329,8 @@ static void round_failed(torc_node *n) {
   torc_time wait = 0;
   n->stats->bootstrap_failures++;
   b->tries++;
-  for (size_t i = 0; i < b->num; i++) {
-    b->list[i].token = 0;
+  for (size_t i = 0; i < num_all(b); i++) {
+    at_index(b, i)->token = 0;
   }
   if (may_found_now(n)) {
     found_ring(n);
@@ -388,20 +434,50 @@ static void ask_links(torc_node *n) {
   }
 }
 
-static void open_stage(torc_node *n, bool cached) {
-  struct torc_bootstrap *b = n->boot;
-  for (size_t i = 0; i < b->num; i++) {
-    endpoint *e = &b->list[i];
-    const torc_link *l = torc_link_of_peer(n, &e->peer);
-    if (e->is_cached != cached || e->is_self || e->token != 0) {
+/* The next to be dialled in this round: the bad ones after all others; NULL: none is left. */
+static endpoint *next_one(struct torc_bootstrap *b) {
+  endpoint *bad = NULL;
+  for (size_t i = 0; i < num_all(b); i++) {
+    endpoint *e = at_index(b, i);
+    if (e->is_tried || e->is_self || e->token != 0) {
       continue;
     }
-    if (l != NULL && is_usable(l)) {
-      ping_link(n, e, l); /* of an earlier round */
-    } else {
-      (void)open_endpoint(n, e, &e->token);
+    if (!e->is_bad) {
+      return e;
     }
+    bad = bad == NULL ? e : bad;
   }
+  return bad;
+}
+
+/* Dials one more, if there is one. */
+static void open_next(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  endpoint *e = next_one(b);
+  if (e == NULL) {
+    return;
+  }
+  const torc_link *l = torc_link_of_peer(n, &e->peer);
+  e->is_tried = true;
+  b->opened_at = n->now;
+  b->round_end = torc_time_add(n->now, ROUND_LIMIT);
+  if (l != NULL && is_usable(l)) {
+    ping_link(n, e, l); /* of an earlier round */
+  } else {
+    (void)open_endpoint(n, e, &e->token);
+  }
+}
+
+/* When there is something to do the next time. Nothing is under way: at once. */
+static void schedule(torc_node *n) {
+  struct torc_bootstrap *b = n->boot;
+  torc_time at = b->round_end;
+  if (!any_open(b)) {
+    at = n->now;
+  } else if (next_one(b) != NULL) {
+    at = torc_time_add(b->opened_at, STAGGER);
+  }
+  torc_timer_arm(&n->timers, &b->timer, at);
 }
 
 static void on_timer(torc_timer *t, torc_time now) {
@@ -412,30 +488,31 @@ static void on_timer(torc_timer *t, torc_time now) {
   }
   if (b->round_end == 0) {
     round_start(n);
-  } else if (now >= b->round_end) {
+  } else if (next_one(b) != NULL) {
+    open_next(n);
+    schedule(n);
+  } else if (now >= b->round_end || !any_open(b)) {
     round_failed(n);
-  } else if (!b->stage2) {
-    b->stage2 = true;
-    open_stage(n, false);
-    torc_timer_arm(&n->timers, &b->timer, b->round_end);
-    if (!any_open(b)) {
-      round_failed(n);
-    }
+  } else {
+    schedule(n);
   }
 }
 
 static void round_start(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   n->stats->bootstrap_tries++;
-  b->stage2 = false;
   b->yields = false;
+  b->num_found = 0;
+  for (size_t i = 0; i < b->num; i++) {
+    b->list[i].is_tried = false;
+  }
   b->round_end = torc_time_add(n->now, ROUND_LIMIT);
   torc_rings_borrow_some(n);
   if (n->phase == TORC_PHASE_DISCONNECTED || n->first != NULL) {
     ask_links(n);
   }
-  open_stage(n, true); /* [BST-03] */
-  torc_timer_arm(&n->timers, &b->timer, any_open(b) ? torc_time_add(n->now, STAGE_DELAY) : n->now);
+  open_next(n); /* [BST-03] */
+  schedule(n);
 }
 
 void torc_bootstrap_start(torc_node *n) {
@@ -443,6 +520,7 @@ void torc_bootstrap_start(torc_node *n) {
   if (b->is_running) {
     return;
   }
+  mark_bad(b);
   b->is_running = true;
   b->num_pinging = 0;
   b->epoch++;
@@ -454,17 +532,45 @@ void torc_bootstrap_start(torc_node *n) {
   round_start(n);
 }
 
+/* One of those under way has come to nothing: the next one need not wait. */
 static void round_over(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
-  if (!b->is_running || any_open(b)) {
+  if (!b->is_running || b->round_end == 0) {
     return;
   }
-  if (!b->stage2) {
-    torc_timer_arm(&n->timers, &b->timer,
-                   n->now); /* every cached peer has failed: no need to wait */
+  open_next(n);
+  if (any_open(b) || next_one(b) != NULL) {
+    schedule(n);
   } else {
     round_failed(n);
   }
+}
+
+int torc_bootstrap_discovered(torc_node *n, const torc_endpoint *at) {
+  struct torc_bootstrap *b = n->boot;
+  if (!b->is_running || b->round_end == 0 || b->num_found == FOUND_MAX || at->is_group) {
+    return TORC_ERR_STATE;
+  }
+  for (size_t i = 0; i < num_all(b); i++) {
+    const endpoint *e = at_index(b, i);
+    if (e->port == at->port && strcmp(e->host, at->host) == 0) {
+      return TORC_ERR_EXISTS;
+    }
+  }
+  if (b->found == NULL) {
+    b->found = torc_calloc(n->mem, FOUND_MAX, sizeof *b->found);
+  }
+  if (b->found == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  found_peer *f = &b->found[b->num_found];
+  char *text = f->host;
+  memset(f, 0, sizeof *f);
+  f->e = endpoint_of(at, &text);
+  b->num_found++;
+  TORC_LOG(n->log, TORC_LOG_INFO, "bootstrap:discovered", TORC_F_ID("peer", &at->peer));
+  schedule(n);
+  return 0;
 }
 
 /* ---- probes [GAP-124] ---- */
@@ -522,7 +628,7 @@ int torc_bootstrap_probe(torc_node *n, const torc_id *target, torc_token cookie)
   for (size_t k = 0; k < b->num; k++) {
     endpoint *e = &b->list[(start + k) % b->num];
     torc_link *l = torc_link_of_peer(n, &e->peer);
-    if (e->is_self || e->is_cached) {
+    if (e->is_self || e->is_cached || e->is_group) {
       continue;
     }
     b->probe = (probe){.is_active = true, .target = *target, .cookie = cookie};
@@ -545,9 +651,9 @@ bool torc_bootstrap_learned(torc_node *n, const torc_id *peer, torc_id *through)
 /* ---- what became of an OPEN ---- */
 
 static endpoint *find_token(struct torc_bootstrap *b, torc_token token) {
-  for (size_t i = 0; token != 0 && i < b->num; i++) {
-    if (b->list[i].token == token) {
-      return &b->list[i];
+  for (size_t i = 0; token != 0 && i < num_all(b); i++) {
+    if (at_index(b, i)->token == token) {
+      return at_index(b, i);
     }
   }
   return NULL;
@@ -566,7 +672,9 @@ void torc_bootstrap_link_up(torc_node *n, torc_link *l, torc_token token) {
   e->peer = l->peer;
   if (b->is_running) {
     ping_link(n, e, l);
-    round_over(n);
+    if (b->round_end != 0) {
+      schedule(n);
+    }
   }
 }
 

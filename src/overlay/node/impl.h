@@ -496,6 +496,8 @@ int torc_bootstrap_set_fixed(torc_node *n, const torc_endpoint *fixed,
 void torc_bootstrap_start(torc_node *n);
 /* The ring has been found another way. */
 void torc_bootstrap_stop(torc_node *n);
+void torc_bootstrap_joined(torc_node *n); /* stops, and nobody is held for a bad way in any more */
+int torc_bootstrap_discovered(torc_node *n, const torc_endpoint *at) TORC_MUST_CHECK;
 void torc_bootstrap_link_up(torc_node *n, torc_link *l, torc_token token);
 bool torc_bootstrap_failed(torc_node *n, torc_token token,
                            int rc); /* true: the token was bootstrap's */

@@ -572,6 +572,13 @@ int torc_core_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_c
   return torc_bootstrap_set_cached(n, cached, num_cached);
 }
 
+int torc_core_discovered(torc_node *n, const torc_endpoint *at, torc_time now) {
+  torc_node_enter(n, now);
+  int rc = torc_bootstrap_discovered(n, at);
+  torc_node_settle(n);
+  return rc;
+}
+
 int torc_core_renew_link(torc_node *n, const torc_id *peer, torc_time now) {
   torc_node_enter(n, now);
   int rc = torc_connect_renew(n, peer);

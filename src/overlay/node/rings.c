@@ -533,6 +533,14 @@ int torc_node_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_c
   return rc != 0 || n->second == NULL ? rc : torc_core_set_cached(n->second, cached, num_cached);
 }
 
+/* Groups are asked for the first ring only: the second finds its own over links that stand. */
+int torc_node_discovered(torc_node *n, const torc_endpoint *at, torc_time now) {
+  n = live(n);
+  int rc = torc_core_discovered(n, at, now);
+  settle_rings(n);
+  return rc;
+}
+
 int torc_node_renew_link(torc_node *n, const torc_id *peer, torc_time now) {
   n = live(n);
   torc_node *ring = n->second != NULL && torc_link_of_peer(n, peer) == NULL ? n->second : n;

@@ -71,6 +71,7 @@ int torc_core_link_congested(torc_node *n, torc_link_id link, bool congested,
                              torc_time now) TORC_MUST_CHECK;
 int torc_core_set_cached(torc_node *n, const torc_endpoint *cached,
                          size_t num_cached) TORC_MUST_CHECK;
+int torc_core_discovered(torc_node *n, const torc_endpoint *at, torc_time now) TORC_MUST_CHECK;
 int torc_core_renew_link(torc_node *n, const torc_id *peer, torc_time now) TORC_MUST_CHECK;
 int torc_core_offer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                           torc_time now) TORC_MUST_CHECK;

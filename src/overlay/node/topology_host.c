@@ -146,7 +146,7 @@ static void host_state_changed(void *ctx, torc_topology_state state) {
   }
   switch (state) {
     case TORC_TOPO_JOINED:
-      torc_bootstrap_stop(n); /* a peer of the old ring may have come back by itself */
+      torc_bootstrap_joined(n); /* a peer of the old ring may have come back by itself */
       torc_node_set_phase(n, TORC_PHASE_JOINED);
       break;
     case TORC_TOPO_JOINING:
