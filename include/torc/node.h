@@ -36,7 +36,7 @@ typedef enum torc_link_kind {
 typedef struct torc_endpoint {
   char host[256]; /* name or literal, NUL-terminated */
   uint16_t port;
-  torc_id peer; /* expected peer-id, or 0 if unknown (bootstrap-peer element) */
+  torc_id peer;  /* expected peer-id, or 0 if unknown (bootstrap-peer element) */
   bool is_group; /* a multicast group: the OPEN asks who is there [BST-05] [GAP-69] */
 } torc_endpoint;
 
@@ -230,10 +230,10 @@ int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_pa
 int torc_node_set_cached(torc_node *n, const torc_endpoint *cached,
                          size_t num_cached) TORC_MUST_CHECK;
 
-/* Somebody answered at the group of an OPEN: dialled after what else is to be dialled in this round,
- * and believed once the link stands and a PING was answered [GAP-69]. The OPEN itself ends with
- * open_failed once no more answers are awaited. TORC_ERR_STATE: the ring is not being looked for, or
- * four are known; TORC_ERR_EXISTS: known already. */
+/* Somebody answered at the group of an OPEN: dialled after what else is to be dialled in this
+ * round, and believed once the link stands and a PING was answered [GAP-69]. The OPEN itself ends
+ * with open_failed once no more answers are awaited. TORC_ERR_STATE: the ring is not being looked
+ * for, or four are known; TORC_ERR_EXISTS: known already. */
 int torc_node_discovered(torc_node *n, const torc_endpoint *at, torc_time now) TORC_MUST_CHECK;
 
 /* Makes the link to a linked peer anew with a CONNECT [GAP-74], whose answer says where the peer

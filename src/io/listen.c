@@ -160,6 +160,17 @@ uint16_t torc_net_port(const torc_net *net, size_t i) {
   return i < net->num_listeners ? torc_sock_port(&net->listeners[i]->addr) : 0;
 }
 
+uint16_t torc_net_port_at(const torc_net *net, const torc_sock *a) {
+  for (size_t i = 0; i < net->num_listeners; i++) {
+    const torc_sock *mine = &net->listeners[i]->addr;
+    if (mine->sa.sa_family == a->sa.sa_family &&
+        (torc_sock_is_wildcard(mine) || torc_sock_host_eq(mine, a))) {
+      return torc_sock_port(mine);
+    }
+  }
+  return 0;
+}
+
 static bool is_own(const torc_net *net, const torc_sock *a) {
   torc_sock local[LOCAL_MAX];
   for (size_t i = 0; i < net->num_advertised; i++) {

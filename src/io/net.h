@@ -83,6 +83,9 @@ int torc_net_advertise(torc_net *net, const char *address, char *err,
                        size_t err_cap) TORC_MUST_CHECK;
 size_t torc_net_num_listeners(const torc_net *net);
 uint16_t torc_net_port(const torc_net *net, size_t i);
+/* The port where links are taken at this address of the machine (its own port is not looked at); 0:
+ * none. */
+uint16_t torc_net_port_at(const torc_net *net, const torc_sock *a);
 /* Whether host and port are one of the listening or advertised addresses; a host name is resolved
  * (blocking). */
 bool torc_net_is_self(const torc_net *net, const torc_endpoint *endpoint);

@@ -154,6 +154,29 @@ static int open_net(build *b) {
   return rc;
 }
 
+/* [ENR-24] [GAP-69] */
+static int open_multicast(build *b) {
+  torc_peer *p = b->p;
+  torc_multicast_config cfg = {.loop = &p->loop,
+                               .pki = p->pki,
+                               .net = p->net,
+                               .overlay_name = p->overlay.name,
+                               .log = p->log,
+                               .wall = torc_peer_wall,
+                               .ctx = p,
+                               .may_answer = torc_peer_may_answer,
+                               .heard = torc_peer_heard,
+                               .over = torc_peer_ask_over,
+                               .turn = torc_peer_pump};
+  if (torc_multicast_new(&p->multicast, &cfg) != 0) {
+    return no_memory(b);
+  }
+  if (b->cfg.role == TORC_ROLE_PEER) {
+    torc_multicast_set_groups(p->multicast, p->overlay.multicast, p->overlay.num_multicast);
+  }
+  return 0;
+}
+
 static int open_pool(build *b) {
   torc_peer *p = b->p;
   p->is_signing_pooled = b->cfg.num_threads > 0;
@@ -191,6 +214,11 @@ static bool sort_bootstrap(torc_peer *p, const torc_overlay *o) {
       p->bootstrap[p->num_bootstrap] = o->bootstrap[i];
       p->num_bootstrap++;
     }
+  }
+  for (size_t i = 0; i < o->num_multicast; i++) { /* [GAP-132] after all others */
+    p->bootstrap[p->num_bootstrap] = o->multicast[i];
+    p->bootstrap[p->num_bootstrap].is_group = true;
+    p->num_bootstrap++;
   }
   return is_listed;
 }
@@ -278,6 +306,9 @@ static int put_together(build *b) {
     rc = open_storage(b);
   }
   if (rc == 0) {
+    rc = open_multicast(b);
+  }
+  if (rc == 0) {
     rc = open_pool(b);
   }
   if (rc == 0) {
@@ -324,6 +355,11 @@ int torc_peer_new(torc_peer **out, const torc_peer_config *cfg, char *err, size_
   return torc_peer_new_from(out, cfg, NULL, NULL, err, err_cap);
 }
 
+static bool is_shut(const torc_peer *p) {
+  return (p->net == NULL || torc_net_is_shut(p->net)) &&
+         (p->multicast == NULL || torc_multicast_is_shut(p->multicast));
+}
+
 /* Runs the loop until libuv has let go of every handle of ours; others may remain. */
 static void close_handles(torc_peer *p) {
   if (!p->has_loop) {
@@ -336,9 +372,12 @@ static void close_handles(torc_peer *p) {
   if (p->net != NULL) {
     torc_net_shutdown(p->net);
   }
+  if (p->multicast != NULL) {
+    torc_multicast_shutdown(p->multicast);
+  }
   do {
     (void)uv_run(&p->loop, UV_RUN_NOWAIT);
-  } while (p->net != NULL && !torc_net_is_shut(p->net) && uv_run(&p->loop, UV_RUN_ONCE) != 0);
+  } while (!is_shut(p) && uv_run(&p->loop, UV_RUN_ONCE) != 0);
 }
 
 void torc_peer_free(torc_peer *p) {
@@ -355,6 +394,7 @@ void torc_peer_free(torc_peer *p) {
   torc_sigpipe_release(&held);
   torc_node_free(p->node);
   torc_peer_events_clear(p);
+  torc_multicast_free(p->multicast);
   torc_net_free(p->net);
   torc_pool_free(p->pool);
   if (p->lmdb != NULL && torc_lmdb_sync(p->lmdb) != 0) {
@@ -401,6 +441,7 @@ void torc_peer_counters(const torc_peer *p, void *ctx,
                         void (*each)(void *ctx, const char *name, uint64_t value)) {
   torc_node_counters(p->node, ctx, each);
   torc_net_counters(p->net, ctx, each);
+  torc_multicast_counters(p->multicast, ctx, each);
 #define X(name) each(ctx, "io_" #name, p->stats.name);
   TORC_PEER_STATS(X)
 #undef X
@@ -412,6 +453,7 @@ void torc_peer_gauges(const torc_peer *p, void *ctx,
   each(ctx, "io_jobs_pending", p->pool == NULL ? 0 : torc_pool_pending(p->pool));
   each(ctx, "io_events_waiting", p->num_events);
   each(ctx, "io_cached_peers", p->cache.len);
+  each(ctx, "io_multicast_sockets", torc_multicast_num_listeners(p->multicast));
   /* [GAP-130] 1 valid, 2 expired, 3 expired for as long again. */
   /* [D-19] 0 none, 1 fetch-old, 2 fetch-new, 3 new-only. */
   torc_migration_view move;

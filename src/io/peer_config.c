@@ -46,29 +46,36 @@ static bool is_same_endpoint(const torc_endpoint *a, const torc_endpoint *b) {
   return a->port == b->port && strcmp(a->host, b->host) == 0 && torc_id_eq(&a->peer, &b->peer);
 }
 
-static bool has_endpoint(const torc_overlay *o, const torc_endpoint *e) {
-  for (size_t i = 0; i < o->num_bootstrap; i++) {
-    if (is_same_endpoint(&o->bootstrap[i], e)) {
+static bool has_endpoint(const torc_endpoint *list, size_t num, const torc_endpoint *e) {
+  for (size_t i = 0; i < num; i++) {
+    if (is_same_endpoint(&list[i], e)) {
       return true;
     }
   }
   return false;
 }
 
+/* Those of `list` that `other` does not have. */
+static void say_missing(torc_config_lines *out, const char *element, const torc_endpoint *list,
+                        size_t num, const torc_endpoint *other, size_t num_other,
+                        const char *what) {
+  for (size_t i = 0; i < num; i++) {
+    if (!has_endpoint(other, num_other, &list[i])) {
+      say(out, "%s %.100s port %u is %s", element, list[i].host, list[i].port, what);
+    }
+  }
+}
+
 static void compare_bootstrap(const torc_overlay *old, const torc_overlay *fresh,
                               torc_config_lines *out) {
-  for (size_t i = 0; i < fresh->num_bootstrap; i++) {
-    if (!has_endpoint(old, &fresh->bootstrap[i])) {
-      say(out, "bootstrap-peer %.100s port %u is new", fresh->bootstrap[i].host,
-          fresh->bootstrap[i].port);
-    }
-  }
-  for (size_t i = 0; i < old->num_bootstrap; i++) {
-    if (!has_endpoint(fresh, &old->bootstrap[i])) {
-      say(out, "bootstrap-peer %.100s port %u is gone", old->bootstrap[i].host,
-          old->bootstrap[i].port);
-    }
-  }
+  say_missing(out, "bootstrap-peer", fresh->bootstrap, fresh->num_bootstrap, old->bootstrap,
+              old->num_bootstrap, "new");
+  say_missing(out, "bootstrap-peer", old->bootstrap, old->num_bootstrap, fresh->bootstrap,
+              fresh->num_bootstrap, "gone");
+  say_missing(out, "multicast-bootstrap", fresh->multicast, fresh->num_multicast, old->multicast,
+              old->num_multicast, "new");
+  say_missing(out, "multicast-bootstrap", old->multicast, old->num_multicast, fresh->multicast,
+              fresh->num_multicast, "gone");
 }
 
 static const torc_type_def *find_type(const torc_overlay *o, uint32_t id) {
@@ -327,6 +334,9 @@ static int reconfigure(torc_peer *p, const torc_overlay *o, char *err, size_t er
   if (rc != 0) {
     return torc_fail(rc, err, err_cap, "the node does not take it: %s",
                      why == NULL ? torc_strerror(rc) : why);
+  }
+  if (p->cfg.role == TORC_ROLE_PEER) {
+    torc_multicast_set_groups(p->multicast, o->multicast, o->num_multicast);
   }
   return 0;
 }

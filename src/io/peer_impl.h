@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "bootstrap/peer_cache.h"
+#include "io/multicast.h"
 #include "io/net.h"
 #include "io/overlay_xml.h"
 #include "io/peer_config.h"
@@ -71,9 +72,11 @@ struct torc_peer {
   torc_pool *pool;
   bool is_signing_pooled, is_disk_synced;
   torc_net *net;
+  torc_multicast *multicast;
   torc_node *node;
   const torc_log *log;
-  torc_endpoint bootstrap[TORC_OVERLAY_BOOTSTRAP_MAX]; /* without this peer itself */
+  /* Without this peer itself; the multicast groups come last. */
+  torc_endpoint bootstrap[TORC_OVERLAY_BOOTSTRAP_MAX + TORC_OVERLAY_MULTICAST_MAX];
   size_t num_bootstrap;
 
   char *state_dir; /* NULL: none */
@@ -108,6 +111,9 @@ int torc_peer_open_lmdb(torc_peer *p, const torc_overlay *o, torc_lmdb **db, tor
 
 /* peer_run.c */
 extern const torc_net_events torc_peer_net_events; /* with ctx to be set */
+bool torc_peer_may_answer(void *ctx);              /* these three: of torc_multicast_config */
+void torc_peer_heard(void *ctx, const torc_endpoint *at);
+void torc_peer_ask_over(void *ctx, torc_token token);
 int torc_peer_timers_init(torc_peer *p) TORC_MUST_CHECK;
 void torc_peer_timers_close(torc_peer *p);
 void torc_peer_job_done(void *ctx, torc_token id, const torc_job_result *result);

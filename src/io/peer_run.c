@@ -85,14 +85,22 @@ static void on_event(torc_peer *p, const torc_event *e) {
   torc_peer_push(p, e);
 }
 
+static void open_one(torc_peer *p, const torc_output *o) {
+  if (o->endpoint.is_group) {
+    torc_multicast_ask(p->multicast, o->token, &o->endpoint);
+    return;
+  }
+  torc_peer_cache_opening(p, o->token, &o->endpoint);
+  torc_net_open(p->net, o->token, &o->endpoint);
+}
+
 static void carry_out(torc_peer *p, const torc_output *o) {
   switch (o->kind) {
     case TORC_OUT_SEND:
       torc_net_send(p->net, o->link, o->head, o->body);
       break;
     case TORC_OUT_OPEN:
-      torc_peer_cache_opening(p, o->token, &o->endpoint);
-      torc_net_open(p->net, o->token, &o->endpoint);
+      open_one(p, o);
       break;
     case TORC_OUT_CLOSE:
       torc_net_close(p->net, o->link);
@@ -196,6 +204,32 @@ const torc_net_events torc_peer_net_events = {.up = on_up,
                                               .congested = on_congested,
                                               .turn = torc_peer_pump};
 
+/* ---- what the multicast groups tell ---- */
+
+bool torc_peer_may_answer(void *ctx) {
+  const torc_peer *p = ctx;
+  torc_node_view v;
+  if (p->node == NULL) {
+    return false;
+  }
+  torc_node_get_view(p->node, &v);
+  return v.role == TORC_ROLE_PEER && v.is_joined;
+}
+
+void torc_peer_heard(void *ctx, const torc_endpoint *at) {
+  torc_peer *p = ctx;
+  int rc = torc_node_discovered(p->node, at, torc_peer_now(p));
+  if (rc != TORC_ERR_STATE && rc != TORC_ERR_EXISTS) { /* no longer needed, or known */
+    check(p, "discovered", rc);
+  }
+}
+
+void torc_peer_ask_over(void *ctx, torc_token token) {
+  torc_peer *p = ctx;
+  check(p, "open_failed",
+        torc_node_open_failed(p->node, token, TORC_ERR_TIMEOUT, torc_peer_now(p)));
+}
+
 /* ---- timers ---- */
 
 static void on_deadline(uv_timer_t *t) {
@@ -237,6 +271,7 @@ static void on_wall(uv_timer_t *t) {
   torc_wall now = torc_peer_wall();
   torc_node_set_wall(p->node, now, torc_peer_now(p));
   torc_net_set_wall(p->net, now);
+  torc_multicast_refresh(p->multicast);
   const torc_cert *own = torc_pki_own_cert(p->pki);
   if (now > own->not_after) { /* [GAP-135] the others refuse new links */
     TORC_LOG(p->log, TORC_LOG_WARN, "io:own_certificate_expired",

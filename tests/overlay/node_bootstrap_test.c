@@ -76,8 +76,8 @@ static const char *state_of(nt *h) {
 
 /* ---- order ---- */
 
-/* Cached peers first, then the bootstrap peers of the configuration; each a quarter of a second after
- * the one before, which is still being tried. */
+/* Cached peers first, then the bootstrap peers of the configuration; each a quarter of a second
+ * after the one before, which is still being tried. */
 static void test_order(void **state) {
   setup s = {.num_bootstrap = 2, .num_cached = 2};
   nt *h = node(&s, TORC_ROLE_PEER);

@@ -51,7 +51,7 @@ static int64_t idle_bytes(bool is_lean, torc_time keepalive, uint32_t *num_links
   torc_node_view v;
   size_t i = add_ring(s);
   assert_true(sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(60)));
-  sim_run(s, TORC_SEC(1290));
+  sim_run(s, TORC_SEC(1300)); /* between the PINGs of its peers */
   torc_node_get_view(sim_node(s, i), &v);
   int64_t bytes = sim_mem(s, i)->num_bytes;
   print_message("%u links: %lld bytes in %lld blocks, at most %lld\n", v.num_links,
