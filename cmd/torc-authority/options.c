@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "authority/document.h"
+#include "io/addr.h"
 #include "overlay/usage/usage.h"
 
 #define TYPE_FIELDS_MAX 8
@@ -53,17 +54,14 @@ static bool read_number(const char *text, uint64_t min, uint64_t max, uint64_t *
   return true;
 }
 
-/* "host:port", "[v6]:port". */
+/* [ENR-23] "host:port", "[v6]:port"; a multicast group is no peer and has its own list. */
 static bool add_bootstrap(torc_overlay *o, const char *text) {
   static const char advice[] =
       "expected HOST:PORT, for example 192.0.2.2:6084 or [2001:db8::2]:6084";
   uint64_t port = 0;
   const char *colon = strrchr(text, ':');
   const char *host = text;
-  if (o->num_bootstrap == TORC_OVERLAY_BOOTSTRAP_MAX) {
-    return complain("--bootstrap", text, "too many bootstrap peers");
-  }
-  torc_endpoint *e = &o->bootstrap[o->num_bootstrap];
+  torc_endpoint e = {.port = 0};
   if (colon == NULL || !read_number(colon + 1, 1, 65535, &port)) {
     return complain("--bootstrap", text, advice);
   }
@@ -74,13 +72,22 @@ static bool add_bootstrap(torc_overlay *o, const char *text) {
   } else if (memchr(text, ':', len) != NULL) {
     return complain("--bootstrap", text, advice);
   }
-  if (len == 0 || len >= sizeof e->host) {
+  if (len == 0 || len >= sizeof e.host) {
     return complain("--bootstrap", text, advice);
   }
-  memcpy(e->host, host, len);
-  e->host[len] = '\0';
-  e->port = (uint16_t)port;
-  o->num_bootstrap++;
+  memcpy(e.host, host, len);
+  e.port = (uint16_t)port;
+  if (torc_host_is_multicast(e.host)) {
+    if (o->num_multicast == TORC_OVERLAY_MULTICAST_MAX) {
+      return complain("--bootstrap", text, "too many multicast groups (at most 4)");
+    }
+    o->multicast[o->num_multicast++] = e;
+    return true;
+  }
+  if (o->num_bootstrap == TORC_OVERLAY_BOOTSTRAP_MAX) {
+    return complain("--bootstrap", text, "too many bootstrap peers");
+  }
+  o->bootstrap[o->num_bootstrap++] = e;
   return true;
 }
 

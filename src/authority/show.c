@@ -163,13 +163,19 @@ static json_t *describe_roots(const torc_overlay *o) {
   return roots;
 }
 
+static json_t *endpoints(const torc_endpoint *list, size_t num) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < num; i++) {
+    (void)json_array_append_new(
+        array, json_pack("{s:s, s:i}", "address", list[i].host, "port", (int)list[i].port));
+  }
+  return array;
+}
+
 static json_t *describe_overlay(const torc_overlay *o) {
   json_t *object = json_object();
-  json_t *bootstrap = json_array();
-  for (size_t i = 0; i < o->num_bootstrap; i++) {
-    (void)json_array_append_new(bootstrap, json_pack("{s:s, s:i}", "address", o->bootstrap[i].host,
-                                                     "port", (int)o->bootstrap[i].port));
-  }
+  json_t *bootstrap = endpoints(o->bootstrap, o->num_bootstrap);
+  json_t *multicast = endpoints(o->multicast, o->num_multicast);
   put(object, "kind", json_string("overlay"));
   put(object, "name", json_string(o->name));
   put(object, "algorithm", json_string(o->algorithm));
@@ -180,6 +186,7 @@ static json_t *describe_overlay(const torc_overlay *o) {
   }
   put(object, "expiration_s", json_integer(o->expiration_s));
   put(object, "bootstrap_peers", bootstrap);
+  put(object, "multicast_bootstrap", multicast);
   put(object, "update_period_s", json_integer((json_int_t)(o->update_period / TORC_SEC(1))));
   put(object, "ping_period_s", json_integer((json_int_t)(o->ping_period / TORC_SEC(1))));
   put(object, "types", describe_types(o));

@@ -257,12 +257,19 @@ torc_discover_verdict torc_discover_admit(torc_discover_gate *g, const uint8_t s
   return TORC_DISCOVER_PASS;
 }
 
-torc_discover_verdict torc_discover_may_answer(torc_discover_gate *g, uint64_t xid, torc_time now) {
-  roll(g, now);
+bool torc_discover_is_seen(const torc_discover_gate *g, uint64_t xid) {
   for (size_t i = 0; i < g->num_seen; i++) {
     if (g->seen[i] == xid) {
-      return TORC_DISCOVER_REPEATED;
+      return true;
     }
+  }
+  return false;
+}
+
+torc_discover_verdict torc_discover_may_answer(torc_discover_gate *g, uint64_t xid, torc_time now) {
+  roll(g, now);
+  if (torc_discover_is_seen(g, xid)) {
+    return TORC_DISCOVER_REPEATED;
   }
   if (g->num_answers == TORC_DISCOVER_ANSWERS) {
     return TORC_DISCOVER_BUSY;

@@ -147,7 +147,8 @@ static bool read_iface(const torc_multicast *m, const uv_interface_address_t *fr
   return out->index != 0 && (port != 0 || torc_net_num_listeners(m->cfg.net) == 0);
 }
 
-/* Of each interface one address of the family; loopback only if there is nothing else. */
+/* Of each interface one address of the family, loopback as well: a peer of this machine may be there
+ * and nowhere else. */
 static size_t list_ifaces(const torc_multicast *m, int family, iface *out) {
   uv_interface_address_t *list = NULL;
   int count = 0;
@@ -155,14 +156,12 @@ static size_t list_ifaces(const torc_multicast *m, int family, iface *out) {
   if (uv_interface_addresses(&list, &count) != 0) {
     return 0;
   }
-  for (int pass = 0; pass < 2 && num == 0; pass++) {
-    for (int i = 0; i < count && num < TORC_MULTICAST_INTERFACES_MAX; i++) {
-      iface one;
-      if ((list[i].is_internal != 0) == (pass == 1) && read_iface(m, &list[i], &one) &&
-          one.addr.sa.sa_family == family && !has_iface(out, num, &one)) {
-        out[num] = one;
-        num++;
-      }
+  for (int i = 0; i < count && num < TORC_MULTICAST_INTERFACES_MAX; i++) {
+    iface one;
+    if (read_iface(m, &list[i], &one) && one.addr.sa.sa_family == family &&
+        !has_iface(out, num, &one)) {
+      out[num] = one;
+      num++;
     }
   }
   uv_free_interface_addresses(list, count);
@@ -484,6 +483,10 @@ static void on_question(torc_multicast *m, sock *s, const torc_discover_msg *msg
   m->stats.multicast_questions++;
   if (!m->cfg.may_answer(m->cfg.ctx)) { /* [GAP-59] no way into the ring */
     m->stats.multicast_not_joined++;
+    return;
+  }
+  if (torc_discover_is_seen(&m->gate, msg->xid)) { /* a copy costs nothing */
+    m->stats.multicast_repeated++;
     return;
   }
   if (!is_genuine(m, msg, from, &asker)) {

@@ -366,7 +366,10 @@ static void test_gate_answers(void **state) {
   torc_discover_gate g = {0};
   unsigned num = 0;
   (void)state;
+  assert_false(torc_discover_is_seen(&g, 77));
+  assert_false(torc_discover_is_seen(&g, 0));
   assert_int_equal(torc_discover_may_answer(&g, 77, 0), TORC_DISCOVER_PASS);
+  assert_true(torc_discover_is_seen(&g, 77));
   assert_int_equal(torc_discover_may_answer(&g, 77, 1), TORC_DISCOVER_REPEATED);
   for (uint64_t xid = 100; xid < 200; xid++) {
     num += torc_discover_may_answer(&g, xid, 2) == TORC_DISCOVER_PASS;
