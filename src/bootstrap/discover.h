@@ -92,8 +92,8 @@ typedef struct torc_discover_gate {
  * check of its signature. */
 torc_discover_verdict torc_discover_admit(torc_discover_gate *g, const uint8_t site[16],
                                           torc_time now);
-/* Whether a question of this number was answered before; only genuine ones are remembered, so this may
- * be asked before anything is checked. */
+/* Whether a question of this number was answered before; only genuine ones are remembered, so this
+ * may be asked before anything is checked. */
 bool torc_discover_is_seen(const torc_discover_gate *g, uint64_t xid);
 /* The question `xid` is genuine. REPEATED: answered before; BUSY: enough answers in this second. */
 torc_discover_verdict torc_discover_may_answer(torc_discover_gate *g, uint64_t xid, torc_time now);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,7 +38,13 @@ static bool read_entry(const json_t *json, torc_cached_peer *out) {
   return true;
 }
 
-int torc_cache_load(torc_peer_cache *c, const char *path) {
+/* A file of an earlier version names none. */
+static bool is_of(const json_t *json, const char *overlay) {
+  const char *name = json_string_value(json_object_get(json, "overlay"));
+  return name == NULL || strcasecmp(name, overlay) == 0;
+}
+
+int torc_cache_load(torc_peer_cache *c, const char *path, const char *overlay, torc_wall now) {
   torc_peer_cache_init(c);
   struct stat st;
   if (stat(path, &st) != 0) {
@@ -49,9 +56,11 @@ int torc_cache_load(torc_peer_cache *c, const char *path) {
   json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
   const json_t *peers = json_object_get(json, "peers");
   int rc = json_is_array(peers) ? 0 : TORC_ERR_FORMAT;
+  rc = rc == 0 && !is_of(json, overlay) ? TORC_ERR_DENIED : rc;
   for (size_t i = 0; rc == 0 && i < json_array_size(peers); i++) {
     torc_cached_peer entry;
     if (read_entry(json_array_get(peers, i), &entry)) {
+      entry.last_seen = entry.last_seen > now ? now : entry.last_seen;
       (void)torc_peer_cache_add(c, &entry);
     }
   }
@@ -59,7 +68,7 @@ int torc_cache_load(torc_peer_cache *c, const char *path) {
   return rc;
 }
 
-static json_t *to_json(const torc_peer_cache *c) {
+static json_t *to_json(const torc_peer_cache *c, const char *overlay) {
   json_t *peers = json_array();
   for (size_t i = 0; peers != NULL && i < c->len; i++) {
     const torc_cached_peer *e = &c->list[i];
@@ -73,7 +82,9 @@ static json_t *to_json(const torc_peer_cache *c) {
       peers = NULL;
     }
   }
-  return peers == NULL ? NULL : json_pack("{s:i, s:o}", "version", 1, "peers", peers);
+  return peers == NULL
+             ? NULL
+             : json_pack("{s:i, s:s, s:o}", "version", 1, "overlay", overlay, "peers", peers);
 }
 
 static int write_all(int fd, const char *text, size_t len) {
@@ -88,12 +99,12 @@ static int write_all(int fd, const char *text, size_t len) {
   return 0;
 }
 
-int torc_cache_save(const torc_peer_cache *c, const char *path) {
+int torc_cache_save(const torc_peer_cache *c, const char *path, const char *overlay) {
   char temporary[PATH_CAP];
   if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary) {
     return TORC_ERR_INVALID;
   }
-  json_t *json = to_json(c);
+  json_t *json = to_json(c, overlay);
   char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
   json_decref(json);
   if (text == NULL) {

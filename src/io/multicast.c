@@ -147,8 +147,8 @@ static bool read_iface(const torc_multicast *m, const uv_interface_address_t *fr
   return out->index != 0 && (port != 0 || torc_net_num_listeners(m->cfg.net) == 0);
 }
 
-/* Of each interface one address of the family, loopback as well: a peer of this machine may be there
- * and nowhere else. */
+/* Of each interface one address of the family, loopback as well: a peer of this machine may be
+ * there and nowhere else. */
 static size_t list_ifaces(const torc_multicast *m, int family, iface *out) {
   uv_interface_address_t *list = NULL;
   int count = 0;

@@ -70,7 +70,7 @@ static void load_cache(torc_peer *p) {
   char path[TORC_PEER_PATH_MAX];
   int rc = path_in(p, CACHE_FILE, path);
   if (rc == 0) {
-    rc = torc_cache_load(&p->cache, path);
+    rc = torc_cache_load(&p->cache, path, p->overlay.name, torc_peer_wall());
   }
   if (rc != 0) { /* a hint only: the bootstrap peers remain */
     TORC_LOG(p->log, TORC_LOG_WARN, "io:peer_cache_ignored", TORC_F_STR("dir", p->state_dir),
@@ -156,7 +156,7 @@ static int save_cache(torc_peer *p) {
   char path[TORC_PEER_PATH_MAX];
   int rc = path_in(p, CACHE_FILE, path);
   if (rc == 0) {
-    rc = torc_cache_save(&p->cache, path);
+    rc = torc_cache_save(&p->cache, path, p->overlay.name);
   }
   if (rc == 0) {
     p->stats.cache_saved++;

@@ -11,6 +11,9 @@
 #include "io/helper_pki.h"
 #include "torc_test.h"
 
+#define OVERLAY "ring.example.org"
+#define NOW 4100000000u
+
 static torc_cached_peer peer(uint8_t n, const char *host, torc_wall seen) {
   torc_cached_peer e;
   memset(&e, 0, sizeof e);
@@ -32,7 +35,7 @@ static void test_round(void **state) {
   struct stat st;
   hp_dir_make(dir);
   snprintf(path, sizeof path, "%s/peers.json", dir);
-  assert_int_equal(torc_cache_load(&back, path), 0); /* none yet */
+  assert_int_equal(torc_cache_load(&back, path, OVERLAY, NOW), 0); /* none yet */
   assert_int_equal(back.len, 0);
   torc_peer_cache_init(&c);
   torc_cached_peer entries[] = {peer(1, "192.0.2.1", 100), peer(2, "2001:db8::2", 4000000000u),
@@ -40,10 +43,10 @@ static void test_round(void **state) {
   for (size_t i = 0; i < 3; i++) {
     assert_true(torc_peer_cache_add(&c, &entries[i]));
   }
-  assert_int_equal(torc_cache_save(&c, path), 0);
+  assert_int_equal(torc_cache_save(&c, path, OVERLAY), 0);
   assert_int_equal(stat(path, &st), 0);
   assert_int_equal(st.st_mode & 0777, 0600);
-  assert_int_equal(torc_cache_load(&back, path), 0);
+  assert_int_equal(torc_cache_load(&back, path, OVERLAY, NOW), 0);
   assert_int_equal(back.len, 3);
   for (size_t i = 0; i < 3; i++) {
     assert_memory_equal(&back.list[i].at.peer, &c.list[i].at.peer, sizeof(torc_id));
@@ -83,20 +86,45 @@ static void test_hand_written(void **state) {
   hp_dir_make(dir);
   snprintf(path, sizeof path, "%s/peers.json", dir);
   hp_write_file(path, text, sizeof text - 1, 0600);
-  assert_int_equal(torc_cache_load(&c, path), 0);
+  assert_int_equal(torc_cache_load(&c, path, OVERLAY, NOW), 0);
   assert_int_equal(c.len, 1);
   assert_int_equal(c.list[0].at.peer.b[15], 0x10);
   assert_int_equal(c.list[0].last_seen, 7);
   for (size_t i = 0; i < sizeof text - 1; i++) { /* cut: not ours, and empty */
     hp_write_file(path, text, i, 0600);
-    assert_int_equal(torc_cache_load(&c, path), TORC_ERR_FORMAT);
+    assert_int_equal(torc_cache_load(&c, path, OVERLAY, NOW), TORC_ERR_FORMAT);
     assert_int_equal(c.len, 0);
   }
   char big[70000];
   memset(big, ' ', sizeof big);
   memcpy(big, text, sizeof text - 1);
   hp_write_file(path, big, sizeof big, 0600);
-  assert_int_equal(torc_cache_load(&c, path), TORC_ERR_FORMAT);
+  assert_int_equal(torc_cache_load(&c, path, OVERLAY, NOW), TORC_ERR_FORMAT);
+  hp_dir_remove(dir);
+}
+
+/* A state directory that served another overlay: its peers would only cost time. And a clock that
+ * was wrong when the file was written. */
+static void test_other_overlay(void **state) {
+  (void)state;
+  char dir[256];
+  char path[300];
+  torc_peer_cache c;
+  torc_peer_cache back;
+  hp_dir_make(dir);
+  snprintf(path, sizeof path, "%s/peers.json", dir);
+  torc_peer_cache_init(&c);
+  torc_cached_peer late = peer(1, "192.0.2.1", 3000000000u);
+  torc_cached_peer recent = peer(2, "192.0.2.2", 2000);
+  assert_true(torc_peer_cache_add(&c, &late));
+  assert_true(torc_peer_cache_add(&c, &recent));
+  assert_int_equal(torc_cache_save(&c, path, "RING.example.org"), 0);
+  assert_int_equal(torc_cache_load(&back, path, "other.example.org", 5000), TORC_ERR_DENIED);
+  assert_int_equal(back.len, 0);
+  assert_int_equal(torc_cache_load(&back, path, "ring.example.org", 5000), 0);
+  assert_int_equal(back.len, 2);
+  assert_int_equal(back.list[0].last_seen, 5000);
+  assert_int_equal(back.list[1].last_seen, 2000);
   hp_dir_remove(dir);
 }
 
@@ -113,11 +141,11 @@ static void test_old_stays(void **state) {
   torc_peer_cache_init(&c);
   torc_cached_peer e = peer(1, "192.0.2.1", 5);
   assert_true(torc_peer_cache_add(&c, &e));
-  assert_int_equal(torc_cache_save(&c, path), 0);
+  assert_int_equal(torc_cache_save(&c, path, OVERLAY), 0);
   assert_int_equal(mkdir(in_the_way, 0700), 0);
   torc_peer_cache_init(&c);
-  assert_int_equal(torc_cache_save(&c, path), TORC_ERR_IO);
-  assert_int_equal(torc_cache_load(&c, path), 0);
+  assert_int_equal(torc_cache_save(&c, path, OVERLAY), TORC_ERR_IO);
+  assert_int_equal(torc_cache_load(&c, path, OVERLAY, NOW), 0);
   assert_int_equal(c.len, 1);
   hp_dir_remove(dir);
 }
@@ -174,6 +202,8 @@ int main(void) {
       TORC_TEST("GAP-139 entries that make no sense are passed over, a broken file is ignored",
                 test_hand_written),
       TORC_TEST("GAP-139 a save that fails leaves the old file", test_old_stays),
+      TORC_TEST("GAP-139 BST-03 a cache of another overlay, and of a wrong clock",
+                test_other_overlay),
       TORC_TEST("ENR-22 ARC-20 host names and literals", test_hosts),
       TORC_TEST("LOG-07 addresses as text and on the wire", test_texts),
   };

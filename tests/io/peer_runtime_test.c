@@ -482,7 +482,7 @@ static void test_foreign_certificate(void **state) {
 static void load(const char *dir, torc_peer_cache *c) {
   char path[400];
   snprintf(path, sizeof path, "%s/peers.json", dir);
-  assert_int_equal(torc_cache_load(c, path), 0);
+  assert_int_equal(torc_cache_load(c, path, HR_OVERLAY, hp_now()), 0);
 }
 
 /* Peer 1 or 3 is in the third peer's cache, and the cache on disk. */
