@@ -1,5 +1,5 @@
-/* libFuzzer target of the reader of multicast datagrams: what it takes is a PING of ours or its answer,
- * short enough, with a certificate; and what is answered to it is no longer than it may be.
+/* libFuzzer target of the reader of multicast datagrams: what it takes is a PING of ours or its
+ * answer, short enough, with a certificate; and what is answered to it is no longer than it may be.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>

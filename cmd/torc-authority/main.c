@@ -45,7 +45,9 @@ static const char usage[] =
     "issued   lists certificates, newest first\n"
     "backup   copies the registry while it is in use; restore puts a copy back\n"
     "config   says whether peers take a document, and what the issuing keys sign; signs an edited\n"
-    "         one, or one changed by options, as the next version DIR/overlay.xml\n";
+    "         one, or one changed by options, as the next version DIR/overlay.xml\n"
+    "A --bootstrap that is a multicast group is asked on the own network when nobody else "
+    "answers.\n";
 
 static int run_init(options *o) {
   char err[512] = "";

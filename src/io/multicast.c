@@ -22,20 +22,6 @@
 
 static_assert(TORC_DISCOVER_SIGNATURE_MAX == TORC_SIGNATURE_MAX, "room for one signature");
 
-/* clang-format off */
-#define STATS(X) \
-  X(multicast_asks) X(multicast_datagrams) X(multicast_questions) X(multicast_answered) \
-  X(multicast_answers) X(multicast_bad_format) X(multicast_other_overlay) X(multicast_own) \
-  X(multicast_not_asked) X(multicast_not_joined) X(multicast_rate_limited) X(multicast_repeated) \
-  X(multicast_refused) X(multicast_too_long) X(multicast_bad_source) X(multicast_failures)
-/* clang-format on */
-
-typedef struct stats {
-#define X(name) uint64_t name;
-  STATS(X)
-#undef X
-} stats;
-
 typedef struct iface {
   char name[IF_NAMESIZE];
   unsigned index;
@@ -88,7 +74,7 @@ struct torc_multicast {
   size_t num_handles;
   bool is_shutting;
   uint8_t read_buf[READ_BYTES];
-  stats stats;
+  torc_multicast_stats stats;
 };
 
 /* ---- what the messages are made with ---- */
@@ -743,6 +729,6 @@ size_t torc_multicast_num_listeners(const torc_multicast *m) {
 void torc_multicast_counters(const torc_multicast *m, void *ctx,
                              void (*each)(void *ctx, const char *name, uint64_t value)) {
 #define X(name) each(ctx, "io_" #name, m->stats.name);
-  STATS(X)
+  TORC_MULTICAST_STATS(X)
 #undef X
 }

@@ -13,6 +13,20 @@
 #define TORC_MULTICAST_ASKS_MAX 8       /* under way at once */
 #define TORC_MULTICAST_PENDING_MAX 16   /* answers that wait for their moment */
 
+/* clang-format off */
+#define TORC_MULTICAST_STATS(X) \
+  X(multicast_asks) X(multicast_datagrams) X(multicast_questions) X(multicast_answered) \
+  X(multicast_answers) X(multicast_bad_format) X(multicast_other_overlay) X(multicast_own) \
+  X(multicast_not_asked) X(multicast_not_joined) X(multicast_rate_limited) X(multicast_repeated) \
+  X(multicast_refused) X(multicast_too_long) X(multicast_bad_source) X(multicast_failures)
+/* clang-format on */
+
+typedef struct torc_multicast_stats {
+#define X(name) uint64_t name;
+  TORC_MULTICAST_STATS(X)
+#undef X
+} torc_multicast_stats;
+
 typedef struct torc_multicast torc_multicast;
 
 typedef struct torc_multicast_config {

@@ -20,7 +20,7 @@ static const char *const counters[] = {
 static const char *const gauges[] = {
     "migration_stage",   "migration_joined", "migration_old_ring",   "io_half_open",
     "io_connections",    "io_partial_bytes", "io_queued_bytes",      "io_jobs_pending",
-    "io_events_waiting", "io_cached_peers",  "io_configuration_age",
+    "io_events_waiting", "io_cached_peers",  "io_configuration_age", "io_multicast_sockets",
 };
 
 typedef struct scene {
@@ -135,8 +135,9 @@ static void test_no_other(void **state) {
   torc_node_counters(s.control.node, &of_node, count);
   torc_peer_counters(s.peer, &of_peer, count);
   torc_peer_gauges(s.peer, &present, count);
-  assert_int_equal(of_peer - of_node,
-                   (sizeof(torc_net_stats) + sizeof(torc_peer_stats)) / sizeof(uint64_t));
+  assert_int_equal(of_peer - of_node, (sizeof(torc_net_stats) + sizeof(torc_multicast_stats) +
+                                       sizeof(torc_peer_stats)) /
+                                          sizeof(uint64_t));
   assert_int_equal(present, TORC_ARRAY_LEN(gauges));
 }
 
