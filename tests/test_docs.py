@@ -55,7 +55,8 @@ def test_manual_page_has_every_key_and_no_other(program):
 def counters():
     names = set(re.findall(r"X\((\w+)\)", read("src/overlay/node/counters.h")))
     names |= set(re.findall(r'each\(ctx, "(\w+)"', read("src/overlay/node/view.c", "src/overlay/node/rings.c")))
-    names |= {f"io_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/net_impl.h", "src/io/peer_impl.h"))}
+    names |= {f"io_{name}" for name in
+              re.findall(r"X\((\w+)\)", read("src/io/net_impl.h", "src/io/peer_impl.h", "src/io/multicast.h"))}
     names |= {f"control_{name}" for name in re.findall(r"X\((\w+)\)", read("src/io/control.h"))}
     return names | set(re.findall(r'add_counter\(\w+, "(\w+)"', read("src/io/metrics_text.c")))
 
