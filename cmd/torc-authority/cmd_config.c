@@ -68,6 +68,10 @@ int run_config_check(options *o) {
   if (rc != 0) {
     return failed("use the document", err);
   }
+  if (torc_overlay_num_groups(document) < document->num_multicast) {
+    (void)fprintf(stderr, "%s: multicast-bootstrap is not used: the overlay has a shared key\n",
+                  file);
+  }
   bool is_signed = document->signer != TORC_OVERLAY_NO_SIGNER;
   if (o->json) {
     return print_json(json_pack("{s:b, s:s, s:I, s:b}", "ok", 1, "overlay", document->name,

@@ -103,6 +103,8 @@ int torc_overlay_get(torc_overlay *out, torc_slice bytes) TORC_MUST_CHECK;
 void torc_overlay_clear(torc_overlay *o);
 /* A copy that shares nothing. TORC_ERR_NOMEM. */
 int torc_overlay_copy(torc_overlay *out, const torc_overlay *o) TORC_MUST_CHECK;
+/* How many of `multicast` are of use: none in a shared-key overlay [GAP-69]. */
+size_t torc_overlay_num_groups(const torc_overlay *o);
 /* TORC_RULE_* of the name that the document has for an access rule; 0: there is none. */
 uint8_t torc_overlay_rule(const char *name);
 

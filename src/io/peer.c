@@ -154,6 +154,17 @@ static int open_net(build *b) {
   return rc;
 }
 
+void torc_peer_use_groups(torc_peer *p, const torc_overlay *o) {
+  size_t num = torc_overlay_num_groups(o);
+  if (num < o->num_multicast) {
+    TORC_LOG(p->log, TORC_LOG_WARN, "io:multicast_unused",
+             TORC_F_STR("why", "the overlay has a shared key: multicast-bootstrap is not used"));
+  }
+  if (p->cfg.role == TORC_ROLE_PEER) {
+    torc_multicast_set_groups(p->multicast, o->multicast, num);
+  }
+}
+
 /* [ENR-24] [GAP-69] */
 static int open_multicast(build *b) {
   torc_peer *p = b->p;
@@ -171,9 +182,7 @@ static int open_multicast(build *b) {
   if (torc_multicast_new(&p->multicast, &cfg) != 0) {
     return no_memory(b);
   }
-  if (b->cfg.role == TORC_ROLE_PEER) {
-    torc_multicast_set_groups(p->multicast, p->overlay.multicast, p->overlay.num_multicast);
-  }
+  torc_peer_use_groups(p, &p->overlay);
   return 0;
 }
 
@@ -215,7 +224,7 @@ static bool sort_bootstrap(torc_peer *p, const torc_overlay *o) {
       p->num_bootstrap++;
     }
   }
-  for (size_t i = 0; i < o->num_multicast; i++) { /* [GAP-132] after all others */
+  for (size_t i = 0; i < torc_overlay_num_groups(o); i++) { /* [GAP-132] after all others */
     p->bootstrap[p->num_bootstrap] = o->multicast[i];
     p->bootstrap[p->num_bootstrap].is_group = true;
     p->num_bootstrap++;

@@ -73,7 +73,10 @@ static void compare_bootstrap(const torc_overlay *old, const torc_overlay *fresh
   say_missing(out, "bootstrap-peer", old->bootstrap, old->num_bootstrap, fresh->bootstrap,
               fresh->num_bootstrap, "gone");
   say_missing(out, "multicast-bootstrap", fresh->multicast, fresh->num_multicast, old->multicast,
-              old->num_multicast, "new");
+              old->num_multicast,
+              torc_overlay_num_groups(fresh) == fresh->num_multicast
+                  ? "new"
+                  : "new, but not used: the overlay has a shared key");
   say_missing(out, "multicast-bootstrap", old->multicast, old->num_multicast, fresh->multicast,
               fresh->num_multicast, "gone");
 }
@@ -335,9 +338,7 @@ static int reconfigure(torc_peer *p, const torc_overlay *o, char *err, size_t er
     return torc_fail(rc, err, err_cap, "the node does not take it: %s",
                      why == NULL ? torc_strerror(rc) : why);
   }
-  if (p->cfg.role == TORC_ROLE_PEER) {
-    torc_multicast_set_groups(p->multicast, o->multicast, o->num_multicast);
-  }
+  torc_peer_use_groups(p, o);
   return 0;
 }
 

@@ -99,6 +99,8 @@ int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_
 
 /* peer.c: what document and configuration say together. *out borrows from both and from `p`. */
 void torc_peer_node_config(torc_peer *p, const torc_overlay *o, torc_node_config *out);
+/* Listens at the groups of the document, or says why it does not [ENR-24]. */
+void torc_peer_use_groups(torc_peer *p, const torc_overlay *o);
 
 /* peer_migrate.c: the stage of a move to another ring that document `o` tells of [D-19]. */
 int torc_peer_migrate(torc_peer *p, const torc_overlay *o, char *err,

@@ -1,6 +1,7 @@
 """Overlays with a shared key: whoever has it gets in, whoever has not gets nowhere."""
 import hashlib
 import os
+import random
 import re
 import shutil
 import socket
@@ -240,6 +241,43 @@ def test_GAP_137_key_of_a_passphrase(tmp_path):
         done = run(TORC, "key", "new", tmp_path / "no", "--passphrase", "--overlay", "a.example", stdin=typed, check=False)
         assert done.returncode == 1 and why in done.stderr, typed
     assert sorted(p.name for p in tmp_path.iterdir()) == ["key"]
+
+
+def test_GAP_69_D_18_no_multicast_without_signatures(shared):
+    """Nothing is signed, so nobody asks at a group, nobody listens there, and it is said; the ring forms all the same."""
+    group, port = f"239.255.{random.randrange(1, 255)}.{random.randrange(1, 255)}", free_port()
+    path = shared.dir / "overlay.xml"
+    plain = path.read_text(encoding="utf-8")
+    path.write_text(plain.replace("<type", f'<multicast-bootstrap address="{group}" port="{port}"/>\n  <type', 1),
+                    encoding="utf-8")
+    told = run(AUTHORITY, "config", "check", path)
+    assert told.returncode == 0 and "multicast-bootstrap is not used" in told.stderr
+    peers = [shared.add(name).start() for name in ("p1", "p2")]
+    client = shared.add("c1", role="client").start()
+    for peer in (*peers, client):
+        peer.wait_joined()
+        unused = [e for e in peer.events() if e["event"] == "io:multicast_unused"]
+        assert [e["level"] for e in unused] == ["warn"] and "shared key" in unused[0]["why"]
+        assert not peer.has_event("io:multicast_listens")
+    lost = shared.add("p3").start()  # the listed peer is gone: only the group is left
+    lost.wait_joined()
+    assert lost.stop() == 0
+    shutil.rmtree(lost.state)
+    for peer in (*peers, client):
+        peer.stop()
+    lost.start()
+    wait_for(lambda: lost.counters()["bootstrap_tries"] >= 2, 20, "two rounds")
+    assert {lost.counters()[f"io_multicast_{name}"] for name in ("asks", "datagrams", "failures")} == {0}
+
+
+def test_GAP_69_GAP_130_a_group_that_a_shared_key_makes_useless_is_named_at_reload(shared):
+    peer = shared.add("p1").start().wait_joined()
+    path = shared.dir / "overlay.xml"
+    path.write_text(path.read_text(encoding="utf-8").replace(
+        "<type", '<multicast-bootstrap address="239.255.1.1" port="6084"/>\n  <type', 1), encoding="utf-8")
+    said = peer.torc("config", "reload").stdout
+    assert "multicast-bootstrap 239.255.1.1 port 6084 is new, but not used: the overlay has a shared key" in said
+    assert peer.has_event("io:multicast_unused") and not peer.has_event("io:multicast_listens")
 
 
 def test_SEC_08_without_the_key_not_a_byte_is_answered(shared):

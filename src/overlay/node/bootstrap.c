@@ -26,6 +26,7 @@ typedef struct endpoint {
   bool is_self;     /* dialling it reached this very node */
   bool is_group;    /* [BST-05] whoever answers there comes as torc_node_discovered */
   bool is_tried;    /* in this round */
+  bool is_way;      /* the way in of the join under way */
   bool is_bad;      /* it answered, and no join came of it: after all others */
   torc_id expected; /* 0: whoever answers */
   torc_token token; /* OPEN under way */
@@ -48,20 +49,19 @@ typedef struct found_peer { /* heard at a group */
 struct torc_bootstrap {
   torc_node *n;
   bool is_running;
+  bool has_learned;
   bool yields;          /* another bootstrap peer, with a smaller id, looks for the ring as well */
   unsigned num_pinging; /* PINGs under way: every link that comes up gets one at once */
   uintptr_t epoch;      /* of the search; answers of an earlier one mean nothing */
-  unsigned tries;
-  torc_time backoff, round_end, opened_at;
+  unsigned tries, num_found;
+  torc_time backoff;
+  torc_time round_end; /* ROUND_LIMIT after the last dial; 0: no round */
   torc_timer timer;
   probe probe;
   torc_id learned_through; /* the bootstrap peer of the last answered probe */
-  bool has_learned;
-  torc_id through; /* the way in of the join under way; 0: none */
   size_t num;
-  endpoint *list; /* cached ones first, groups last */
-  size_t num_found;
-  found_peer *found; /* FOUND_MAX of them; NULL: never was one */
+  endpoint *list;    /* cached ones first, groups last */
+  found_peer *found; /* FOUND_MAX of them; NULL: there was none since the last join */
 };
 
 static void round_start(torc_node *n);
@@ -102,6 +102,7 @@ static endpoint known_of(const struct torc_bootstrap *b, const torc_endpoint *ep
     if (old->is_cached == is_cached && old->port == e.port && strcmp(old->host, e.host) == 0) {
       e.is_self = old->is_self;
       e.is_tried = old->is_tried;
+      e.is_way = old->is_way;
       e.is_bad = old->is_bad;
       e.token = old->token;
       e.peer = old->peer;
@@ -252,14 +253,14 @@ static endpoint *at_index(struct torc_bootstrap *b, size_t i) {
 void torc_bootstrap_stop(torc_node *n) {
   struct torc_bootstrap *b = n->boot;
   b->is_running = false;
-  b->through = torc_id_zero;
   b->num_pinging = 0;
   b->epoch++;
   b->tries = 0;
   b->backoff = RETRY_FIRST;
   for (size_t i = 0; i < num_all(b); i++) {
-    at_index(b, i)->token =
-        0; /* links that still come up are ordinary links; idle ones close by themselves */
+    endpoint *e = at_index(b, i);
+    e->is_way = false;
+    e->token = 0; /* links that still come up are ordinary links; idle ones close by themselves */
   }
   torc_timer_stop(&n->timers, &b->timer);
 }
@@ -269,15 +270,18 @@ void torc_bootstrap_joined(torc_node *n) {
   for (size_t i = 0; i < num_all(n->boot); i++) {
     at_index(n->boot, i)->is_bad = false;
   }
+  n->boot->num_found = 0;
+  torc_free(n->mem, n->boot->found);
+  n->boot->found = NULL;
 }
 
 /* Whoever answers first and then leads nowhere would be the way in again and again. */
 static void mark_bad(struct torc_bootstrap *b) {
-  for (size_t i = 0; i < num_all(b) && !torc_id_eq(&b->through, &torc_id_zero); i++) {
+  for (size_t i = 0; i < num_all(b); i++) {
     endpoint *e = at_index(b, i);
-    e->is_bad = e->is_bad || torc_id_eq(&e->peer, &b->through);
+    e->is_bad = e->is_bad || e->is_way;
+    e->is_way = false;
   }
-  b->through = torc_id_zero;
 }
 
 /* [CLI-01] [CHD-10] [BST-08] */
@@ -290,7 +294,10 @@ static void attach(torc_node *n, const torc_id *peer) {
     torc_node_set_phase(n, TORC_PHASE_JOINED);
     return;
   }
-  n->boot->through = *peer;
+  for (size_t i = 0; i < num_all(n->boot); i++) {
+    endpoint *e = at_index(n->boot, i);
+    e->is_way = torc_id_eq(&e->peer, peer);
+  }
   torc_node_set_phase(n, TORC_PHASE_JOINING);
   if (n->topo_ops->start(n->topo, peer) != 0) {
     torc_node_set_phase(n, TORC_PHASE_DISCONNECTED);
@@ -459,7 +466,6 @@ static void open_next(torc_node *n) {
   }
   const torc_link *l = torc_link_of_peer(n, &e->peer);
   e->is_tried = true;
-  b->opened_at = n->now;
   b->round_end = torc_time_add(n->now, ROUND_LIMIT);
   if (l != NULL && is_usable(l)) {
     ping_link(n, e, l); /* of an earlier round */
@@ -475,7 +481,7 @@ static void schedule(torc_node *n) {
   if (!any_open(b)) {
     at = n->now;
   } else if (next_one(b) != NULL) {
-    at = torc_time_add(b->opened_at, STAGGER);
+    at = b->round_end - ROUND_LIMIT + STAGGER;
   }
   torc_timer_arm(&n->timers, &b->timer, at);
 }
