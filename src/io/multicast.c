@@ -163,7 +163,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
 }
 
 static void on_datagram(uv_udp_t *udp, ssize_t len, const uv_buf_t *buf,
-                        const struct sockaddr *from, unsigned flags);
+                        const struct sockaddr *sender, unsigned flags);
 
 static void on_sock_closed(uv_handle_t *h) {
   sock *s = h->data;
@@ -329,6 +329,24 @@ static size_t all_ifaces(const torc_multicast *m, iface *out) {
   return num + list_ifaces(m, AF_INET6, out + num);
 }
 
+static bool is_same_ifaces(const torc_multicast *m, const iface *now, size_t num) {
+  for (size_t i = 0; i < num && num == m->num_ifaces; i++) {
+    if (now[i].index != m->ifaces[i].index || !torc_sock_eq(&now[i].addr, &m->ifaces[i].addr)) {
+      return false;
+    }
+  }
+  return num == m->num_ifaces;
+}
+
+static bool is_same_groups(const torc_multicast *m, const torc_sock *fresh, size_t num) {
+  for (size_t i = 0; i < num && num == m->num_groups; i++) {
+    if (!torc_sock_eq(&fresh[i], &m->groups[i])) {
+      return false;
+    }
+  }
+  return num == m->num_groups;
+}
+
 void torc_multicast_refresh(torc_multicast *m) {
   iface now[2 * TORC_MULTICAST_INTERFACES_MAX];
   if (m->num_groups == 0 || m->is_shutting) {
@@ -336,7 +354,7 @@ void torc_multicast_refresh(torc_multicast *m) {
   }
   memset(now, 0, sizeof now);
   size_t num = all_ifaces(m, now);
-  if (num == m->num_ifaces && memcmp(now, m->ifaces, sizeof now) == 0 && !m->has_failed) {
+  if (!m->has_failed && is_same_ifaces(m, now, num)) {
     return;
   }
   close_listeners(m);
@@ -354,7 +372,7 @@ void torc_multicast_set_groups(torc_multicast *m, const torc_endpoint *groups, s
       num_fresh++;
     }
   }
-  if (num_fresh == m->num_groups && memcmp(fresh, m->groups, sizeof fresh) == 0) {
+  if (is_same_groups(m, fresh, num_fresh)) {
     return;
   }
   close_listeners(m);
@@ -528,22 +546,22 @@ static void count_fault(torc_multicast *m, int rc) {
   }
 }
 
-static void on_datagram(uv_udp_t *udp, ssize_t len, const uv_buf_t *buf, const struct sockaddr *sa,
-                        unsigned flags) {
+static void on_datagram(uv_udp_t *udp, ssize_t len, const uv_buf_t *buf,
+                        const struct sockaddr *sender, unsigned flags) {
   sock *s = udp->data;
   torc_multicast *m = s->m;
   torc_discover_msg msg;
   torc_sock from;
-  if (len < 0 || sa == NULL) { /* an error of the socket, or nothing more to read */
+  if (len < 0 || sender == NULL) { /* an error of the socket, or nothing more to read */
     m->stats.multicast_failures += len < 0;
     return;
   }
   m->stats.multicast_datagrams++;
   memset(&from, 0, sizeof from);
-  if (sa->sa_family == AF_INET6) {
-    memcpy(&from.v6, sa, sizeof from.v6);
+  if (sender->sa_family == AF_INET6) {
+    memcpy(&from.v6, sender, sizeof from.v6);
   } else {
-    memcpy(&from.v4, sa, sizeof from.v4);
+    memcpy(&from.v4, sender, sizeof from.v4);
   }
   torc_sock_normalise(&from);
   if ((flags & UV_UDP_PARTIAL) != 0 || !torc_sock_is_usable(&from)) {
