@@ -363,6 +363,10 @@ void torc_multicast_refresh(torc_multicast *m) {
   open_listeners(m);
 }
 
+void torc_multicast_set_overlay(torc_multicast *m, const char *name) {
+  m->self.overlay = torc_overlay_crc(torc_slice_str(name));
+}
+
 void torc_multicast_set_groups(torc_multicast *m, const torc_endpoint *groups, size_t num) {
   torc_sock fresh[TORC_MULTICAST_GROUPS_MAX];
   size_t num_fresh = 0;
@@ -704,7 +708,6 @@ int torc_multicast_new(torc_multicast **out, const torc_multicast_config *cfg) {
     return TORC_ERR_NOMEM;
   }
   m->cfg = *cfg;
-  m->self.overlay = torc_overlay_crc(torc_slice_str(cfg->overlay_name));
   m->self.ctx = m;
   m->self.run = run_job;
   m->self.release = release_cert;

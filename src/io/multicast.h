@@ -31,10 +31,9 @@ typedef struct torc_multicast torc_multicast;
 
 typedef struct torc_multicast_config {
   uv_loop_t *loop;
-  torc_pki *pki;            /* borrowed, with own certificate and key */
-  const torc_net *net;      /* borrowed: what it listens on */
-  const char *overlay_name; /* copied as its checksum */
-  const torc_log *log;      /* may be NULL */
+  torc_pki *pki;       /* borrowed, with own certificate and key */
+  const torc_net *net; /* borrowed: what it listens on */
+  const torc_log *log; /* may be NULL */
   torc_wall (*wall)(void);
   void *ctx;
   /* Whether this peer is a way into the ring at present; else it is silent. */
@@ -52,6 +51,8 @@ void torc_multicast_shutdown(torc_multicast *m);
 bool torc_multicast_is_shut(const torc_multicast *m);
 void torc_multicast_free(torc_multicast *m);
 
+/* What is asked and answered is of this overlay from now on; the name is copied as its checksum. */
+void torc_multicast_set_overlay(torc_multicast *m, const char *name);
 /* Listens at these groups from now on, and at no others; a node that takes no links listens at
  * none. What cannot be opened is logged and tried again at the next refresh. */
 void torc_multicast_set_groups(torc_multicast *m, const torc_endpoint *groups, size_t num);

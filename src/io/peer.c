@@ -154,14 +154,15 @@ static int open_net(build *b) {
   return rc;
 }
 
-void torc_peer_use_groups(torc_peer *p, const torc_overlay *o) {
-  size_t num = torc_overlay_num_groups(o);
-  if (num < o->num_multicast) {
+void torc_peer_use_groups(torc_peer *p, const torc_overlay *o, const torc_overlay *listed) {
+  size_t num = torc_overlay_num_groups(listed);
+  if (num < listed->num_multicast) {
     TORC_LOG(p->log, TORC_LOG_WARN, "io:multicast_unused",
              TORC_F_STR("why", "the overlay has a shared key: multicast-bootstrap is not used"));
   }
+  torc_multicast_set_overlay(p->multicast, o->name);
   if (p->cfg.role == TORC_ROLE_PEER) {
-    torc_multicast_set_groups(p->multicast, o->multicast, num);
+    torc_multicast_set_groups(p->multicast, listed->multicast, num);
   }
 }
 
@@ -171,7 +172,6 @@ static int open_multicast(build *b) {
   torc_multicast_config cfg = {.loop = &p->loop,
                                .pki = p->pki,
                                .net = p->net,
-                               .overlay_name = p->overlay.name,
                                .log = p->log,
                                .wall = torc_peer_wall,
                                .ctx = p,
@@ -182,7 +182,7 @@ static int open_multicast(build *b) {
   if (torc_multicast_new(&p->multicast, &cfg) != 0) {
     return no_memory(b);
   }
-  torc_peer_use_groups(p, &p->overlay);
+  torc_peer_use_groups(p, &p->overlay, &p->overlay);
   return 0;
 }
 

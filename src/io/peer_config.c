@@ -338,7 +338,7 @@ static int reconfigure(torc_peer *p, const torc_overlay *o, char *err, size_t er
     return torc_fail(rc, err, err_cap, "the node does not take it: %s",
                      why == NULL ? torc_strerror(rc) : why);
   }
-  torc_peer_use_groups(p, o);
+  torc_peer_use_groups(p, o, o);
   return 0;
 }
 

@@ -61,6 +61,7 @@ struct torc_peer {
   torc_overlay overlay;   /* what it runs with */
   torc_overlay *document; /* a newer one, of which something waits for a restart; NULL: none */
   torc_config_status config;
+  bool is_moved;        /* and the new ring's groups are in use */
   torc_peer_config cfg; /* numbers only: no pointer of it is used after the creation */
   torc_pki *pki;
   torc_lmdb *lmdb;
@@ -99,13 +100,16 @@ int torc_peer_new_with(torc_peer **out, const torc_peer_config *cfg, const torc_
 
 /* peer.c: what document and configuration say together. *out borrows from both and from `p`. */
 void torc_peer_node_config(torc_peer *p, const torc_overlay *o, torc_node_config *out);
-/* Listens at the groups of the document, or says why it does not [ENR-24]. */
-void torc_peer_use_groups(torc_peer *p, const torc_overlay *o);
+/* Answers for overlay `o` at the groups that `listed` names, or says why it does not [ENR-24]. */
+void torc_peer_use_groups(torc_peer *p, const torc_overlay *o, const torc_overlay *listed);
 
 /* peer_migrate.c: the stage of a move to another ring that document `o` tells of [D-19]. */
 int torc_peer_migrate(torc_peer *p, const torc_overlay *o, char *err,
                       size_t err_cap) TORC_MUST_CHECK;
-bool torc_peer_has_moved(const torc_peer *p); /* the ring it was started in is left */
+bool torc_peer_has_moved(const torc_peer *p);           /* the ring it was started in is left */
+const torc_overlay *torc_peer_ring(const torc_peer *p); /* the document of the ring it is in */
+/* Takes the new ring's groups once it has moved [D-19] [ENR-24]. */
+void torc_peer_follow_move(torc_peer *p);
 /* Makes a document whose old ring is given up one of the new ring. */
 void torc_peer_skip_old_ring(torc_overlay *o);
 int torc_peer_open_lmdb(torc_peer *p, const torc_overlay *o, torc_lmdb **db, torc_backend *backend,

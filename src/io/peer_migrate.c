@@ -81,7 +81,22 @@ bool torc_peer_has_moved(const torc_peer *p) {
   return v.stage == TORC_MIGRATION_NEW_ONLY && strcmp(v.old_state, "left") == 0;
 }
 
-/* An element without bootstrap peers has those of the ring it moves from: they run both. */
+const torc_overlay *torc_peer_ring(const torc_peer *p) {
+  return p->overlay.next != NULL && torc_peer_has_moved(p) ? p->overlay.next : &p->overlay;
+}
+
+/* It answers in the new ring from now on, and asks after its next start or with its next document:
+ * until then it has links, and peers in its cache. */
+void torc_peer_follow_move(torc_peer *p) {
+  const torc_overlay *o = torc_peer_ring(p);
+  if (o != &p->overlay && !p->is_moved) {
+    p->is_moved = true;
+    torc_peer_use_groups(p, o, o->num_bootstrap == 0 ? &p->overlay : o);
+  }
+}
+
+/* An element without bootstrap peers has those of the ring it moves from: they run both. No group
+ * is asked for it: the first ring's members are the second's, and are linked. */
 static void second_config(torc_peer *p, const torc_overlay *o, torc_node_config *out) {
   torc_node_config first;
   torc_peer_node_config(p, o->next, out);
@@ -90,6 +105,9 @@ static void second_config(torc_peer *p, const torc_overlay *o, torc_node_config 
     out->bootstrap = first.bootstrap;
     out->num_bootstrap = first.num_bootstrap;
     out->may_found = first.may_found;
+  }
+  while (out->num_bootstrap > 0 && out->bootstrap[out->num_bootstrap - 1].is_group) {
+    out->num_bootstrap--;
   }
 }
 
@@ -144,6 +162,8 @@ void torc_peer_skip_old_ring(torc_overlay *o) {
   if (next->num_bootstrap == 0) {
     memcpy(next->bootstrap, o->bootstrap, sizeof o->bootstrap);
     next->num_bootstrap = o->num_bootstrap;
+    memcpy(next->multicast, o->multicast, sizeof o->multicast);
+    next->num_multicast = o->num_multicast;
   }
   for (size_t i = 0; i < o->num_roots; i++) { /* certificates of the old name stay good */
     uint8_t number = move_root(next, o, i);

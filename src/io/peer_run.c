@@ -271,6 +271,7 @@ static void on_wall(uv_timer_t *t) {
   torc_wall now = torc_peer_wall();
   torc_node_set_wall(p->node, now, torc_peer_now(p));
   torc_net_set_wall(p->net, now);
+  torc_peer_follow_move(p);
   torc_multicast_refresh(p->multicast);
   const torc_cert *own = torc_pki_own_cert(p->pki);
   if (now > own->not_after) { /* [GAP-135] the others refuse new links */
@@ -286,6 +287,7 @@ static void on_wall(uv_timer_t *t) {
 static void on_cache_timer(uv_timer_t *t) {
   torc_peer *p = t->data;
   torc_time now = torc_peer_now(p);
+  torc_peer_follow_move(p);
   torc_peer_cache_note(p, true);
   if (p->cache_ask_at > now) { /* once more, should too few addresses be known by then */
     (void)uv_timer_start(t, on_cache_timer, (p->cache_ask_at - now) / 1000 + 1, 0);

@@ -156,7 +156,7 @@ static int save_cache(torc_peer *p) {
   char path[TORC_PEER_PATH_MAX];
   int rc = path_in(p, CACHE_FILE, path);
   if (rc == 0) {
-    rc = torc_cache_save(&p->cache, path, p->overlay.name);
+    rc = torc_cache_save(&p->cache, path, torc_peer_ring(p)->name);
   }
   if (rc == 0) {
     p->stats.cache_saved++;

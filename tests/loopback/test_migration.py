@@ -1,8 +1,9 @@
 """A running overlay moves to another algorithm, driven by its configuration [D-19]."""
+import random
 import re
 import threading
 
-from torcnet import AUTHORITY, OVERLAY, Control, run, value_of, wait_for
+from torcnet import AUTHORITY, OVERLAY, Control, free_port, run, value_of, wait_for
 
 NEW = "new.example.org"
 STAGES = ["store-both-fetch-old", "store-both-fetch-new", "new-only"]
@@ -165,3 +166,19 @@ def test_D_19_a_move_is_taken_back_and_survives_restarts_in_the_middle(net):
     net.wait_whole()
     must_read_all(peers, "note", lambda p: p.name)
     peers[0].control.call("store", name=peers[0].user, type="note", value="p1")
+
+
+def test_D_19_ENR_24_GAP_69_who_has_moved_answers_at_the_group_for_the_new_ring(net):
+    """The listed bootstrap peer is gone: only the group leads to the ring, and a newcomer knows only the new one."""
+    group, port = f"239.255.{random.randrange(1, 255)}.{random.randrange(1, 255)}", free_port()
+    run(AUTHORITY, "config", "set", net.authority, "--bootstrap", f"127.0.0.1:{net.port}", "--bootstrap", f"{group}:{port}")
+    peers = net.start(3)
+    for stage in STAGES:
+        tell(net, stage)
+        wait_stage(peers, stage)
+        wait_moves(peers, "new ring", lambda m: m.get("new_ring") == "joined")
+    wait_moves(peers, "the old one left", lambda m: m.get("old_ring") == "left")
+    peers[0].kill()
+    peers[0].reap()
+    joiner = net.add("p4").start().wait_joined()
+    assert joiner.has_event("bootstrap:discovered") and joiner.status()["overlay"] == NEW
