@@ -217,7 +217,20 @@ static void choose(run *r, torc_sim_index *nodes, size_t num, size_t take) {
   }
 }
 
-/* Live peers (or nodes that are down), not bootstrap peers unless they are named. */
+/* A peer that found nobody on its side of a split has answered its owner's writes alone: going, it
+ * would take them with it, which no ring can prevent. */
+static bool is_alone_apart(const run *r, torc_sim_index i) {
+  torc_node_view v;
+  const torc_node *n = torc_workload_is_apart(r->w) ? torc_sim_node(r->s, i) : NULL;
+  if (n == NULL) {
+    return false;
+  }
+  torc_node_get_view(n, &v);
+  return v.num_predecessors == 0 && v.num_successors == 0;
+}
+
+/* Live peers (or nodes that are down), not bootstrap peers unless they are named, nor, while the
+ * ring is split, who is alone. */
 static void choose_who(run *r, act *x, bool down) {
   const torc_who *w = &x->a->who;
   size_t all = torc_sim_num(r->s);
@@ -230,8 +243,9 @@ static void choose_who(run *r, act *x, bool down) {
   for (torc_sim_index i = 0; i < all; i++) {
     const torc_work_node *n = torc_workload_node(r->w, i);
     bool named = w->kind == TORC_WHO_RANGE;
-    if ((n->ended != 0) == down && (named ? i >= w->first && i <= w->last
-                                          : w->kind == TORC_WHO_ALL || i >= r->num_bootstrap)) {
+    bool may = named ? i >= w->first && i <= w->last
+                     : w->kind == TORC_WHO_ALL || (i >= r->num_bootstrap && !is_alone_apart(r, i));
+    if ((n->ended != 0) == down && may) {
       nodes[num++] = i;
     }
   }

@@ -677,6 +677,10 @@ void torc_workload_set_apart(torc_workload *w, bool is_apart) {
   w->is_apart = is_apart;
 }
 
+bool torc_workload_is_apart(const torc_workload *w) {
+  return w->is_apart;
+}
+
 const torc_ring *torc_workload_ring(torc_workload *w) {
   if (!ring_is_old(w)) {
     return &w->ring;

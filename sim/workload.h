@@ -71,6 +71,7 @@ void torc_workload_ring_changed(torc_workload *w); /* groups were dealt out anew
 /* Whoever cannot reach the holders cannot know better: meanwhile no FETCH is called stale, missing
  * or resurrected, but those of the check, and what is removed need not stay so. */
 void torc_workload_set_apart(torc_workload *w, bool is_apart);
+bool torc_workload_is_apart(const torc_workload *w);
 
 /* A value of `owner`, which is up; *number: its place in the list. */
 int torc_workload_add_value(torc_workload *w, torc_sim_index owner, uint32_t size,

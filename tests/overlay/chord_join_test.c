@@ -591,6 +591,43 @@ static void test_rejoin(void **state) {
   topofake_clear(&f);
 }
 
+/* The predecessor that the admitting peer named was dead, and was never linked. It returns before
+ * it is given up, and is admitted like any other: else it would take an ordinary UPDATE, which
+ * names it as predecessor, for the one that ends its JOIN, and have no data. */
+static void test_never_linked_rejoins(void **state) {
+  static const unsigned preds[] = {0x5000, 0x3000, 0x2000, 0};
+  static const unsigned succs[] = {0x9000, 0xc000, 0xe000, 0};
+  topofake f;
+  topofake_call c;
+  torc_id theirs = topofake_id(0x2800);
+  (void)state;
+  begin(&f);
+  c = find_successors(&f);
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  assert_int_equal(topofake_update(&f, 0x7000, preds, succs), TORC_CODE_OK);
+  assert_peer(topofake_view(&f).range_from, 0x3000);
+  topofake_run(&f, TORC_MS(150));
+  assert_true(topofake_find(&f, FAKE_CONNECT, 0, 0x2000, &c));
+  topofake_connected(&f, &c, 0x2000);
+  assert_true(topofake_find(&f, FAKE_REQUEST, TORC_METHOD_UPDATE, 0x2000, &c));
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  topofake_link_up(&f, 0x3000);
+  topofake_forget(&f);
+  assert_int_equal(topofake_join(&f, 0x3000, 0x3000), TORC_CODE_OK);
+  assert_true(f.ops->is_responsible(f.t, &theirs));
+  c = topofake_take(&f, FAKE_TOOK_OVER, 0);
+  assert_peer(c.to, 0x3000);
+  assert_true(topofake_find(&f, FAKE_TRANSFER, 0, 0x3000, &c));
+  assert_peer(c.from, 0x2000);
+  assert_peer(c.to, 0x3000);
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  assert_true(topofake_find(&f, FAKE_REQUEST, TORC_METHOD_UPDATE, 0x3000, &c));
+  topofake_answer(&f, &c, TORC_CODE_OK);
+  assert_peer(topofake_view(&f).range_from, 0x3000);
+  assert_false(f.ops->is_responsible(f.t, &theirs));
+  topofake_clear(&f);
+}
+
 /* The predecessor dies while the UPDATE is under way: the joining peer may have switched already,
  * so writes go on to both; what this peer took over is given away afterwards. */
 static void test_range_grows_late(void **state) {
@@ -702,6 +739,7 @@ int main(void) {
                 test_range_grows_late),
       TORC_TEST("GAP-114 the last answer is lost", test_answer_lost),
       TORC_TEST("GAP-116 a known peer joins again", test_rejoin),
+      TORC_TEST("GAP-116 so is one that was named and never linked", test_never_linked_rejoins),
       TORC_TEST("JOI-08 GAP-116 not in the ring itself", test_not_in_ring),
       TORC_TEST("GAP-122 two that join each other", test_mutual),
       TORC_TEST("R-51 start in every state", test_start_states),

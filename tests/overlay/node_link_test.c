@@ -581,6 +581,35 @@ static void test_keepalive_early_heard(void **state) {
   nt_free(h);
 }
 
+/* Nothing answers the PING, but the peer asks for something meanwhile: it is there, and its answers
+ * were lost. The next PING decides. */
+static void test_keepalive_lost_answers(void **state) {
+  nt *h = nt_ring(NULL);
+  torc_link_id a = nt_up(h, A);
+  torc_id self = nt_self(h);
+  nt_msg m;
+  (void)state;
+  nt_clear(h);
+  nt_answer(h, 0);
+  nt_advance(h, TORC_SEC(30));
+  assert_non_null(nt_take_request(h, a, TORC_METHOD_PING));
+  nt_advance(h, TORC_SEC(1));
+  ping(h, &m, A, &self);
+  nt_input(h, a, &m);
+  (void)nt_expect(h, a, &m, 200);
+  nt_clear(h);
+  nt_advance(h, TORC_SEC(7));
+  assert_int_equal(nt_count(h, TORC_OUT_CLOSE), 0);
+  assert_int_equal(nt_counter(h, "keepalive_failures"), 0);
+  nt_clear(h);
+  nt_advance(h, TORC_SEC(23)); /* idle from what it asked on */
+  assert_non_null(nt_take_request(h, a, TORC_METHOD_PING));
+  nt_advance(h, TORC_SEC(8));
+  expect_close(h, a);
+  assert_int_equal(nt_counter(h, "keepalive_failures"), 1);
+  nt_free(h);
+}
+
 static void quick_keepalive(torc_node_config *c, void *ctx) {
   (void)ctx;
   c->keepalive = TORC_SEC(3);
@@ -803,6 +832,7 @@ int main(void) {
       TORC_TEST("GAP-77 RTX-01 a peer that took a request and is silent is asked early",
                 test_keepalive_early),
       TORC_TEST("GAP-77 one that says anything is not", test_keepalive_early_heard),
+      TORC_TEST("GAP-77 one that talks is not lost with its answers", test_keepalive_lost_answers),
       TORC_TEST("GAP-77 the period is configured", test_keepalive_period),
       TORC_TEST("GAP-162 links nobody needs are closed", test_idle),
       TORC_TEST("GAP-162 links in use are not", test_idle_but_used),

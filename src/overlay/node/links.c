@@ -136,8 +136,10 @@ static void on_keepalive(torc_node *n, void *ctx, torc_token cookie, const torc_
     return;
   }
   l->is_pinging = false;
-  if (reply->rc == TORC_ERR_TIMEOUT ||
-      reply->rc == TORC_ERR_CRYPTO) { /* [GAP-77] one failed PING transaction: the link is lost */
+  /* [GAP-77] One failed PING transaction: the link is lost. But who has sent anything meanwhile is
+   * there: then every PING or every answer was lost on the way, and the next one decides. */
+  bool is_heard = reply->rc == TORC_ERR_TIMEOUT && n->now - l->last_in < reply->elapsed;
+  if ((reply->rc == TORC_ERR_TIMEOUT && !is_heard) || reply->rc == TORC_ERR_CRYPTO) {
     n->stats->keepalive_failures++;
     torc_link_close(n, l);
   }

@@ -62,9 +62,12 @@ void torc_ring_on_join(torc_topology *t, const torc_id *from, torc_slice payload
     return;
   }
   settle_mutual(t, from);
-  if (torc_ring_is_active(t) && torc_ring_member_find(t, from) != NULL) {
-    /* A known peer that joins has started anew [GAP-116]. */
-    torc_ring_member_del(t, from, TORC_GONE_LEFT);
+  if (torc_ring_is_active(t)) {
+    /* A known peer that joins has started anew [GAP-116]; one that was heard of and never linked,
+     * with whom the own range begins, is not in the ring either: its range is handed to it. */
+    if (torc_ring_member_find(t, from) != NULL) {
+      torc_ring_member_del(t, from, TORC_GONE_LEFT);
+    }
     torc_ring_cand_del(t, from);
     torc_ring_check_range(t);
   }
