@@ -26,6 +26,7 @@ typedef struct writer {
   unsigned peers, down;
 } writer;
 
+/* One draw a statement: a call's arguments are evaluated in any order. */
 static unsigned below(writer *w, unsigned bound) {
   return (unsigned)torc_rng_below(&w->rng, bound);
 }
@@ -62,8 +63,9 @@ static void mishap(writer *w) {
     w->peers += num;
   } else {
     unsigned lasts = 2 + below(w, 8);
-    (void)fprintf(w->to, "after %us link %u loss=%u%% for=%us\n", pause, 1 + below(w, 3),
-                  10 + below(w, 40), lasts);
+    unsigned loss = 10 + below(w, 40);
+    unsigned num = 1 + below(w, 3);
+    (void)fprintf(w->to, "after %us link %u loss=%u%% for=%us\n", pause, num, loss, lasts);
     w->now_s += lasts;
   }
 }
@@ -78,8 +80,12 @@ static void settings(writer *w, uint64_t seed, const char *algorithm) {
   (void)fprintf(w->to, "about small ring, seed %llu of the search\n", (unsigned long long)seed);
   (void)fprintf(w->to, "seed %llu\npeers %u\nalgorithm %s\n", (unsigned long long)seed, w->peers,
                 algorithm == NULL ? any : algorithm);
-  (void)fprintf(w->to, "bootstrap %u\nlatency plane %ums 2ms\njitter %u%%\nloss %s\n",
-                1 + below(w, 3), 5 + below(w, 36), below(w, 30), losses[below(w, 4)]);
+  const char *loss = losses[below(w, 4)];
+  unsigned jitter = below(w, 30);
+  unsigned latency_ms = 5 + below(w, 36);
+  unsigned bootstrap = 1 + below(w, 3);
+  (void)fprintf(w->to, "bootstrap %u\nlatency plane %ums 2ms\njitter %u%%\nloss %s\n", bootstrap,
+                latency_ms, jitter, loss);
   (void)fprintf(w->to, "t1 100ms\nkeepalive 5s\nupdate 10s\nping 30s\ninterval 1h\n");
   if (below(w, 3) == 0) {
     (void)fprintf(w->to, "deletion-delay 10s\n");

@@ -213,6 +213,18 @@ static void test_search_texts(void **state) {
   }
 }
 
+/* A seed is the same ring whatever compiler built the search. */
+static void test_search_text_fixed(void **state) {
+  char *text = NULL;
+  (void)state;
+  assert_int_equal(torc_search_text(4, NULL, &text), 0);
+  assert_non_null(strstr(text,
+                         "peers 17\nalgorithm chord-128-2-16\nbootstrap 3\n"
+                         "latency plane 19ms 2ms\njitter 15%\nloss 0.1%\n"));
+  assert_non_null(strstr(text, "\nafter 7s link 3 loss=20% for=9s\n"));
+  free(text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("CHD-04 a quiet ring: lookups, stores and a check", test_quiet_ring),
@@ -224,6 +236,7 @@ int main(void) {
       TORC_TEST("neither threads nor runs change a figure", test_threads_change_nothing),
       TORC_TEST("a setting that the engine refuses ends the run with a reason", test_refused),
       TORC_TEST("the search writes scenarios that can be read", test_search_texts),
+      TORC_TEST("a seed of the search is one ring, however it is built", test_search_text_fixed),
   };
   return TORC_RUN(tests);
 }
