@@ -9,9 +9,10 @@
 static const char usage[] =
     "usage: torc demo [--peers N] [--algorithm chord-128-2-8|full-mesh] [--signature ecdsa|rsa]\n"
     "         [--keep] [--dir D]\n"
-    "Runs a whole overlay on this machine: an authority issues certificates, N peers (3 to 32,\n"
-    "default 8) join one ring over mutual TLS on 127.0.0.1, alice stores a signed value, bob\n"
-    "fetches and verifies it, two of the peers that hold it are killed, bob fetches it again.\n"
+    "Runs a whole overlay on this machine: a DNS server leads to an authority over HTTPS, N users\n"
+    "(3 to 32, default 8) enrol from the overlay's name, their peers join one ring over mutual\n"
+    "TLS on 127.0.0.1, alice stores a signed value, another fetches and verifies it, two of the\n"
+    "peers that hold it are killed, it is fetched again. Needs knotd and openssl.\n"
     "--keep   leave the overlay running at the end\n"
     "--dir D  work in D, which must not exist yet, in place of a new directory under $TMPDIR or\n"
     "         /tmp\n";
@@ -66,6 +67,8 @@ int command_demo(int argc, char **argv) {
     return EXIT_FAILURE;
   }
   d->num_peers = 8;
+  d->service.name = "torc-authority";
+  d->names.name = "knotd";
   d->algorithm = "chord-128-2-8";
   d->signature = "ecdsa";
   if (!read_options(d, argc, argv, &exit_code)) {

@@ -39,6 +39,23 @@ void demo_pause_ms(int ms) {
   (void)nanosleep(&t, NULL);
 }
 
+/* Also where programs of the system lie that not everybody has in PATH. */
+static int find_tool(demo *d, const char *name, const char *package, char out[DEMO_PATH_MAX]) {
+  const char *path = getenv("PATH");
+  char dirs[4096];
+  char *rest = NULL;
+  (void)snprintf(dirs, sizeof dirs, "%.3900s:/usr/local/sbin:/usr/sbin:/usr/bin",
+                 path == NULL ? "" : path);
+  for (char *dir = strtok_r(dirs, ":", &rest); dir != NULL; dir = strtok_r(NULL, ":", &rest)) {
+    int n = snprintf(out, DEMO_PATH_MAX, "%s/%s", dir, name);
+    if (n < DEMO_PATH_MAX && access(out, X_OK) == 0) {
+      return 0;
+    }
+  }
+  (void)snprintf(d->err, sizeof d->err, "%s is missing: install the package %s", name, package);
+  return TORC_ERR_NOTFOUND;
+}
+
 /* torcd and torc-authority lie beside this program. */
 int demo_find_programs(demo *d) {
   static const char *const names[] = {"torcd", "torc-authority"};
@@ -61,7 +78,8 @@ int demo_find_programs(demo *d) {
       return TORC_ERR_NOTFOUND;
     }
   }
-  return 0;
+  int rc = find_tool(d, "knotd", "knot", d->knotd);
+  return rc != 0 ? rc : find_tool(d, "openssl", "openssl", d->openssl);
 }
 
 /* In the child: dies with the demo unless the overlay is to be kept, in a process group of its own
@@ -85,7 +103,7 @@ static void become(char *const argv[], int out, int err, bool dies_with_parent, 
 
 /* Signals wait until the child has its own ways with them: one that our handler took there would be
  * lost. */
-static pid_t spawn(const demo *d, char *const argv[], int out, int err) {
+pid_t demo_spawn(const demo *d, char *const argv[], int out, int err) {
   pid_t parent = getpid();
   sigset_t all;
   sigset_t before;
@@ -112,6 +130,26 @@ static pid_t wait_for(pid_t pid, int *status) {
   return got;
 }
 
+int demo_wait(pid_t *pid) {
+  int status = -1;
+  while (*pid > 0 && waitpid(*pid, &status, WNOHANG) == 0) {
+    if (interrupted != 0) {
+      (void)kill(*pid, SIGKILL);
+    }
+    demo_pause_ms(1);
+  }
+  *pid = 0;
+  return status;
+}
+
+bool demo_has_ended(pid_t *pid) {
+  int status = 0;
+  if (*pid > 0 && waitpid(*pid, &status, WNOHANG) == *pid) {
+    *pid = 0;
+  }
+  return *pid == 0;
+}
+
 int demo_run_tool(demo *d, char *const argv[], char *out, size_t out_cap) {
   int ends[2];
   int status = -1;
@@ -120,7 +158,7 @@ int demo_run_tool(demo *d, char *const argv[], char *out, size_t out_cap) {
     (void)snprintf(d->err, sizeof d->err, "cannot make a pipe: %s", strerror(errno));
     return TORC_ERR_IO;
   }
-  pid_t pid = spawn(d, argv, ends[1], ends[1]);
+  pid_t pid = demo_spawn(d, argv, ends[1], ends[1]);
   (void)close(ends[1]);
   while (pid > 0) {
     ssize_t n = read(ends[0], out + len, out_cap - 1 - len);
@@ -152,7 +190,7 @@ int demo_start(demo *d, int peer) {
     return TORC_ERR_IO;
   }
   char *const argv[] = {program, config, p->conf, NULL};
-  p->pid = spawn(d, argv, log, log);
+  p->pid = demo_spawn(d, argv, log, log);
   (void)close(log);
   if (p->pid < 0) {
     p->pid = 0;
@@ -175,24 +213,33 @@ void demo_leave_running(demo *d) {
   }
 }
 
+static void kill_now(pid_t *pid) {
+  if (*pid > 0) {
+    (void)kill(*pid, SIGKILL);
+    (void)demo_wait(pid);
+  }
+}
+
 void demo_kill(demo *d, int peer) {
   demo_peer *p = &d->peers[peer];
-  int status = 0;
-  if (p->pid > 0) {
-    (void)kill(p->pid, SIGKILL);
-    (void)wait_for(p->pid, &status);
-    p->pid = 0;
-  }
+  kill_now(&p->pid);
   disconnect(p);
 }
 
-/* Whether the process is gone; never waits. */
-static bool reaped(demo_peer *p) {
-  int status = 0;
-  if (p->pid > 0 && waitpid(p->pid, &status, WNOHANG) == p->pid) {
-    p->pid = 0;
+void demo_stop_services(demo *d) {
+  uint64_t end = client_now_ms() + LEAVE_WAIT_MS;
+  demo_service *const all[] = {&d->service, &d->names};
+  for (size_t i = 0; i < 2; i++) {
+    if (all[i]->pid > 0) {
+      (void)kill(all[i]->pid, SIGTERM);
+    }
   }
-  return p->pid == 0;
+  for (size_t i = 0; i < 2; i++) {
+    while (!demo_has_ended(&all[i]->pid) && client_now_ms() < end) {
+      demo_pause_ms(1);
+    }
+    kill_now(&all[i]->pid);
+  }
 }
 
 void demo_stop_all(demo *d) {
@@ -207,7 +254,7 @@ void demo_stop_all(demo *d) {
   while (!all_gone && client_now_ms() < end) {
     all_gone = true;
     for (int i = 0; i < d->num_peers; i++) {
-      all_gone = reaped(&d->peers[i]) && all_gone;
+      all_gone = demo_has_ended(&d->peers[i].pid) && all_gone;
     }
     if (!all_gone) {
       demo_pause_ms(10);
@@ -216,4 +263,5 @@ void demo_stop_all(demo *d) {
   for (int i = 0; i < d->num_peers; i++) {
     demo_kill(d, i);
   }
+  demo_stop_services(d);
 }

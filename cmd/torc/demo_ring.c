@@ -1,17 +1,14 @@
 /* The overlay of the demo as its peers tell it over their control sockets.
  * SPDX-License-Identifier: Apache-2.0 */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "demo.h"
 
 #define NEIGHBOURS 3 /* in each direction [CHD-02] */
 #define POLL_MS 20
 
-/* The last line a torcd wrote, for when it did not start. */
-static void last_line(const char *path, char *out, size_t cap) {
+void demo_last_line(const char *path, char *out, size_t cap) {
   char line[512];
   FILE *f = fopen(path, "re");
   out[0] = '\0';
@@ -26,14 +23,6 @@ static void last_line(const char *path, char *out, size_t cap) {
   }
 }
 
-static bool has_ended(demo_peer *p) {
-  int status = 0;
-  if (p->pid > 0 && waitpid(p->pid, &status, WNOHANG) == p->pid) {
-    p->pid = 0;
-  }
-  return p->pid == 0;
-}
-
 int demo_connect(demo *d, int peer, int timeout_ms) {
   demo_peer *p = &d->peers[peer];
   uint64_t end = client_now_ms() + (uint64_t)timeout_ms;
@@ -44,8 +33,8 @@ int demo_connect(demo *d, int peer, int timeout_ms) {
       p->is_connected = true;
       return 0;
     }
-    if (has_ended(p) || demo_interrupted() || client_now_ms() > end) {
-      last_line(p->log, line, sizeof line);
+    if (demo_has_ended(&p->pid) || demo_interrupted() || client_now_ms() > end) {
+      demo_last_line(p->log, line, sizeof line);
       (void)snprintf(d->err, sizeof d->err, "the torcd of %s does not answer: %.200s", p->name,
                      line[0] == '\0' ? err : line);
       return TORC_ERR_TIMEOUT;

@@ -1,4 +1,4 @@
-/* Files of the demo: authority, certificates, configurations.
+/* Files of the demo: directory, authority, configurations.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #include "demo.h"
-
-#define DRAWS_MAX 8 /* of a certificate for one user; an account may have 10 valid ones */
 
 static const char *const names[] = {
     "alice",   "bob",    "carol", "dave",  "erin",    "frank",  "grace",  "heidi",
@@ -33,7 +31,7 @@ static bool is_plain(const char *path) {
          path[0] != '-' && path[0] != '\0';
 }
 
-int demo_make_dir(demo *d) {
+static int make_dir(demo *d) {
   const char *base = getenv("TMPDIR");
   if (d->dir_wanted != NULL && !is_plain(d->dir_wanted)) {
     (void)snprintf(d->err, sizeof d->err, "--dir: only letters, digits and /._+-@, please");
@@ -62,6 +60,19 @@ int demo_make_dir(demo *d) {
     return rc;
   }
   return 0;
+}
+
+int demo_make_dir(demo *d) {
+  int rc = make_dir(d);
+  if (rc == 0 && realpath(d->dir, d->full) == NULL) {
+    rc = fail(d, "cannot find", d->dir);
+  }
+  if (rc == 0 && !is_plain(d->full)) {
+    (void)snprintf(d->err, sizeof d->err, "--dir: only letters, digits and /._+-@, please: %.300s",
+                   d->full);
+    rc = TORC_ERR_INVALID;
+  }
+  return rc;
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *where) {
@@ -118,40 +129,7 @@ int demo_make_authority(demo *d) {
   return demo_run_tool(d, argv, out, sizeof out);
 }
 
-/* Takes the new peer-id out of what torc-authority printed. */
-static int read_issued(demo *d, demo_peer *p, const char *text) {
-  json_t *issued = json_loads(text, 0, NULL);
-  const char *hex = text_of(issued, "peer");
-  int rc = torc_id_parse(hex, strlen(hex), &p->id);
-  json_decref(issued);
-  if (rc != 0) {
-    (void)snprintf(d->err, sizeof d->err, "torc-authority printed no peer-id: %.200s", text);
-  }
-  return rc;
-}
-
-static int issue_once(demo *d, int peer) {
-  demo_peer *p = &d->peers[peer];
-  char program[DEMO_PATH_MAX + 32];
-  char prefix[DEMO_PATH_MAX];
-  char out[2048];
-  char *const argv[] = {program,
-                        (char[]){"issue"},
-                        d->authority,
-                        (char[]){"--user"},
-                        p->user,
-                        (char[]){"--out"},
-                        prefix,
-                        (char[]){"--force"},
-                        (char[]){"--json"},
-                        NULL};
-  (void)snprintf(program, sizeof program, "%s/torc-authority", d->bin);
-  (void)snprintf(prefix, sizeof prefix, "%s/%s", d->dir, p->name);
-  int rc = demo_run_tool(d, argv, out, sizeof out);
-  return rc == 0 ? read_issued(d, p, out) : rc;
-}
-
-int demo_issue(demo *d, int peer) {
+void demo_name(demo *d, int peer) {
   demo_peer *p = &d->peers[peer];
   const char *name = names[peer];
   (void)snprintf(p->name, sizeof p->name, "%s", name);
@@ -159,23 +137,14 @@ int demo_issue(demo *d, int peer) {
   (void)snprintf(p->conf, sizeof p->conf, "%s/%s.conf", d->dir, name);
   (void)snprintf(p->log, sizeof p->log, "%s/%s.log", d->dir, name);
   (void)snprintf(p->socket, sizeof p->socket, "%s/%s.sock", d->dir, name);
-  return issue_once(d, peer);
+  (void)snprintf(p->dir, sizeof p->dir, "%s/%s", d->dir, name);
+  (void)snprintf(p->enrolled, sizeof p->enrolled, "%s/%s.enrolled", d->dir, name);
 }
 
 bool demo_is_holder(const demo *d, int peer, const torc_id *resource) {
   int holders[DEMO_HOLDERS];
   demo_holders_of(d, resource, holders);
   return peer == holders[0] || peer == holders[1] || peer == holders[2];
-}
-
-int demo_keep_away(demo *d, int peer, const torc_id *resource) {
-  int rc = 0;
-  demo_sort(d);
-  for (int i = 0; rc == 0 && i < DRAWS_MAX && demo_is_holder(d, peer, resource); i++) {
-    rc = issue_once(d, peer);
-    demo_sort(d);
-  }
-  return rc;
 }
 
 int demo_write_conf(demo *d, int peer) {
@@ -191,13 +160,12 @@ int demo_write_conf(demo *d, int peer) {
   }
   (void)fprintf(f,
                 "[overlay]\nfile = %s/overlay.xml\n"
-                "[identity]\ncert = %s/%s.crt\nkey = %s/%s.key\n"
+                "[identity]\ncert = %s/node.crt\nkey = %s/node.key\n"
                 "[node]\nrole = peer\nlisten = 127.0.0.1:%u\nstate-dir = %s\n"
                 "[control]\nsocket = %s\n"
                 "[log]\nlevel = info\nformat = json\n"
                 "[timers]\nupdate-period = 2s\nping-period = 5s\n",
-                d->authority, d->dir, p->name, d->dir, p->name, peer == DEMO_BOB ? d->port : 0u,
-                state, p->socket);
+                p->dir, p->dir, p->dir, peer == DEMO_BOB ? d->port : 0u, state, p->socket);
   return fclose(f) == 0 ? 0 : fail(d, "cannot write", p->conf);
 }
 

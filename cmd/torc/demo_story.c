@@ -54,37 +54,72 @@ static const char *name_of(const demo *d, const char *hex) {
   return p == NULL ? "nobody we know" : p->name;
 }
 
-/* ---- 1 and 2: authority, peers ---- */
+/* ---- 1 to 3: authority, enrolment, peers ---- */
 
-static int tell_authority(demo *d, const torc_id *resource) {
-  char hex[TORC_ID_HEX_LEN + 1];
+static int tell_authority(demo *d) {
   int rc = demo_make_authority(d);
   for (int i = 0; rc == 0 && i < d->num_peers; i++) {
-    rc = demo_interrupted() ? TORC_ERR_CLOSED : demo_issue(d, i);
+    demo_name(d, i);
+    rc = demo_interrupted() ? TORC_ERR_CLOSED : demo_add_account(d, i);
   }
-  if (rc == 0 && d->num_peers > DEMO_HOLDERS) {
-    rc = demo_keep_away(d, DEMO_BOB, resource); /* so that bob has to ask others */
-  }
-  demo_sort(d);
+  rc = rc != 0 ? rc : demo_serve(d);
+  rc = rc != 0 ? rc : demo_serve_names(d);
   if (rc != 0) {
     return rc;
   }
   (void)printf(
-      "\n1. An authority makes the overlay %s\n"
-      "   torc-authority init wrote a root certificate and the overlay document;\n"
-      "   torc-authority issue gave each user a certificate with one random peer-id.\n"
-      "   It is offline: nobody needs it from here on.\n",
-      DEMO_OVERLAY);
+      "\n1. An authority for the overlay %s, and a DNS server that knows it\n"
+      "   torc-authority init made a root certificate and the overlay document,\n"
+      "   torc-authority user add %d accounts, each with a password. It serves\n"
+      "     https://127.0.0.1:%u/p2psip/enroll\n"
+      "   and the DNS (knotd, port %u) says where that is:\n"
+      "     %s SRV 0 0 %u auth\n",
+      DEMO_OVERLAY, d->num_peers, d->https_port, d->dns_port, DEMO_SRV, d->https_port);
+  return 0;
+}
+
+/* And chooses who will read what alice stores: bob, or the next one who has to ask others. */
+static int enrol_all(demo *d, const torc_id *resource) {
+  int rc = 0;
+  for (int i = 0; rc == 0 && i < d->num_peers; i += DEMO_ENROL_MAX) {
+    int left = d->num_peers - i;
+    rc = demo_enrol(d, i, left < DEMO_ENROL_MAX ? left : DEMO_ENROL_MAX);
+  }
+  demo_sort(d);
+  d->reader = DEMO_BOB;
+  for (int i = DEMO_BOB + 1; i < d->num_peers && demo_is_holder(d, d->reader, resource); i++) {
+    d->reader = demo_is_holder(d, i, resource) ? d->reader : i;
+  }
+  return rc;
+}
+
+static int tell_enrolment(demo *d, const torc_id *resource) {
+  char hex[TORC_ID_HEX_LEN + 1];
+  uint64_t start = client_now_ms();
+  (void)printf(
+      "\n2. %d users enrol, knowing the overlay's name and their password\n"
+      "     torc enroll %s --user alice      (bob, carol, ...)\n"
+      "   asks the DNS for that record, gets the overlay document over HTTPS, makes a key\n"
+      "   and gets a certificate for it with a random peer-id. Nothing is copied by hand.\n"
+      "   (It is told to ask this DNS server and to trust this web certificate.)\n",
+      d->num_peers, DEMO_OVERLAY);
+  int rc = enrol_all(d, resource);
+  if (rc != 0) {
+    return rc;
+  }
   for (int i = 0; i < d->num_peers; i++) {
     (void)printf("     %-8s is peer %s\n", d->peers[i].name, torc_id_hex(&d->peers[i].id, hex));
   }
+  print_ms("   All have what they need after ", start, ". Authority and DNS server are stopped:");
+  demo_stop_services(d);
+  (void)printf("   nobody needs them from here on.\n");
   return 0;
 }
 
 static int tell_start(demo *d) {
   uint64_t start = client_now_ms();
   (void)printf(
-      "\n2. %d torcd processes start on 127.0.0.1\n"
+      "\n3. %d torcd processes start on 127.0.0.1, each with what its user got\n"
       "   Only the address of bob's peer (port %u) is in the overlay document. Every\n"
       "   link is TLS with certificates on both sides; the peers find each other.\n",
       d->num_peers, d->port);
@@ -109,7 +144,7 @@ static int tell_start(demo *d) {
   return 0;
 }
 
-/* ---- 3 and 4: store, fetch ---- */
+/* ---- 4 and 5: store, fetch ---- */
 
 static bool holds(demo *d, int peer, const char *user) {
   json_t *reply = d->peers[peer].pid == 0
@@ -148,7 +183,7 @@ static int tell_store(demo *d, const torc_id *resource) {
     return TORC_ERR_REFUSED;
   }
   (void)printf(
-      "\n3. alice stores a note under her name, signed with her key\n"
+      "\n4. alice stores a note under her name, signed with her key\n"
       "   The name's hash is %s. Only her\n"
       "   certificate may write there; every peer that takes the value checks that.\n",
       torc_id_hex(resource, hex));
@@ -162,14 +197,14 @@ static int tell_store(demo *d, const torc_id *resource) {
   return 0;
 }
 
-/* The note as bob gets it: from whom, signed by whom. */
+/* The note as its reader gets it: from whom, signed by whom. */
 static int check_note(demo *d, const json_t *reply) {
   const json_t *value = json_array_get(json_object_get(reply, "values"), 0);
   const json_t *signer = json_object_get(value, "signer");
   const char *user = json_string_value(json_array_get(json_object_get(signer, "users"), 0));
   if (strcmp(text_of(value, "value"), note) != 0 || user == NULL ||
       strcmp(user, d->peers[DEMO_ALICE].user) != 0) {
-    (void)snprintf(d->err, sizeof d->err, "bob did not get alice's note");
+    (void)snprintf(d->err, sizeof d->err, "%s did not get alice's note", d->peers[d->reader].name);
     return TORC_ERR_STATE;
   }
   (void)printf("     \"%s\"\n     signed by %s, the signature holds\n", text_of(value, "value"),
@@ -180,7 +215,7 @@ static int check_note(demo *d, const json_t *reply) {
 }
 
 static json_t *fetch_note(demo *d) {
-  return demo_ask(d, DEMO_BOB,
+  return demo_ask(d, d->reader,
                   json_pack("{s:s, s:s, s:s}", "cmd", "fetch", "name", d->peers[DEMO_ALICE].user,
                             "type", DEMO_TYPE));
 }
@@ -191,30 +226,32 @@ static int tell_fetch(demo *d) {
     return TORC_ERR_REFUSED;
   }
   (void)printf(
-      "\n4. bob fetches it\n   His peer asks along the ring and checks the signature "
-      "itself; it trusts no peer.\n");
+      "\n5. %s fetches it\n   This peer asks along the ring and checks the signature "
+      "itself; it trusts no peer.\n",
+      d->peers[d->reader].name);
   int rc = check_note(d, reply);
   json_decref(reply);
   return rc;
 }
 
-/* ---- 5 to 7: kill, fetch, heal ---- */
+/* ---- 6 to 8: kill, fetch, heal ---- */
 
-/* Two holders that are neighbours, bob not among them if that can be. */
+/* Two holders that are neighbours, the reader not among them. */
 static void choose_victims(const demo *d, const torc_id *resource, int victims[2]) {
   int h[DEMO_HOLDERS];
   demo_holders_of(d, resource, h);
   victims[0] = h[0];
   victims[1] = h[1];
-  if (h[0] == DEMO_BOB) {
+  if (h[0] == d->reader) {
     victims[0] = h[2];
-  } else if (h[1] == DEMO_BOB) {
+  } else if (h[1] == d->reader) {
     victims[1] = h[2];
   }
 }
 
-/* Of three peers bob is the last: he looks for others, then founds the ring anew, with what he
- * holds [R-51]. Until then his peer refuses; with more peers alive nothing may be refused. */
+/* Of three peers bob, the reader, is the last: he looks for others, then founds the ring anew, with
+ * what he holds [R-51]. Until then his peer refuses; with more peers alive nothing may be refused.
+ */
 static json_t *fetch_after_kill(demo *d) {
   uint64_t end = client_now_ms() + HEAL_TIMEOUT_MS;
   bool is_alone = demo_running(d) == 1;
@@ -232,7 +269,7 @@ static json_t *fetch_after_kill(demo *d) {
 static int tell_kill(demo *d, const torc_id *resource) {
   int victims[2];
   choose_victims(d, resource, victims);
-  (void)printf("\n5. Two of the three that hold it are killed (SIGKILL), both at once\n");
+  (void)printf("\n6. Two of the three that hold it are killed (SIGKILL), both at once\n");
   for (int i = 0; i < 2; i++) {
     (void)printf("     %-8s pid %ld\n", d->peers[victims[i]].name, (long)d->peers[victims[i]].pid);
   }
@@ -243,7 +280,7 @@ static int tell_kill(demo *d, const torc_id *resource) {
     demo_kill(d, victims[i]);
   }
   uint64_t start = client_now_ms();
-  (void)printf("\n6. bob fetches again\n");
+  (void)printf("\n7. %s fetches again\n", d->peers[d->reader].name);
   json_t *reply = fetch_after_kill(d);
   if (reply == NULL) {
     return TORC_ERR_REFUSED;
@@ -287,7 +324,7 @@ static int tell_heal(demo *d, const torc_id *resource) {
   if (rc != 0) {
     return rc;
   }
-  (void)printf("\n7. The ring closes over the gap\n");
+  (void)printf("\n8. The ring closes over the gap\n");
   print_ms("   Whole again ", start, " later, and the note is held by");
   (void)print_holders(d, resource);
   (void)printf("\n");
@@ -296,15 +333,15 @@ static int tell_heal(demo *d, const torc_id *resource) {
 }
 
 static void tell_keep(const demo *d) {
+  const demo_peer *p = &d->peers[d->reader];
   (void)printf(
       "\nThe overlay keeps running. Talk to it:\n"
       "  %s/torc ring --socket %s\n"
       "  %s/torc fetch %s --type %s --socket %s\n"
       "  %s/torc store %s 'another note' --type %s --socket %s\n"
       "Logs and sockets are in %s. Stop it:\n  kill",
-      d->bin, d->peers[DEMO_BOB].socket, d->bin, d->peers[DEMO_ALICE].user, DEMO_TYPE,
-      d->peers[DEMO_BOB].socket, d->bin, d->peers[DEMO_BOB].user, DEMO_TYPE,
-      d->peers[DEMO_BOB].socket, d->dir);
+      d->bin, p->socket, d->bin, d->peers[DEMO_ALICE].user, DEMO_TYPE, p->socket, d->bin, p->user,
+      DEMO_TYPE, p->socket, d->dir);
   for (int i = 0; i < d->num_peers; i++) {
     if (d->peers[i].pid > 0) {
       (void)printf(" %ld", (long)d->peers[i].pid);
@@ -326,7 +363,10 @@ int demo_tell(demo *d) {
     rc = demo_make_dir(d);
   }
   if (rc == 0) {
-    rc = tell_authority(d, &resource);
+    rc = tell_authority(d);
+  }
+  if (rc == 0) {
+    rc = tell_enrolment(d, &resource);
   }
   if (rc == 0) {
     rc = tell_start(d);
