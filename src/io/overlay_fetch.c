@@ -8,6 +8,7 @@
 #include "io/err.h"
 
 #define MEDIA_TYPE "application/p2p-overlay+xml" /* [ENR-10] */
+#define WHY_MAX 256
 
 void torc_overlay_default_url(const char *name, char out[TORC_OVERLAY_URL_MAX]) {
   bool is_v6 = strchr(name, ':') != NULL; /* [ENR-04] an address as name */
@@ -44,11 +45,16 @@ int torc_overlay_fetch(torc_overlay_fetched *out, const char *url, const torc_sl
   const torc_https_request q = {
       .url = url, .roots = roots, .num_roots = num_roots, .max = TORC_OVERLAY_XML_MAX};
   memset(out, 0, sizeof *out);
-  int rc = torc_https_ask(&answer, &q, err, err_cap);
+  char why[WHY_MAX] = "";
+  int rc = torc_https_ask(&answer, &q, why, sizeof why);
+  if (rc != 0 && answer.fault == TORC_HTTPS_TOO_LARGE) {
+    return torc_fail(rc, err, err_cap, "the answer is larger than 1 MiB");
+  }
+  if (rc != 0 && answer.fault == TORC_HTTPS_CONNECT) {
+    return torc_fail(rc, err, err_cap, "%s cannot be reached: %s", url, why);
+  }
   if (rc != 0) {
-    return answer.fault == TORC_HTTPS_TOO_LARGE
-               ? torc_fail(rc, err, err_cap, "the answer is larger than 1 MiB")
-               : rc;
+    return torc_fail(rc, err, err_cap, "%s", why);
   }
   if (answer.status != 200) {
     rc = torc_fail(TORC_ERR_IO, err, err_cap, "the server answers with status %ld", answer.status);
