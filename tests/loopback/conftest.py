@@ -51,10 +51,11 @@ def make_authority(request, tmp_path):
         made.append(enrolnet.Enrolment(tmp_path, **options))
         return made[-1]
     yield make
+    codes = [authority.stop() for authority in made]
     for authority in made:
-        authority.stop()
         if getattr(request.node, "failed_call", False):
             print(authority.log.read_text(encoding="utf-8") if authority.log.exists() else "(not started)")
+    assert set(codes) <= {0, None}, [authority.log.read_text(encoding="utf-8")[-4000:] for authority in made if authority.log.exists()]
 
 
 @pytest.fixture
