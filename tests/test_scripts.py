@@ -122,8 +122,8 @@ def test_trace_counts_only_tests_that_passed(tmp_path):
 def test_scope_and_reasons_name_rows_that_exist():
     rows = torc_trace.read_rows()
     scope = torc_trace.read_scope(rows, None)
-    assert {"HDR-01", "R-22", "D-13", "GAP-124", "BST-13"} <= scope
-    assert not {"FRG-01", "ICE-01", "SEC-06", "D-20", "R-54"} & scope
+    assert {"HDR-01", "R-22", "D-13", "GAP-124", "BST-13", "SEC-06", "MIG-05"} <= scope
+    assert not {"FRG-01", "ICE-01", "SEC-20", "D-20", "R-54"} & scope
     assert all(len(reason) > 20 for reason in torc_trace.read_reasons(rows).values())
 
 

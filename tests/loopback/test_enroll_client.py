@@ -75,7 +75,7 @@ def mode(path):
 
 # ---- it works ----
 
-def test_ENR_05_ENR_09_ENR_28_ENR_31_from_a_name_to_a_certificate(client, tmp_path, authority):
+def test_ENR_03_ENR_05_ENR_09_ENR_27_ENR_28_ENR_31_from_a_name_to_a_certificate(client, tmp_path, authority):
     done = json.loads(client("--json").stdout)
     issued = certificate(tmp_path)
     assert users_of(issued) == [ALICE] and done["users"] == [ALICE]

@@ -104,7 +104,7 @@ def must_read_all(peers, type_name, values):
             assert value_of(fetched) == values(owner).encode(), (reader.name, owner.name, fetched)
 
 
-def test_D_19_MIG_01_05_a_running_overlay_of_eight_moves_while_all_read_and_write(net):
+def test_D_19_GAP_142_MIG_01_05_a_running_overlay_of_eight_moves_while_all_read_and_write(net):
     peers = net.start(8)
     for peer in peers:  # written once, before anything: nobody writes it again
         peer.control.call("store", name=peer.user, type="dict", key="k", value=f"early {peer.name}")

@@ -75,7 +75,7 @@ def whys(peer):
     return [e["why"] for e in peer.events() if e["event"] == "io:handshake_failed"]
 
 
-def test_SEC_06_SEC_08_D_18_peers_with_the_key_make_a_ring_and_share_values(shared_ring):
+def test_ENR_27_SEC_06_SEC_08_D_18_peers_with_the_key_make_a_ring_and_share_values(shared_ring):
     first, second, third, _ = shared_ring.peers
     first.torc("store", "anything", "hello", "--type", "note")
     fetched = second.torc_json("fetch", "anything", "--type", "note")["values"][0]

@@ -413,7 +413,7 @@ static void test_misuse(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TORC_TEST("D-19 MIG-01 MIG-02 MIG-03 MIG-04 MIG-05 a ring moves, every value with it",
+      TORC_TEST("D-19 GAP-142 MIG-01 MIG-02 MIG-03 MIG-04 MIG-05 a ring moves, with every value",
                 test_whole_move),
       TORC_TEST("D-19 two rings over the same links", test_links_shared),
       TORC_TEST("MIG-01 MIG-03 MIG-04 peers of different stages", test_mixed_stages),
