@@ -3,6 +3,8 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import threading
 
 import pytest
@@ -307,6 +309,38 @@ def test_D_17_reload_of_certificate_and_logs(authority):
     wait_for(lambda: "not reloaded, going on as before" in authority.log.read_text(encoding="utf-8"), 20, "the complaint")
     authority.must_enrol("alice", [ALICE])
     assert authority.stop() == 0
+
+
+def test_D_17_new_certificates_come_while_others_ask(authority):
+    """Each replaces the HTTPS server; it neither dies of connections that come and go, nor is the port ever closed."""
+    stop, answers, faults = threading.Event(), [], []
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+
+    def ask():
+        while not stop.is_set():
+            try:
+                with socket.create_connection(("127.0.0.1", authority.port), timeout=20) as raw:
+                    with anyone.wrap_socket(raw) as tls:
+                        tls.sendall(f"GET {CONFIG} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                        answers.append(tls.recv(12))
+            except ConnectionRefusedError as fault:
+                faults.append(fault)
+            except OSError:
+                pass  # it was on its way when the certificate changed
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        for _ in range(100):
+            write_tls(authority.root, "authority-tls")
+            assert "are read again" in authority.reload()
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert not faults and answers.count(b"HTTP/1.1 200") > 20
+    assert authority.stop() == 0, authority.log.read_text(encoding="utf-8")
 
 
 def test_D_17_metrics(authority):

@@ -177,7 +177,7 @@ static int start_daemon(torc_http *h, torc_http_listener *l, const torc_http_tls
                                      {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)torc_http_done, h},
 
                                      {MHD_OPTION_END, 0, NULL}};
-  l->daemon = MHD_start_daemon(MHD_USE_TLS | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL,
+  l->daemon = MHD_start_daemon(MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL,
                                NULL, torc_http_handle, h, MHD_OPTION_ARRAY, options,
                                MHD_OPTION_THREAD_POOL_SIZE, h->threads, MHD_OPTION_CONNECTION_LIMIT,
                                (unsigned)TORC_HTTP_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
@@ -191,7 +191,9 @@ static int start_daemon(torc_http *h, torc_http_listener *l, const torc_http_tls
   return 0;
 }
 
-/* MHD closes the socket it listens on; ours is kept by a copy. */
+/* MHD closes the socket it listens on unless it was made quiet before. With epoll it may not be
+ * made quiet: of Debian 12's (0.9.75) two threads then take the socket out of the set, and the one
+ * that comes second ends the process. */
 static void stop_daemon(torc_http_listener *l) {
   if (l->daemon != NULL) {
     int kept = MHD_quiesce_daemon(l->daemon);
@@ -207,7 +209,7 @@ static int start_metrics(torc_http *h, const char *address, char *err, size_t er
   if (rc != 0) {
     return rc;
   }
-  h->metrics = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL,
+  h->metrics = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL,
                                 torc_http_handle_metrics, h, MHD_OPTION_LISTEN_SOCKET, fd,
                                 MHD_OPTION_CONNECTION_LIMIT, 32u, MHD_OPTION_CONNECTION_TIMEOUT,
                                 (unsigned)TORC_HTTP_TIMEOUT_S, MHD_OPTION_END);
