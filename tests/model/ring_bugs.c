@@ -102,3 +102,14 @@ void __wrap_torc_ring_cand_confirmed(torc_topology *t, const torc_ring_op *op, u
   }
 }
 #endif
+
+#ifdef BUG_cand_del
+/* A peer that was heard of stays one until it is a member, also when it joins or leaves. */
+void __real_torc_ring_cand_del(torc_topology *t, const torc_id *id);
+void __wrap_torc_ring_cand_del(torc_topology *t, const torc_id *id);
+void __wrap_torc_ring_cand_del(torc_topology *t, const torc_id *id) {
+  if (torc_ring_member_find(t, id) != NULL) {
+    __real_torc_ring_cand_del(t, id);
+  }
+}
+#endif
