@@ -276,11 +276,12 @@ static void certificate_rule(void **state) {
   assert_true(check_unseen(type, &at_user, alice));
   assert_true(check_unseen(type, &at_peer, alice));
   assert_false(check_unseen(type, &at_other, alice));
-  /* Her other device's: same user name, same issuer; where a name of that certificate leads. */
+  /* Her other device's: same user name, same issuer; where that name leads. Its peer-id nobody has
+   * proved. */
   e.value = make_der("Torc CA", "email:Alice@example.org,URI:reload://" HEX_B "@example.org",
                      other_buf, sizeof other_buf);
   assert_int_equal(check(type, &at_user, &e, alice), 0);
-  assert_int_equal(check(type, &at_other, &e, alice), 0);
+  assert_int_equal(check(type, &at_other, &e, alice), TORC_ERR_DENIED);
   assert_int_equal(check(type, &at_peer, &e, alice), TORC_ERR_DENIED);
   /* Of another overlay. */
   e.value = make_der("Other CA", "email:Alice@example.org", other_buf, sizeof other_buf);
@@ -297,6 +298,38 @@ static void certificate_rule(void **state) {
   e.value = torc_slice_of(NULL, 0);
   assert_int_equal(check(type, &at_user, &e, alice), TORC_ERR_FORMAT);
   helper_cert_free(alice);
+}
+
+/* Bytes that look like a certificate prove nothing: who writes his own user name into them, beside
+ * the names of others, gets no place of theirs, whose ten slots he would fill. */
+static void forged_certificate(void **state) {
+  (void)state;
+  torc_type room[TORC_TYPES_MAX];
+  torc_types types;
+  torc_types_init(&types, room, TORC_TYPES_MAX);
+  const torc_type *type = torc_types_find(&types, TORC_TYPE_CERTIFICATE);
+  uint8_t own_buf[4096];
+  uint8_t forged_buf[4096];
+  torc_id peer;
+  torc_id bobs_peer;
+  assert_int_equal(torc_id_parse(HEX_A, 32, &peer), 0);
+  assert_int_equal(torc_id_parse(HEX_B, 32, &bobs_peer), 0);
+  torc_cert *mallory = helper_cert_der(
+      "mallory@example.org", &peer,
+      make_der("Torc CA", "email:mallory@example.org,URI:reload://" HEX_A "@example.org", own_buf,
+               sizeof own_buf));
+  torc_entry e = {.model = TORC_MODEL_ARRAY};
+  e.value =
+      make_der("Torc CA",
+               "email:mallory@example.org,email:bob@example.org,URI:reload://" HEX_B "@example.org",
+               forged_buf, sizeof forged_buf);
+  torc_id at_bob = helper_user_resource("bob@example.org");
+  torc_id at_bobs_peer = helper_peer_resource(&bobs_peer);
+  torc_id at_mallory = helper_user_resource("mallory@example.org");
+  assert_int_equal(check(type, &at_bob, &e, mallory), TORC_ERR_DENIED);
+  assert_int_equal(check(type, &at_bobs_peer, &e, mallory), TORC_ERR_DENIED);
+  assert_int_equal(check(type, &at_mallory, &e, mallory), 0); /* only his own place */
+  helper_cert_free(mallory);
 }
 
 static int failing_sha256(void *ctx, const torc_slice *parts, size_t num,
@@ -369,6 +402,8 @@ int main(void) {
       TORC_TEST("GAP-134 CRT-08 names in a certificate", reads_names),
       TORC_TEST("GAP-134 hostile certificates", reads_hostile_certificates),
       TORC_TEST("CRT-08 GAP-157 R-24 REM-02 GAP-92 certificate rule", certificate_rule),
+      TORC_TEST("CRT-08 GAP-157 SEC-11 a forged certificate takes nobody's place",
+                forged_certificate),
       TORC_TEST("SEC-10 a hash that fails lets nobody in", failing_hash),
   };
   return TORC_RUN(tests);

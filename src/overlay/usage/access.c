@@ -109,30 +109,42 @@ static int check_node_multiple(const torc_type *type, const torc_crypto *crypto,
   return multiple_matches(crypto, resource, signer, iteration);
 }
 
-static bool is_user_of(const torc_cert *signer, torc_slice written) {
-  char name[TORC_USER_MAX];
-  size_t len = 0;
-  if (torc_seed_normalise(written, name, sizeof name, &len) != 0) {
-    return false;
-  }
+static bool is_user_of(const torc_cert *signer, torc_slice name) {
   for (size_t i = 0; i < signer->num_users; i++) {
-    if (torc_slice_eq(torc_slice_str(signer->users[i]), torc_slice_of(name, len))) {
+    if (torc_slice_eq(torc_slice_str(signer->users[i]), name)) {
       return true;
     }
   }
   return false;
 }
 
-/* One of the names written in a foreign certificate hashes to the resource. */
-static int names_match(const torc_crypto *crypto, const torc_id *resource,
+static bool is_peer_of(const torc_cert *signer, const torc_id *peer) {
+  for (size_t i = 0; i < signer->num_peers; i++) {
+    if (torc_id_eq(&signer->peers[i], peer)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* They have a user name in common, and a name that both have hashes to the resource. */
+static int names_match(const torc_crypto *crypto, const torc_id *resource, const torc_cert *signer,
                        const torc_certificate_names *names) {
-  int rc = node_matches(crypto, resource, names->peers, names->num_peers);
+  int rc = TORC_ERR_DENIED;
+  bool is_user = false;
   for (size_t i = 0; i < names->num_users && rc == TORC_ERR_DENIED; i++) {
     char name[TORC_USER_MAX];
     size_t len = 0;
-    if (torc_seed_normalise(names->users[i], name, sizeof name, &len) == 0) {
+    if (torc_seed_normalise(names->users[i], name, sizeof name, &len) == 0 &&
+        is_user_of(signer, torc_slice_of(name, len))) {
       torc_slice seed = torc_slice_of(name, len);
+      is_user = true;
       rc = hash_matches(crypto, resource, &seed, 1);
+    }
+  }
+  for (size_t i = 0; i < names->num_peers && rc == TORC_ERR_DENIED && is_user; i++) {
+    if (is_peer_of(signer, &names->peers[i])) {
+      rc = node_matches(crypto, resource, &names->peers[i], 1);
     }
   }
   return rc;
@@ -147,9 +159,10 @@ static int own_names_match(const torc_crypto *crypto, const torc_id *resource,
   return rc;
 }
 
-/* [CRT-08] [GAP-157] the value is the signer's own certificate, or another of the same user. The
- * other one's chain is not checked here: whoever resolves an identity with it does. But it must
- * name the issuer of the signer's own. */
+/* [CRT-08] [GAP-157] the value is the signer's own certificate, or another of the same user where a
+ * name that both have leads. The other one's chain is not checked here, so its further names are
+ * mere claims [SEC-11]: whoever resolves an identity with it does. But it must name the issuer of
+ * the signer's own. */
 static int check_certificate(const torc_crypto *crypto, const torc_id *resource,
                              const torc_entry *entry, const torc_cert *signer) {
   if (torc_slice_eq(entry->value, signer->der)) {
@@ -164,12 +177,7 @@ static int check_certificate(const torc_crypto *crypto, const torc_id *resource,
       !torc_slice_eq(own.issuer, names.issuer)) {
     return TORC_ERR_INVALID; /* not of this overlay */
   }
-  for (size_t i = 0; i < names.num_users; i++) {
-    if (is_user_of(signer, names.users[i])) {
-      return names_match(crypto, resource, &names);
-    }
-  }
-  return TORC_ERR_DENIED;
+  return names_match(crypto, resource, signer, &names);
 }
 
 bool torc_cert_is_anyone(const torc_cert *cert) {
