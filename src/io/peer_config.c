@@ -81,6 +81,62 @@ static void compare_bootstrap(const torc_overlay *old, const torc_overlay *fresh
               fresh->num_multicast, "gone");
 }
 
+static bool has_text(const char *list, size_t num, size_t size, const char *text) {
+  for (size_t i = 0; i < num; i++) {
+    if (strcasecmp(list + i * size, text) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Texts of `size` bytes each. */
+static void compare_texts(torc_config_lines *out, const char *element, const char *old,
+                          size_t num_old, const char *fresh, size_t num_fresh, size_t size) {
+  for (size_t i = 0; i < num_fresh; i++) {
+    if (!has_text(old, num_old, size, fresh + i * size)) {
+      say(out, "%s %.100s is new", element, fresh + i * size);
+    }
+  }
+  for (size_t i = 0; i < num_old; i++) {
+    if (!has_text(fresh, num_fresh, size, old + i * size)) {
+      say(out, "%s %.100s is gone", element, old + i * size);
+    }
+  }
+}
+
+static bool is_same_balancer(const torc_load_balancer *a, const torc_load_balancer *b) {
+  return strcmp(a->name, b->name) == 0 && strcmp(a->zone, b->zone) == 0 && a->lat_e6 == b->lat_e6 &&
+         a->lon_e6 == b->lon_e6;
+}
+
+static void compare_services(const torc_overlay *old, const torc_overlay *fresh,
+                             torc_config_lines *out) {
+  compare_texts(out, "credential-server", old->credentials[0], old->num_credentials,
+                fresh->credentials[0], fresh->num_credentials, TORC_OVERLAY_URL_MAX);
+  compare_texts(out, "required-usage", old->usages[0], old->num_usages, fresh->usages[0],
+                fresh->num_usages, sizeof fresh->usages[0]);
+  bool is_same = old->num_balancers == fresh->num_balancers;
+  for (size_t i = 0; is_same && i < fresh->num_balancers; i++) {
+    is_same = is_same_balancer(&old->balancers[i], &fresh->balancers[i]);
+  }
+  if (!is_same) {
+    say(out, "load-balancer: %zu instead of %zu, or others", fresh->num_balancers,
+        old->num_balancers);
+  }
+  is_same = old->num_stewards == fresh->num_stewards;
+  for (size_t i = 0; is_same && i < fresh->num_stewards; i++) {
+    is_same = torc_id_eq(&old->stewards[i], &fresh->stewards[i]);
+  }
+  if (!is_same) {
+    say(out, "steward: %zu instead of %zu, or others", fresh->num_stewards, old->num_stewards);
+  }
+  if (old->has_turn_density != fresh->has_turn_density ||
+      old->turn_density != fresh->turn_density) {
+    say(out, "turnDensity: %u", fresh->turn_density);
+  }
+}
+
 static const torc_type_def *find_type(const torc_overlay *o, uint32_t id) {
   for (size_t i = 0; i < o->num_types; i++) {
     if (o->types[i].id == id) {
@@ -165,12 +221,13 @@ static void compare_next(const torc_overlay *old, const torc_overlay *fresh,
 void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
                           torc_config_lines *out) {
   out->num = 0;
-  for (size_t i = 0; i < fresh->num_roots; i++) {
+  for (size_t i = 0; old->is_shared_key == fresh->is_shared_key && i < fresh->num_roots; i++) {
     if (!has_root(old, fresh, i)) {
       say(out, "root-cert %zu is new", i + 1);
     }
   }
   compare_bootstrap(old, fresh, out);
+  compare_services(old, fresh, out);
   compare_types(old, fresh, out);
   compare_number(out, "expiration", old->expiration_s, fresh->expiration_s);
   compare_number(out, "update-frequency", old->update_period / TORC_SEC(1),
@@ -186,6 +243,9 @@ void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
   compare_number(out, "idle-close", old->idle_close / TORC_SEC(1), fresh->idle_close / TORC_SEC(1));
   compare_number(out, "deletion-delay", old->deletion_delay / TORC_SEC(1),
                  fresh->deletion_delay / TORC_SEC(1));
+  if (old->require_signature != fresh->require_signature) {
+    say(out, "require-signature: %s", fresh->require_signature ? "true" : "false");
+  }
   if (old->remove_zero_generation != fresh->remove_zero_generation) {
     say(out, "remove-zero-generation: %s", fresh->remove_zero_generation ? "true" : "false");
   }
@@ -204,7 +264,12 @@ void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh
   if (strcasecmp(running->algorithm, fresh->algorithm) != 0) {
     say(out, "dht: %.60s instead of %.60s", fresh->algorithm, running->algorithm);
   }
-  for (size_t i = 0; i < running->num_roots; i++) {
+  if (running->is_shared_key != fresh->is_shared_key) { /* [SEC-06] */
+    say(out, "shared-secret: %s",
+        fresh->is_shared_key ? "a shared key instead of certificates"
+                             : "certificates instead of a shared key");
+  }
+  for (size_t i = 0; !fresh->is_shared_key && i < running->num_roots; i++) {
     if (!has_root(fresh, running, i)) {
       say(out, "a root-cert is gone; what it issued is believed until the restart");
     }
@@ -308,7 +373,7 @@ static int merge_roots(const torc_overlay *running, const torc_overlay *fresh, t
                        char *err, size_t err_cap) {
   int rc = 0;
   out->num_roots = 0;
-  for (size_t i = 0; rc == 0 && i < fresh->num_roots; i++) {
+  for (size_t i = 0; rc == 0 && !running->is_shared_key && i < fresh->num_roots; i++) {
     rc = copy_root(out, fresh, i, err, err_cap);
   }
   for (size_t i = 0; rc == 0 && i < running->num_roots; i++) {
@@ -324,6 +389,7 @@ static int make_running(const torc_peer *p, const torc_overlay *fresh, torc_over
                         size_t err_cap) {
   *out = *fresh;
   memcpy(out->algorithm, p->overlay.algorithm, sizeof out->algorithm);
+  out->is_shared_key = p->overlay.is_shared_key;
   out->next = NULL;
   int rc = merge_roots(&p->overlay, fresh, out, err, err_cap);
   return rc != 0 ? rc : merge_types(&p->overlay, out, err, err_cap);

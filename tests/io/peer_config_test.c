@@ -146,6 +146,59 @@ static void test_changes(void **state) {
   assert_true(has_line(&lines, "type more (0xF00002) is gone"));
 }
 
+/* Every part of a document counts: what is not told is neither a change nor the same text. */
+static void test_each_part(void **state) {
+  static torc_config_lines lines;
+  (void)state;
+  make(&old, 1, 0);
+  make(&fresh, 2, 0);
+  (void)snprintf(fresh.credentials[0], sizeof fresh.credentials[0], "https://new.example.org/c");
+  fresh.num_credentials = 1;
+  (void)snprintf(old.credentials[0], sizeof old.credentials[0], "https://old.example.org/c");
+  old.num_credentials = 1;
+  (void)snprintf(fresh.usages[0], sizeof fresh.usages[0], "TURN");
+  fresh.num_usages = 1;
+  (void)snprintf(old.usages[0], sizeof old.usages[0], "SIP");
+  old.num_usages = 1;
+  (void)snprintf(fresh.balancers[0].name, sizeof fresh.balancers[0].name, "lb.example.org");
+  fresh.num_balancers = 1;
+  fresh.stewards[0].b[0] = 1;
+  fresh.num_stewards = 1;
+  fresh.has_turn_density = true;
+  fresh.turn_density = 7;
+  fresh.require_signature = true;
+  torc_overlay_changes(&old, &fresh, &lines);
+  assert_true(has_line(&lines, "credential-server https://new.example.org/c is new"));
+  assert_true(has_line(&lines, "credential-server https://old.example.org/c is gone"));
+  assert_true(has_line(&lines, "required-usage TURN is new"));
+  assert_true(has_line(&lines, "required-usage SIP is gone"));
+  assert_true(has_line(&lines, "load-balancer: 1 instead of 0, or others"));
+  assert_true(has_line(&lines, "steward: 1 instead of 0, or others"));
+  assert_true(has_line(&lines, "turnDensity: 7"));
+  assert_true(has_line(&lines, "require-signature: true"));
+  assert_int_equal(lines.num, 8);
+  torc_overlay_changes(&fresh, &fresh, &lines);
+  assert_int_equal(lines.num, 0);
+  fresh.sequence = 1;
+  refused(false, "it differs, but has the same sequence 1");
+}
+
+/* [SEC-06] Links of one kind cannot become links of the other while they stand. */
+static void test_shared_key_waits(void **state) {
+  static torc_config_lines lines;
+  (void)state;
+  make(&old, 1, 0);
+  make(&fresh, 2, 0);
+  fresh.is_shared_key = true;
+  fresh.num_roots = 0;
+  torc_overlay_waiting(&old, &fresh, &lines);
+  assert_true(has_line(&lines, "shared-secret: a shared key instead of certificates"));
+  torc_overlay_waiting(&fresh, &old, &lines);
+  assert_true(has_line(&lines, "shared-secret: certificates instead of a shared key"));
+  torc_overlay_changes(&fresh, &old, &lines);
+  assert_int_equal(lines.num, 0); /* roots are of no use there before the restart */
+}
+
 static void test_many_changes(void **state) {
   static torc_config_lines lines;
   (void)state;
@@ -165,6 +218,8 @@ int main(void) {
       TORC_TEST("GAP-130 GAP-131 R-38 whose signature counts, and how a root is replaced",
                 test_trust),
       TORC_TEST("GAP-130 what takes hold and what waits", test_changes),
+      TORC_TEST("GAP-130 every part of a document counts", test_each_part),
+      TORC_TEST("SEC-06 GAP-130 a shared key comes and goes with a restart", test_shared_key_waits),
       TORC_TEST("GAP-130 more changes than are told", test_many_changes),
   };
   return TORC_RUN(tests);
