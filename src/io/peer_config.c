@@ -408,6 +408,21 @@ static int reconfigure(torc_peer *p, const torc_overlay *o, char *err, size_t er
   return 0;
 }
 
+/* The node has got `o` but the rest has not: it gets back what it had, and of `o` only the new
+ * types stay, which do no harm. */
+static void take_back(torc_peer *p, const torc_overlay *o) {
+  char ignored[64];
+  torc_overlay *was = malloc(sizeof *was);
+  if (was == NULL) {
+    return; /* as good as it gets: the next document that is taken tells all */
+  }
+  *was = p->overlay; /* borrows what it points to */
+  if (merge_types(o, was, ignored, sizeof ignored) == 0) {
+    (void)reconfigure(p, was, ignored, sizeof ignored);
+  }
+  free(was);
+}
+
 /* [D-19] The ring that the peer was started in is left: only the other element is about it. */
 static int apply_moved(torc_peer *p, const torc_overlay *next, char *err, size_t err_cap) {
   if (next == NULL || next->migration != TORC_MIGRATION_NEW_ONLY) {
@@ -427,9 +442,14 @@ static int apply(torc_peer *p, const torc_overlay *o, char *err, size_t err_cap)
     return apply_moved(p, o->next, err, err_cap);
   }
   rc = rc != 0 ? rc : reconfigure(p, o, err, err_cap);
-  rc = rc != 0 ? rc : torc_peer_migrate(p, o, err, err_cap);
+  if (rc != 0) {
+    return rc;
+  }
+  rc = torc_peer_migrate(p, o, err, err_cap);
   if (rc == 0) {
     torc_pki_admit(p->pki, o->signature_algorithms);
+  } else {
+    take_back(p, o);
   }
   return rc;
 }

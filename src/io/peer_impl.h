@@ -67,7 +67,8 @@ struct torc_peer {
   torc_lmdb *lmdb;
   torc_memory_backend *memory;
   torc_backend backend;
-  torc_lmdb *second_lmdb; /* of the ring it moves to [D-19] */
+  torc_lmdb *second_lmdb; /* of the ring it moves to [D-19], */
+  char second_name[256];  /* whose name this is */
   torc_memory_backend *second_memory;
   torc_backend second_backend;
   torc_pool *pool;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -48,9 +49,16 @@ int torc_peer_open_lmdb(torc_peer *p, const torc_overlay *o, torc_lmdb **db, tor
   return rc;
 }
 
-/* Once: a ring that is left and joined again finds the same. */
+/* Once: a ring that is left and joined again finds the same. Another ring's values do not belong
+ * there: after a restart nobody would look for them under that name. */
 static int open_second(torc_peer *p, const torc_overlay *next, char *err, size_t err_cap) {
   uint64_t max = p->cfg.max_stored_bytes == 0 ? TORC_PEER_STORE_DEFAULT : p->cfg.max_stored_bytes;
+  if (p->second_lmdb != NULL && strcasecmp(p->second_name, next->name) != 0) {
+    return torc_fail(TORC_ERR_STATE, err, err_cap,
+                     "this peer has begun to move to %.100s since its start: restart it, and it "
+                     "moves to %.100s",
+                     p->second_name, next->name);
+  }
   if (p->cfg.role == TORC_ROLE_CLIENT || p->second_lmdb != NULL || p->second_memory != NULL) {
     return 0;
   }
@@ -60,6 +68,7 @@ static int open_second(torc_peer *p, const torc_overlay *next, char *err, size_t
     return rc == 0 ? 0 : torc_fail(rc, err, err_cap, "out of memory");
   }
   int rc = torc_peer_open_lmdb(p, next, &p->second_lmdb, &p->second_backend, err, err_cap);
+  memcpy(p->second_name, next->name, sizeof p->second_name);
   if (rc == 0 && p->pool != NULL && p->is_disk_synced) {
     torc_pool_add_db(p->pool, p->second_lmdb);
   }
@@ -118,8 +127,8 @@ int torc_peer_migrate(torc_peer *p, const torc_overlay *o, char *err, size_t err
   if (o->next == NULL) {
     rc = torc_node_migrate(p->node, NULL, TORC_MIGRATION_NONE, torc_peer_now(p), &why);
   } else {
-    rc = trust(p, o->next, err, err_cap);
-    rc = rc != 0 ? rc : open_second(p, o->next, err, err_cap);
+    rc = open_second(p, o->next, err, err_cap);
+    rc = rc != 0 ? rc : trust(p, o->next, err, err_cap);
     if (rc != 0) {
       return rc;
     }
