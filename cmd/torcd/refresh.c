@@ -155,6 +155,9 @@ int refresh_choose(torcd *d, char *err, size_t err_cap) {
   prefer_kept(d);
   d->life.period_s = d->document.expiration_s;
   rc = check_clock(d, err, err_cap);
+  if (d->document.signer != TORC_OVERLAY_NO_SIGNER) {
+    d->life.received = torc_config_written(d->life.received, d->document.signed_at, now_wall());
+  }
   if (rc == 0 && torc_config_age_at(&d->life, now_wall()) != TORC_CONFIG_FRESH) {
     rc = renew_expired(d, err, err_cap);
     d->life.period_s = d->document.expiration_s;
@@ -249,7 +252,8 @@ static void look_at_age(struct refresh *r) {
 static void on_next(uv_timer_t *timer) {
   struct refresh *r = timer->data;
   char why[256] = "";
-  const torc_config_status *s = torc_peer_config_status(r->d->peer);
+  torc_config_status *s = torc_peer_config_status(r->d->peer);
+  torc_config_clock(&s->life, now_wall());
   look_at_age(r);
   if (now_wall() >= torc_config_next(&s->life) && refresh_start(r->d, true, why, sizeof why) != 0) {
     TORC_LOG(log_of(r->d), TORC_LOG_ERROR, "torcd:configuration_kept", TORC_F_STR("why", why));
@@ -292,12 +296,14 @@ static int take(struct refresh *r, torc_config_lines *changes, char *why, size_t
   }
   if (rc == 0) {
     uint32_t period = answer->overlay.expiration_s;
+    if (!r->is_fetch && answer->overlay.signer != TORC_OVERLAY_NO_SIGNER) {
+      answer->received =
+          torc_config_written(answer->received, answer->overlay.signed_at, now_wall());
+    }
     torc_overlay_changes(torc_peer_document(d->peer), &answer->overlay, changes);
     rc = torc_peer_take_overlay(d->peer, &answer->overlay, why, why_cap);
     if (rc == 0) {
-      s->life.received = answer->received;
-      s->life.period_s = period;
-      s->life.tried = 0;
+      torc_config_taken(&s->life, answer->received, period, now_wall());
       s->error[0] = '\0';
       (void)snprintf(s->source, sizeof s->source, "%s",
                      r->is_fetch ? r->url : d->conf.overlay_file);

@@ -35,6 +35,26 @@ torc_wall torc_config_next(const torc_config_life *l) {
   return add(l->received, l->period_s * (7500 + jitter) / 10000);
 }
 
+void torc_config_taken(torc_config_life *l, torc_wall received, uint32_t period_s, torc_wall now) {
+  l->received = received;
+  l->period_s = period_s;
+  l->tried = 0;
+  if (torc_config_next(l) <= now) {
+    l->tried = now;
+  }
+}
+
+void torc_config_clock(torc_config_life *l, torc_wall now) {
+  if (l->tried > now) {
+    l->tried = now;
+  }
+}
+
+torc_wall torc_config_written(torc_wall written, torc_wall signed_at, torc_wall now) {
+  torc_wall least = signed_at > now ? signed_at : now;
+  return written > least ? least : written;
+}
+
 uint32_t torc_config_since(torc_wall at, torc_wall now) {
   return now > at ? now - at : 0;
 }

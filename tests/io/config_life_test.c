@@ -58,10 +58,48 @@ static void test_ends_of_time(void **state) {
   assert_int_equal(torc_config_since(9, 5), 0);
 }
 
+/* A server whose clock is behind is not asked twice a second for what it has given already. */
+static void test_dated_back(void **state) {
+  (void)state;
+  torc_config_life l = {.tried = T, .jitter = 0};
+  torc_config_taken(&l, T, 86400, T + 10);
+  assert_int_equal(l.received, T);
+  assert_int_equal(l.tried, 0);
+  assert_int_equal(torc_config_next(&l), T + 64800);
+  torc_config_taken(&l, T, 86400, T + 64800);
+  assert_int_equal(torc_config_next(&l), T + 64800 + 900);
+  torc_config_taken(&l, T - 30000000, 86400, T);
+  assert_int_equal(torc_config_next(&l), T + 900);
+  torc_config_taken(&l, T, 0, T + 5);
+  assert_int_equal(torc_config_next(&l), UINT32_MAX);
+  assert_int_equal(l.tried, 0);
+}
+
+/* A clock that was a year ahead while a try failed, and is set right. */
+static void test_clock_set_back(void **state) {
+  (void)state;
+  torc_config_life l = {.received = T, .period_s = 86400, .tried = T + 31536000};
+  torc_config_clock(&l, T + 60);
+  assert_int_equal(torc_config_next(&l), T + 60 + 900);
+  torc_config_clock(&l, T + 100);
+  assert_int_equal(torc_config_next(&l), T + 60 + 900);
+  l.tried = 0;
+  torc_config_clock(&l, T + 60);
+  assert_int_equal(l.tried, 0);
+  /* A file of a day to come. */
+  assert_int_equal(torc_config_written(T - 5, T - 9, T), T - 5);
+  assert_int_equal(torc_config_written(T + 86400, T - 9, T), T);
+  assert_int_equal(torc_config_written(T + 86400, 0, T), T);
+  assert_int_equal(torc_config_written(T - 86400, T - 9, T), T - 86400);
+  assert_int_equal(torc_config_written(T + 86400, T + 600, T), T + 600); /* a clock behind */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("ENR-17 GAP-130 valid, expired, long expired", test_ages),
       TORC_TEST("GAP-130 fetched at 80 % with jitter, then every 15 minutes", test_tries),
+      TORC_TEST("GAP-130 a document that is dated back", test_dated_back),
+      TORC_TEST("GAP-130 ENR-17 a clock that was set back", test_clock_set_back),
       TORC_TEST("GAP-130 at the ends of the clock", test_ends_of_time),
   };
   return TORC_RUN(tests);

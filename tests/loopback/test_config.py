@@ -398,6 +398,32 @@ def test_GAP_130_ENR_13_charset_of_the_answer_and_a_clock_that_differs(net, serv
     assert event["server"] == "2026-01-01 00:00:00 UTC" and "set the clock" in event["advice"]
 
 
+def test_GAP_130_a_server_that_dates_its_answers_back_is_not_asked_all_the_time(net, serve):
+    server = serve(net)
+    server.date = "Thu, 01 Jan 2026 00:00:00 GMT"
+    lives(net, 86400, server.url)
+    peer = net.start(1)[0]
+    peer.torc("config", "reload", "--fetch")
+    state = config(peer)
+    assert state["received"] == 1767225600 and state["next_try"] > time.time() + 60, state
+
+
+def test_GAP_130_ENR_17_a_file_from_the_future_is_followed_in_time(net, serve):
+    server = serve(net)
+    lives(net, 86400, server.url)
+    peer = net.add("p1")
+    own = separate(net, peer)
+    future = time.time() + 400 * 86400
+    os.utime(own, (future, future))
+    peer.start().wait_joined()
+    assert config(peer)["next_try"] <= time.time() + 86400
+    change(net, "--type", BOARD)
+    own.write_bytes(document(net).read_bytes())
+    os.utime(own, (future, future))
+    wait_sequence([peer], 3)
+    assert config(peer)["next_try"] <= time.time() + 86400
+
+
 # ---- a clock that is wrong ----
 
 @pytest.fixture(scope="module")
