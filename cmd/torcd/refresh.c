@@ -307,6 +307,7 @@ static int take(struct refresh *r, torc_config_lines *changes, char *why, size_t
       s->error[0] = '\0';
       (void)snprintf(s->source, sizeof s->source, "%s",
                      r->is_fetch ? r->url : d->conf.overlay_file);
+      torc_text_mend(s->source);
       if (r->is_fetch) {
         tell_clock(d, answer->received);
       }
@@ -338,8 +339,8 @@ static void finish(struct refresh *r) {
   if (rc == 0) {
     tell_taken(d, changes);
   } else {
-    (void)snprintf(s->error, sizeof s->error, "%.300s",
-                   why[0] == '\0' ? "the helper process failed" : why);
+    (void)torc_fail(rc, s->error, sizeof s->error, "%.300s",
+                    why[0] == '\0' ? "the helper process failed" : why);
     s->life.tried = r->is_fetch ? now_wall() : s->life.tried;
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:configuration_kept",
              TORC_F_STR("from", r->is_fetch ? r->url : d->conf.overlay_file),
@@ -553,6 +554,7 @@ int refresh_open(torcd *d, char *err, size_t err_cap) {
   s->life = d->life;
   s->life.jitter = (uint32_t)(uv_hrtime() / 1000 % TORC_CONFIG_JITTER_MAX);
   (void)snprintf(s->source, sizeof s->source, "%s", d->source);
+  torc_text_mend(s->source);
   uv_timer_t *timers[] = {&r->next, &r->settle, &r->limit};
   for (size_t i = 0; i < TORC_ARRAY_LEN(timers); i++) {
     (void)uv_timer_init(loop, timers[i]); /* cannot fail */

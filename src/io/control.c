@@ -33,6 +33,7 @@ int control_fail(control_request *r, int rc, const char *format, ...) {
   va_start(args, format);
   (void)vsnprintf(r->why, sizeof r->why, format, args);
   va_end(args);
+  torc_text_mend(r->why);
   return rc;
 }
 

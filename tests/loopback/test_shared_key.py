@@ -287,3 +287,16 @@ def test_SEC_08_without_the_key_not_a_byte_is_answered(shared):
         answer = s.recv(4096)
         assert len(answer) <= 7  # an alert
     assert peer.counters()["messages_in"] == 0
+
+
+@pytest.mark.parametrize("pad", ["a", "aa"])  # one of them cuts a character in two
+def test_GAP_130_ENR_11_a_fault_with_letters_of_elsewhere_is_told(shared, pad):
+    peer = shared.add("p1").start().wait_joined()
+    path = shared.dir / "overlay.xml"
+    text = path.read_text(encoding="utf-8").replace("<type id=", f'<type {pad}{"é" * 400}="1" id=', 1)
+    path.write_text(text, encoding="utf-8")
+    done = peer.torc("config", "reload", check=False)
+    assert done.returncode == 1 and "against the grammar" in done.stderr and "éé" in done.stderr, done.stderr
+    assert "against the grammar" in peer.status()["configuration"]["error"]
+    told = [e["why"] for e in peer.events() if e["event"] == "torcd:configuration_kept"]
+    assert all("against the grammar" in why for why in told)
