@@ -507,17 +507,23 @@ static bool is_moved_to(const overlay_run *ps, const xmlNode *overlay) {
          TORC_ERR_NOTFOUND;
 }
 
-/* The element beside `overlay` that says it is what this ring moves to; NULL: none does. */
-static const xmlNode *find_next(const overlay_run *ps, const xmlNode *overlay) {
+/* The element beside `overlay` that says it is what this ring moves to; NULL: none does. Of several
+ * nobody knows which is meant. */
+static int find_next(const overlay_run *ps, const xmlNode *overlay, const xmlNode **out) {
+  *out = NULL;
   for (const xmlNode *node = overlay->parent->children; node != NULL; node = node->next) {
     char from[256];
-    if (node != overlay && overlay_is_named(node, "overlay") &&
-        overlay_own_attribute(ps, node, "accepts-certificates-of", from, sizeof from) == 0 &&
-        strcasecmp(from, ps->o->name) == 0) {
-      return node;
+    if (node == overlay || !overlay_is_named(node, "overlay") ||
+        overlay_own_attribute(ps, node, "accepts-certificates-of", from, sizeof from) != 0 ||
+        strcasecmp(from, ps->o->name) != 0) {
+      continue;
     }
+    if (*out != NULL) {
+      return overlay_fail_named(ps, node, "a second overlay to move to from", ps->o->name);
+    }
+    *out = node;
   }
-  return NULL;
+  return 0;
 }
 
 /* [D-19] [ENR-16] */
@@ -540,6 +546,11 @@ static int read_next(overlay_run *ps, xmlDocPtr doc, const xmlNode *node, void *
   one->o->signer = TORC_OVERLAY_NO_SIGNER;
   torc_types_init(&one->types, one->type_room, TORC_TYPES_MAX);
   int rc = read_overlay(one, node);
+  if (rc == 0 && one->o->is_shared_key != ps->o->is_shared_key) { /* [SEC-06] links serve both */
+    rc = overlay_fail(ps, node,
+                      "an overlay with a shared key and one with root-certs cannot move "
+                      "to each other");
+  }
   if (rc == 0) {
     rc = torc_overlay_grammar_check(doc, (void *)(uintptr_t)node, ps->is_strict, old, ps->err,
                                     ps->err_cap);
@@ -646,7 +657,7 @@ static int read_document(overlay_run *ps, xmlDocPtr doc, const torc_overlay_inpu
     rc = read_overlay(ps, overlay);
   }
   if (rc == 0) { /* while the two lie side by side */
-    next = find_next(ps, overlay);
+    rc = find_next(ps, overlay, &next);
   }
   if (rc == 0) {
     rc = torc_overlay_grammar_check(doc, (void *)(uintptr_t)overlay, in->is_strict, &old, ps->err,

@@ -116,6 +116,52 @@ static void test_migration(void **state) {
   }
 }
 
+/* `text` with what lies between the last `from` and the `to` behind it, both included, replaced. */
+static char *replaced(const char *text, const char *from, const char *to, const char *with) {
+  const char *at = NULL;
+  for (const char *c = text; (c = strstr(c, from)) != NULL; c++) {
+    at = c;
+  }
+  assert_non_null(at);
+  const char *end = strstr(at, to);
+  assert_non_null(end);
+  end += strlen(to);
+  size_t size = strlen(text) + strlen(with) + 1;
+  char *out = malloc(size);
+  (void)snprintf(out, size, "%.*s%s%s", (int)(at - text), text, with, end);
+  return out;
+}
+
+static void must_not_move(const char *xml, const char *want) {
+  torc_overlay o;
+  char err[300] = "";
+  assert_int_equal(torc_overlay_parse(&o, xml, strlen(xml), NULL, err, sizeof err),
+                   TORC_ERR_CONFIG);
+  if (strstr(err, want) == NULL) {
+    fail_msg("got \"%s\", want \"%s\"", err, want);
+  }
+}
+
+static void test_impossible_moves(void **state) {
+  (void)state;
+  size_t len = 0;
+  char *read = load("migration.xml", &len);
+  char *xml = calloc(1, len + 1);
+  memcpy(xml, read, len);
+  char *to_key = replaced(xml, "<root-cert>", "</root-cert>", "<shared-secret/>");
+  must_not_move(to_key, "line 16: an overlay with a shared key and one with root-certs");
+  char *two =
+      replaced(xml, "</overlays>", "\n",
+               "<overlay xmlns='urn:ietf:params:xml:ns:p2p:overlay' name='other.example.org'"
+               " xmlns:t='urn:torc:overlay:1' t:migration-stage='new-only'"
+               " t:accepts-certificates-of='OLD.example.org'/></overlays>");
+  must_not_move(two, "a second overlay to move to from old.example.org");
+  free(two);
+  free(to_key);
+  free(xml);
+  free(read);
+}
+
 /* ---- the packed form ---- */
 
 static void test_packed(void **state) {
@@ -400,6 +446,7 @@ int main(void) {
                 test_own),
       TORC_TEST("ENR-17 ENR-18 ENR-20 ENR-21 ENR-22 ENR-23 the draft's elements", test_draft),
       TORC_TEST("D-19 MIG-01 ENR-16 the stage of a migration", test_migration),
+      TORC_TEST("D-19 SEC-06 ENR-16 moves that nobody could make", test_impossible_moves),
       TORC_TEST("ENR-10 the packed form is whole", test_packed),
       TORC_TEST("GAP-131 a document signed with the openssl program", test_signed),
       TORC_TEST("GAP-131 D-10 signatures of others, or with SHA-1", test_bad_signatures),
