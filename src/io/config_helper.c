@@ -151,6 +151,32 @@ static int keep(job *j) {
                    strerror(why));
 }
 
+static const char *date(torc_wall when, char out[32]) {
+  time_t t = (time_t)when;
+  struct tm tm;
+  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
+    (void)snprintf(out, 32, "?");
+  }
+  return out;
+}
+
+/* Nobody starts with a document that was signed in the future [GAP-135]: who took it now would not
+ * come back from the next restart. */
+static int check_date(job *j, const torc_overlay *o) {
+  char at[32];
+  char clock[32];
+  time_t t = time(NULL);
+  torc_wall now = t < 0 ? 0 : t > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)t;
+  if (o->signer == TORC_OVERLAY_NO_SIGNER ||
+      torc_config_since(now, o->signed_at) <= TORC_CONFIG_CLOCK_S) {
+    return 0;
+  }
+  return torc_fail(TORC_ERR_DENIED, j->why, sizeof j->why,
+                   "it was signed on %s, but by this machine's clock it is only %s: one of the two "
+                   "clocks is wrong",
+                   date(o->signed_at, at), date(now, clock));
+}
+
 static int take(job *j, torc_overlay *out) {
   int rc = load(j);
   rc = rc != 0 ? rc : check_signature(j);
@@ -165,6 +191,7 @@ static int take(job *j, torc_overlay *out) {
     return rc;
   }
   rc = torc_overlay_may_follow(&j->old, out, is_url(j->from), j->why, sizeof j->why);
+  rc = rc != 0 ? rc : check_date(j, out);
   if (rc == 0 && is_url(j->from) && j->keep[0] != '\0') {
     rc = keep(j);
   }

@@ -449,6 +449,16 @@ def test_GAP_130_GAP_135_a_clock_that_is_a_day_behind_is_told(net, wrong_clock):
     assert "was signed on" in said and "by this machine's clock it is only" in said and "set the clock" in said
 
 
+def test_GAP_130_GAP_135_a_document_of_an_authority_whose_clock_is_ahead_is_not_taken(net, wrong_clock):
+    """Or every peer that is restarted before that day would refuse to start with what it has kept."""
+    peer = net.start(1)[0]
+    run(AUTHORITY, "config", "set", net.authority, "--type", BOARD, env=wrong_clock(2 * 86400))
+    wait_for(lambda: "was signed on" in (last_kept(peer) or ""), 20, lambda: config(peer))
+    assert "by this machine's clock it is only" in last_kept(peer) and sequence(peer) == 1
+    change(net, "--type", "0xF00011,status,single,user-match,1,64,3600")
+    wait_sequence([peer], 3)
+
+
 def test_GAP_130_ENR_17_a_clock_that_is_a_day_ahead_is_told(net, wrong_clock):
     lives(net, 3600)
     peer = net.add("p1")
