@@ -83,6 +83,17 @@ int overlay_own_attribute(const overlay_run *ps, const xmlNode *node, const char
                     out, cap);
 }
 
+/* U+0080 to U+009F steer terminals as well. */
+static bool has_control(const char *text) {
+  for (const char *c = text; *c != '\0'; c++) {
+    uint8_t b = (uint8_t)c[0];
+    if (b < 0x20 || b == 0x7f || (b == 0xc2 && (uint8_t)c[1] < 0xa0)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 int overlay_need_attribute(const overlay_run *ps, const xmlNode *node, const char *name, char *out,
                            size_t cap) {
   int rc = overlay_attribute(ps, node, name, out, cap);
@@ -94,6 +105,11 @@ int overlay_need_attribute(const overlay_run *ps, const xmlNode *node, const cha
     return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
                      "line %ld: the attribute %s of %s is too long", ps->xml->xmlGetLineNo(node),
                      name, (const char *)node->name);
+  }
+  if (has_control(out)) { /* people read it, in lines and on terminals */
+    return torc_fail(TORC_ERR_CONFIG, ps->err, ps->err_cap,
+                     "line %ld: the attribute %s of %s has a control character",
+                     ps->xml->xmlGetLineNo(node), name, (const char *)node->name);
   }
   return 0;
 }

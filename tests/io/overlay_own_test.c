@@ -315,7 +315,8 @@ static fault faults[] = {
     {"BGAP-13 a name that is none", "", "<t:load-balancer name='b c' lat='1' lon='1'/>",
      "line 4: no host name: b c", false},
     {"BGAP-13 a name that would break the line", "",
-     "<t:load-balancer name='b&#10;c' lat='1' lon='1'/>", "line 4: no host name: b?c", false},
+     "<t:load-balancer name='b&#10;c' lat='1' lon='1'/>",
+     "line 4: the attribute name of load-balancer has a control character", false},
     {"R-54 a steward that is none", "", "<t:steward peer-id='12'/>",
      "line 4: peer-id is not 32 hexadecimal digits", false},
     {"GAP-131 a replica-wait below 100 ms", "", "<t:replica-wait>99</t:replica-wait>",
@@ -325,6 +326,14 @@ static fault faults[] = {
     {"USG-03 own-key without dictionary", "",
      "<t:type id='0xF00001' name='n' model='array' access='own-key' max-count='2' max-size='1'/>",
      "line 4: access own-key is for dictionaries only: n", false},
+    {"GAP-127 a type's name that would break the line", "",
+     "<t:type id='0xF00001' name='n&#10;signed yes' model='single' access='user-match' "
+     "max-count='1' max-size='1'/>",
+     "line 4: the attribute name of type has a control character", false},
+    {"GAP-127 a type's name that would steer a terminal", "",
+     "<t:type id='0xF00001' name='n&#x9b;2J' model='single' access='user-match' max-count='1' "
+     "max-size='1'/>",
+     "line 4: the attribute name of type has a control character", false},
     {"GAP-127 a misspelt attribute", "",
      "<t:type id='0xF00001' name='n' model='array' access='user-match' max-count='2' max-size='1' "
      "max-lifetme='9'/>",
