@@ -62,6 +62,17 @@ static void ask(scene *s, nt_msg *m, uint8_t signer, uint8_t identity) {
   nt_input(s->h, s->a, m);
 }
 
+/* The same with a certificate of the test's making. */
+static void ask_as(scene *s, nt_msg *m, uint8_t who, torc_cert *signer, uint8_t identity) {
+  torc_id via = nt_id(who);
+  nt_request(s->h, m, who, TORC_METHOD_PING, nt_ping_payload(s->h));
+  m->signer = signer;
+  m->identity = identity;
+  nt_route(m, &s->self);
+  nt_via(m, &via);
+  nt_input(s->h, s->a, m);
+}
+
 static torc_slice der_text(nt *h, const torc_cert *cert) {
   return nt_keep(h, cert->der.p, cert->der.len);
 }
@@ -122,6 +133,97 @@ static void test_resolves(void **state) {
     assert_non_null(take_fetch(&s));
     nt_free(s.h);
   }
+}
+
+/* The certificate that bears the name is known, but it is the predecessor of the one that signed.
+ */
+static void test_renewed(void **state) {
+  scene s = scene_new();
+  uint8_t who = stranger(&s, 0, true);
+  torc_id key = nt_id(0x99);
+  torc_cert *old = nt_cert(s.h, who);
+  torc_cert *renewed = nt_cert_make(s.h, nt_user(who), &key, 1, 1, UINT32_MAX);
+  torc_cert *both[] = {old, renewed};
+  nt_msg m[3];
+  (void)state;
+  ask(&s, &m[0], who, TORC_IDENTITY_NAME);
+  answer_with(&s, take_fetch(&s), both, 1);
+  (void)nt_expect(s.h, s.a, &m[0], TORC_CODE_OK);
+  ask_as(&s, &m[0], who, renewed, TORC_IDENTITY_NAME);
+  ask_as(&s, &m[1], who, renewed, TORC_IDENTITY_NAME);
+  nt_out *fetch = take_fetch(&s);
+  assert_non_null(fetch);
+  assert_null(take_fetch(&s)); /* one for both */
+  nt_expect_nothing(s.h, &m[0]);
+  answer_with(&s, fetch, both, 2);
+  (void)nt_expect(s.h, s.a, &m[0], TORC_CODE_OK);
+  (void)nt_expect(s.h, s.a, &m[1], TORC_CODE_OK);
+  ask_as(&s, &m[2], who, renewed, TORC_IDENTITY_NAME); /* both are known now, */
+  (void)nt_expect(s.h, s.a, &m[2], TORC_CODE_OK);
+  ask(&s, &m[2], who, TORC_IDENTITY_NAME); /* and the old one still counts */
+  (void)nt_expect(s.h, s.a, &m[2], TORC_CODE_OK);
+  assert_null(take_fetch(&s));
+  assert_int_equal(nt_counter(s.h, "certificate_fetches"), 2);
+  assert_int_equal(nt_counter(s.h, "signature_invalid"), 0);
+  nt_free(s.h);
+}
+
+/* The same when the one that is known has ended. */
+static void test_renewed_after_the_end(void **state) {
+  static const uint8_t identities[] = {TORC_IDENTITY_PEER, TORC_IDENTITY_NAME};
+  (void)state;
+  for (size_t i = 0; i < TORC_ARRAY_LEN(identities); i++) {
+    scene s = scene_new();
+    uint8_t who = stranger(&s, 0, identities[i] == TORC_IDENTITY_NAME);
+    torc_id key = nt_id(who);
+    torc_cert *old = nt_cert_make(s.h, nt_user(who), &key, 1, 1, NT_WALL + 3600);
+    torc_cert *renewed = nt_cert_make(s.h, nt_user(who), &key, 1, 1, UINT32_MAX);
+    torc_cert *both[] = {old, renewed};
+    nt_msg m;
+    ask_as(&s, &m, who, old, identities[i]);
+    answer_with(&s, take_fetch(&s), both, 1);
+    (void)nt_expect(s.h, s.a, &m, TORC_CODE_OK);
+    nt_advance(s.h, TORC_SEC(3700));
+    nt_clear(s.h);
+    ask_as(&s, &m, who, renewed, identities[i]);
+    nt_out *fetch = take_fetch(&s);
+    assert_non_null(fetch);
+    answer_with(&s, fetch, both, 2);
+    (void)nt_expect(s.h, s.a, &m, TORC_CODE_OK);
+    nt_free(s.h);
+  }
+}
+
+/* Nobody makes a node fetch again and again by signing wrongly. */
+static void test_never_signed(void **state) {
+  scene s = scene_new();
+  uint8_t who = stranger(&s, 0, true);
+  torc_id key = nt_id(0x99);
+  torc_cert *old = nt_cert(s.h, who);
+  torc_cert *forged = nt_cert_make(s.h, nt_user(who), &key, 1, 1, UINT32_MAX);
+  nt_msg m;
+  (void)state;
+  ask(&s, &m, who, TORC_IDENTITY_NAME);
+  answer_with(&s, take_fetch(&s), &old, 1);
+  (void)nt_expect(s.h, s.a, &m, TORC_CODE_OK);
+  ask_as(&s, &m, who, forged, TORC_IDENTITY_NAME);
+  nt_out *fetch = take_fetch(&s);
+  assert_non_null(fetch);
+  answer_with(&s, fetch, &old, 1);
+  (void)nt_expect(s.h, s.a, &m, TORC_CODE_FORBIDDEN);
+  ask_as(&s, &m, who, forged, TORC_IDENTITY_NAME);
+  (void)nt_expect(s.h, s.a, &m, TORC_CODE_FORBIDDEN);
+  assert_null(take_fetch(&s));
+  assert_int_equal(nt_counter(s.h, "signature_invalid"), 2);
+  ask(&s, &m, who, TORC_IDENTITY_NAME); /* who signs rightly is heard all the same */
+  (void)nt_expect(s.h, s.a, &m, TORC_CODE_OK);
+  nt_advance(s.h, TORC_NODE_CERT_MISS_AGE);
+  nt_clear(s.h);
+  ask_as(&s, &m, who, forged, TORC_IDENTITY_NAME); /* later it may have been renewed; */
+  assert_non_null(take_fetch(&s));
+  nt_advance(s.h, TORC_NODE_CERT_FETCH_LIMIT); /* nobody answers */
+  (void)nt_expect(s.h, s.a, &m, TORC_CODE_FORBIDDEN);
+  nt_free(s.h);
 }
 
 static void test_one_fetch_for_many(void **state) {
@@ -227,17 +329,25 @@ static void test_limits(void **state) {
   nt_free(s.h);
 }
 
-static void test_value(void **state) {
+static void value_by(bool is_renewed) {
   scene s = scene_new();
   torc_id d = nt_id(C);
   uint8_t owner = 0;
   nt_msg m;
-  (void)state;
   for (uint8_t u = 0x30; u < 0x80 && owner == 0; u++) { /* his value here, his certificate there */
     torc_id r = nt_resource(u);
     owner = torc_id_in_open_closed(&r, &d, &s.self) && lies_at_c(&s, u, false) ? u : 0;
   }
   assert_int_not_equal(owner, 0);
+  torc_id key = nt_id(owner);
+  torc_cert *old = nt_cert_make(s.h, nt_user(owner), &key, 1, 1, NT_WALL - 3600);
+  if (is_renewed) { /* what is known of him has ended */
+    ask_as(&s, &m, owner, old, TORC_IDENTITY_PEER);
+    answer_with(&s, take_fetch(&s), &old, 1);
+    nt_clear(s.h);
+    nt_advance(s.h, TORC_NODE_CERT_MISS_AGE);
+    nt_clear(s.h);
+  }
   torc_id resource = nt_resource(owner);
   nt_element e = {.type = NT_TYPE_LINE,
                   .value = "hello",
@@ -255,6 +365,12 @@ static void test_value(void **state) {
   answer_with(&s, fetch, certs, 1);
   (void)nt_expect(s.h, s.a, &m, TORC_CODE_OK);
   nt_free(s.h);
+}
+
+static void test_value(void **state) {
+  (void)state;
+  value_by(false);
+  value_by(true);
 }
 
 static void test_freed_while_waiting(void **state) {
@@ -373,11 +489,15 @@ static void test_not_kept(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       {"GAP-52 CRT-01 CRT-06 a reference is resolved by FETCH", test_resolves, NULL, NULL, NULL},
+      {"ENR-38 GAP-52 a renewed certificate is fetched", test_renewed, NULL, NULL, NULL},
+      {"ENR-38 GAP-52 likewise after the end of the old one", test_renewed_after_the_end, NULL,
+       NULL, NULL},
+      {"ENR-38 GAP-52 once, if nothing new is found", test_never_signed, NULL, NULL, NULL},
       {"GAP-52 one FETCH for all that wait", test_one_fetch_for_many, NULL, NULL, NULL},
       {"GAP-58 401 when there is none", test_not_found, NULL, NULL, NULL},
       {"GAP-52 no FETCH because of a FETCH", test_no_recursion, NULL, NULL, NULL},
       {"GAP-52 nobody makes a node fetch without limit", test_limits, NULL, NULL, NULL},
-      {"GAP-166 a value signed by reference", test_value, NULL, NULL, NULL},
+      {"GAP-166 ENR-38 a value signed by reference", test_value, NULL, NULL, NULL},
       {"GAP-52 node freed while somebody waits", test_freed_while_waiting, NULL, NULL, NULL},
       {"CRT-02 CRT-04 CRT-05 own certificate is looked after", test_kept, NULL, NULL, NULL},
       {"CRT-04 tried again after a failure", test_keep_retries, NULL, NULL, NULL},

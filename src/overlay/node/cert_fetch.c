@@ -18,7 +18,7 @@ struct torc_cert_fetch {
   torc_time forgotten_at; /* a miss */
   uint8_t *answer;        /* owned */
   torc_rd types, values;  /* what is left of it */
-  unsigned num_tried;
+  unsigned num_tried, num_new; /* certificates of the answer; those not known before */
   torc_jobref job;
 };
 
@@ -51,6 +51,17 @@ static void remember_miss(torc_node *n, torc_cert_fetch *f) {
   torc_list_push_back(&n->cert_missed, &f->missed);
 }
 
+/* Of what is known now; NULL for who has tried all of it but what has not come. */
+static torc_cert *find_for(torc_node *n, const torc_cert_fetch *f, torc_cert_lookup *lu) {
+  return lu->is_retry && f->num_new == 0
+             ? NULL
+             : torc_cert_by_reference(n, lu, lu->id, torc_link_find(n, lu->link));
+}
+
+static int failure_of(const torc_cert_lookup *lu, int rc) {
+  return lu->is_retry && rc == TORC_ERR_NOTFOUND ? TORC_ERR_CRYPTO : rc;
+}
+
 /* Whoever waits finds now what has come, each by the name he has. Nobody can begin to wait for `f`
  * meanwhile. rc: of those who find nothing. */
 static void fetch_done(torc_node *n, torc_cert_fetch *f, int rc) {
@@ -60,11 +71,11 @@ static void fetch_done(torc_node *n, torc_cert_fetch *f, int rc) {
   n->num_cert_active--;
   while ((node = torc_list_pop_front(&f->waiting)) != NULL) {
     torc_cert_lookup *lu = TORC_CONTAINER_OF(node, torc_cert_lookup, waiting);
-    torc_cert *c = torc_cert_by_reference(n, lu, lu->id, torc_link_find(n, lu->link));
+    torc_cert *c = find_for(n, f, lu);
     lu->fetch = NULL;
     f->num_waiting--;
     is_found = is_found || c != NULL;
-    lu->fn(n, lu->ctx, c != NULL ? 0 : rc, c);
+    lu->fn(n, lu->ctx, c != NULL ? 0 : failure_of(lu, rc), c);
     torc_cert_unref(n, c);
   }
   if (is_found) {
@@ -83,6 +94,7 @@ static void on_certificate(torc_node *n, torc_jobref *j, const torc_job_result *
   torc_cert_fetch *f = TORC_CONTAINER_OF(j, torc_cert_fetch, job);
   if (r->rc == 0 && r->cert != NULL) {
     torc_cert_remember(n, r->cert); /* [CRT-06] */
+    f->num_new++;
     torc_cert_unref(n, r->cert);
   } else if (r->rc == TORC_ERR_CLOSED) {
     fetch_done(n, f, r->rc);

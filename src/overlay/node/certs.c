@@ -152,7 +152,7 @@ static bool take_namesake(torc_cert_lookup *lu, const torc_identity *id, torc_ce
   } else {
     return false;
   }
-  return id->type != TORC_IDENTITY_PEER;
+  return true;
 }
 
 /* Types 1 and 2: the certificate of the link it came on, then of other links, then the cache, the
@@ -177,6 +177,14 @@ torc_cert *torc_cert_by_reference(torc_node *n, torc_cert_lookup *lu, const torc
 
 torc_cert *torc_cert_another(torc_cert_lookup *lu) {
   return lu->num_more == 0 ? NULL : lu->more[--lu->num_more];
+}
+
+bool torc_cert_retry(torc_node *n, torc_cert_lookup *lu) {
+  if (lu->is_retry || !lu->may_fetch || lu->id == NULL) {
+    return false;
+  }
+  lu->is_retry = true;
+  return torc_cert_fetch_start(n, lu) == 0;
 }
 
 void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu) {

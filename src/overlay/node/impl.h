@@ -224,6 +224,7 @@ typedef struct torc_cert_lookup {
   const torc_identity *id;
   torc_cert_fetch *fetch; /* what it waits for; NULL: nothing */
   torc_list waiting;
+  bool is_retry; /* what was known has not signed it */
 } torc_cert_lookup;
 void torc_cert_resolve(torc_node *n, torc_cert_lookup *lu, const torc_identity *id,
                        const torc_link *l, torc_cert_fn fn, void *ctx);
@@ -235,6 +236,10 @@ torc_cert *torc_cert_by_reference(torc_node *n, torc_cert_lookup *lu, const torc
 torc_cert *torc_cert_by_digest(torc_node *n, const uint8_t digest[TORC_DIGEST_LEN]);
 /* The next certificate to try, whose reference passes to the caller; NULL: there is none. */
 torc_cert *torc_cert_another(torc_cert_lookup *lu);
+/* None of those signed it: the owner of the name may have a newer one by now [ENR-38]. True: it is
+ * fetched, once, and the lookup calls back again: with one to try, or TORC_ERR_CRYPTO when there is
+ * nothing new. */
+bool torc_cert_retry(torc_node *n, torc_cert_lookup *lu);
 void torc_cert_lookup_clear(torc_node *n, torc_cert_lookup *lu);
 void torc_cert_remember(torc_node *n, torc_cert *cert);     /* takes a reference of its own */
 void torc_cert_take_over(torc_node *n, const torc_link *l); /* from now on the link remembers its */

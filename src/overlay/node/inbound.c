@@ -174,14 +174,23 @@ static void verified(torc_node *n, torc_inbound *in, int rc) {
 
 static void check_signature(torc_node *n, torc_inbound *in, torc_cert *cert);
 
+/* No certificate that is known has signed it: he may have been given another [ENR-38]. */
+static void none_signed(torc_node *n, torc_inbound *in) {
+  if (!torc_cert_retry(n, &in->lookup)) {
+    verified(n, in, TORC_ERR_CRYPTO);
+  }
+}
+
 /* A failure of this side is not told to the peer, which tries again [D-41]. */
 static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   torc_inbound *in = TORC_CONTAINER_OF(j, torc_inbound, job);
   torc_cert *next = r->rc == TORC_ERR_CRYPTO ? torc_cert_another(&in->lookup) : NULL;
   if (next != NULL) {
     check_signature(n, in, next);
-  } else if (r->rc == 0 || r->rc == TORC_ERR_CRYPTO) {
-    verified(n, in, r->rc);
+  } else if (r->rc == 0) {
+    verified(n, in, 0);
+  } else if (r->rc == TORC_ERR_CRYPTO) {
+    none_signed(n, in);
   } else {
     n->stats->jobs_failed++;
     torc_inbound_free(n, in);
@@ -201,7 +210,7 @@ static void check_signature(torc_node *n, torc_inbound *in, torc_cert *cert) {
     cert = torc_cert_another(&in->lookup);
   }
   if (cert == NULL) {
-    verified(n, in, TORC_ERR_CRYPTO);
+    none_signed(n, in);
     return;
   }
   torc_cert_unref(n, in->signer);

@@ -53,6 +53,14 @@ static void check_done(torc_node *n, check *c, torc_verdict verdict) {
 
 static void check_signature(torc_node *n, check *c, torc_cert *cert);
 
+/* No certificate that is known has signed it: he may have been given another [ENR-38]. */
+static void none_signed(torc_node *n, check *c) {
+  if (!torc_cert_retry(n, &c->lookup)) {
+    n->stats->signature_invalid++;
+    check_done(n, c, TORC_VERDICT_INVALID);
+  }
+}
+
 static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   check *c = TORC_CONTAINER_OF(j, check, job);
   torc_cert *next = r->rc == TORC_ERR_CRYPTO ? torc_cert_another(&c->lookup) : NULL;
@@ -61,8 +69,7 @@ static void on_verified(torc_node *n, torc_jobref *j, const torc_job_result *r) 
   } else if (r->rc == 0) {
     check_done(n, c, TORC_VERDICT_VALID);
   } else if (r->rc == TORC_ERR_CRYPTO) {
-    n->stats->signature_invalid++;
-    check_done(n, c, TORC_VERDICT_INVALID);
+    none_signed(n, c);
   } else { /* own failure */
     n->stats->jobs_failed++;
     check_done(n, c, TORC_VERDICT_UNRESOLVED);
@@ -83,7 +90,7 @@ static void check_signature(torc_node *n, check *c, torc_cert *cert) {
     cert = torc_cert_another(&c->lookup);
   }
   if (cert == NULL) {
-    check_done(n, c, TORC_VERDICT_INVALID);
+    none_signed(n, c);
     return;
   }
   torc_cert_unref(n, (torc_cert *)(uintptr_t)c->element->signer);
@@ -99,6 +106,7 @@ static int prepare(torc_node *n, check *c) {
   const torc_stored_data *d = &c->element->data;
   size_t cap = TORC_DATA_SIGNED_PREFIX_MAX(d->entry.key.len);
   torc_wr wr;
+  torc_free(n->mem, c->prefix); /* of an earlier try */
   c->prefix = torc_alloc(n->mem, cap);
   if (c->prefix == NULL) {
     n->stats->no_memory++;
@@ -120,6 +128,7 @@ static void on_cert(torc_node *n, void *ctx, int rc, torc_cert *cert) {
   if (rc == 0) {
     check_signature(n, c, torc_cert_ref(cert));
   } else {
+    n->stats->signature_invalid += c->lookup.is_retry && rc == TORC_ERR_CRYPTO;
     check_done(n, c, rc == TORC_ERR_CRYPTO ? TORC_VERDICT_INVALID : TORC_VERDICT_UNRESOLVED);
   }
 }
