@@ -41,7 +41,8 @@ static void test_places(void **state) {
 /* What lies at the place: nothing, the own certificate, a stranger's, an earlier one of one's own,
  * which may be there in any order. */
 typedef struct found {
-  char what; /* 'o' own, 's' stranger's, 'e' earlier own, 'n' of the next renewal, '-' absent */
+  char what; /* 'o' own, 's' stranger's, 'e' earlier own, 'f' the one before, 'n' of the next
+                renewal, '-' absent */
   int32_t index;
   uint32_t age_s, lifetime_s;
 } found;
@@ -73,12 +74,26 @@ static const todo_case cases[] = {
      false,
      0,
      0},
-    {"CRT-05 the renewed one takes the place",
+    {"ENR-38 the renewed one lies beside its predecessor",
      365 * DAY,
      {{'s', 0, 0, 60 * DAY}, {'e', 1, 0, 60 * DAY}},
      2,
      true,
+     -1,
+     60 * DAY},
+    {"ENR-38 and takes the place of that before",
+     365 * DAY,
+     {{'e', 0, 0, 60 * DAY}, {'f', 1, 0, 60 * DAY}},
+     2,
+     true,
      1,
+     60 * DAY},
+    {"ENR-38 in any order",
+     365 * DAY,
+     {{'f', 5, 0, 60 * DAY}, {'s', 6, 0, 60 * DAY}, {'e', 7, 0, 60 * DAY}},
+     3,
+     true,
+     5,
      60 * DAY},
     {"CRT-05 both are there",
      365 * DAY,
@@ -104,6 +119,7 @@ static void test_todo(void **state) {
     torc_cert *own = made("alice@example.org", 1, "own", NOW + t->valid_s);
     torc_cert *stranger = made("alice@example.org", 2, "stranger", NOW + 365 * DAY);
     torc_cert *earlier = made("alice@example.org", 1, "earlier", NOW + t->valid_s - 1);
+    torc_cert *before = made("alice@example.org", 1, "before", NOW + t->valid_s - 2);
     torc_cert *next = made("alice@example.org", 1, "next", NOW + 2 * 365 * DAY);
     torc_value values[3] = {0};
     for (size_t k = 0; k < t->num; k++) {
@@ -111,6 +127,7 @@ static void test_todo(void **state) {
       const torc_cert *signer = f->what == 'o'   ? own
                                 : f->what == 's' ? stranger
                                 : f->what == 'e' ? earlier
+                                : f->what == 'f' ? before
                                                  : next;
       values[k] = (torc_value){.type = TORC_TYPE_CERTIFICATE,
                                .exists = f->what != '-',
@@ -130,6 +147,7 @@ static void test_todo(void **state) {
     helper_cert_free(own);
     helper_cert_free(stranger);
     helper_cert_free(earlier);
+    helper_cert_free(before);
     helper_cert_free(next);
   }
 }

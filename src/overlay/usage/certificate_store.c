@@ -42,6 +42,8 @@ static bool is_earlier_own(const torc_cert *own, const torc_value *v) {
 torc_cert_todo torc_certificate_todo(const torc_cert *own, const torc_value *values, size_t num,
                                      torc_wall now) {
   torc_cert_todo todo = {.is_store = true, .index = -1};
+  const torc_value *first = NULL;
+  size_t num_earlier = 0;
   if (now >= own->not_after) { /* nobody would take it */
     return (torc_cert_todo){.is_store = false};
   }
@@ -60,8 +62,12 @@ torc_cert_todo torc_certificate_todo(const torc_cert *own, const torc_value *val
       return todo;
     }
     if (is_earlier_own(own, v)) {
-      todo.index = v->index;
+      num_earlier++;
+      first = first == NULL || v->signer->not_after < first->signer->not_after ? v : first;
     }
+  }
+  if (num_earlier > TORC_CERT_PREDECESSORS) {
+    todo.index = first->index;
   }
   return todo;
 }

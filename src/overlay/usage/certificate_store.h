@@ -11,6 +11,7 @@
 #define TORC_CERT_CHECK_PERIOD TORC_SEC(24 * 3600) /* [CRT-04] */
 #define TORC_CERT_STORED_S (60u * 86400u)          /* [CRT-05] stored for so long, */
 #define TORC_CERT_REFRESH_S (30u * 86400u)         /* and again when less than this is left */
+#define TORC_CERT_PREDECESSORS 1                   /* kept beside the own certificate */
 #define TORC_CERT_GAIN_S 86400u /* a refresh must win a day, or it would be done every day */
 
 /* The number of places of `cert`: one for each peer-id, then one for each user name. */
@@ -29,8 +30,10 @@ typedef struct torc_cert_todo {
   int32_t index;       /* of the array; -1: append */
   uint32_t lifetime_s; /* never beyond the certificate's own end */
 } torc_cert_todo;
-/* `values`: what FETCH gave of one place, those of other types are passed over. An earlier
- * certificate of the same peer-id gives way to a later one: a renewal does not fill the place. */
+/* `values`: what FETCH gave of one place, those of other types are passed over. What the
+ * predecessor of a renewed certificate has signed is still checked with it, so it stays until it
+ * ends [ENR-38]; those before it give way, the first to end first: renewals do not fill the place.
+ */
 torc_cert_todo torc_certificate_todo(const torc_cert *own, const torc_value *values, size_t num,
                                      torc_wall now);
 
