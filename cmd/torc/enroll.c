@@ -363,7 +363,7 @@ static void print_result(const torc_enrolled *e, const char *dir) {
   }
 }
 
-static void print_next(const char *dir) {
+static void print_next(const char *dir, bool can_renew) {
   char path[PATH_MAX];
   const char *full = realpath(dir, path) == NULL ? dir : path;
   (void)printf(
@@ -371,8 +371,16 @@ static void print_next(const char *dir) {
       "  [overlay]\n  file = %s/" TORC_ENROLL_OVERLAY
       "\n  [identity]\n  cert = %s/" TORC_ENROLL_CERT "\n  key = %s/" TORC_ENROLL_KEY "\n",
       full, full, full);
-  (void)printf("  [node]\n  listen = 0.0.0.0:%d\n\nbefore it ends: torc renew %s\n", EXAMPLE_PORT,
-               full);
+  if (can_renew) {
+    (void)printf("  renew = %s\n", full);
+  }
+  (void)printf("  [node]\n  listen = 0.0.0.0:%d\n", EXAMPLE_PORT);
+  if (!can_renew) {
+    (void)printf(
+        "\ntorcd cannot renew the certificate without the password: run torc renew %s before it "
+        "ends,\nor enrol with --save-password or --password-file\n",
+        full);
+  }
 }
 
 /* ---- the commands ---- */
@@ -408,7 +416,7 @@ static int run_enroll(options *o, const char *overlay) {
     return print_json(as_json(&done, o->job.dir));
   }
   print_result(&done, o->job.dir);
-  print_next(o->job.dir);
+  print_next(o->job.dir, o->is_guest || o->job.save_password || how->password_file[0] != '\0');
   return EXIT_SUCCESS;
 }
 
@@ -430,7 +438,7 @@ static int run_renew(options *o, const char *dir) {
     return print_json(as_json(&done, dir));
   }
   print_result(&done, dir);
-  (void)puts("\nnext: restart torcd, so that it takes the new certificate");
+  (void)puts("\nnext: a running torcd takes it within a minute, or at once on SIGHUP");
   return EXIT_SUCCESS;
 }
 

@@ -16,6 +16,7 @@
 #include "io/x509.h"
 #include "overlay/topology/topology.h"
 #include "refresh.h"
+#include "renew.h"
 
 static const torc_log *log_of(const torcd *d) {
   return d->log == NULL ? NULL : torc_json_log_sink(d->log);
@@ -78,6 +79,9 @@ int torcd_check(torcd *d, char *err, size_t err_cap) {
     (void)snprintf(d->overlay, sizeof d->overlay, "%s", overlay->name);
     rc = check_identity(d, overlay, err, err_cap);
   }
+  if (rc == 0) {
+    rc = renew_check(d, err, err_cap);
+  }
   return rc;
 }
 
@@ -105,6 +109,7 @@ static void reload(torcd *d) {
   if (refresh_start(d, false, err, sizeof err) != 0) {
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:configuration_kept", TORC_F_STR("why", err));
   }
+  renew_look(d);
   TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:reloaded",
            TORC_F_STR("level", torc_log_level_name(d->conf.log_level)));
   torc_notify_service("READY=1");
@@ -230,6 +235,9 @@ static int open_doors(torcd *d, char *err, size_t err_cap) {
     rc = refresh_open(d, err, err_cap);
   }
   if (rc == 0) {
+    rc = renew_open(d, err, err_cap);
+  }
+  if (rc == 0) {
     torc_control_config control = {.peer = d->peer,
                                    .path = d->conf.control_socket,
                                    .overlay = d->overlay,
@@ -326,6 +334,7 @@ static void on_handle_closed(uv_handle_t *handle) {
 void torcd_stop(torcd *d) {
   torc_metrics_close(d->metrics);
   refresh_close(d);
+  renew_close(d);
   torc_control_close(d->control);
   size_t num = d->num_handles;
   for (size_t i = 0; i < num && i < NUM_SIGNALS; i++) {

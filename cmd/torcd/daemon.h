@@ -24,6 +24,7 @@ typedef struct torcd {
   torc_config_life life; /* of it */
   char source[2 * TORC_CONF_TEXT_MAX];
   struct refresh *refresh;
+  struct renew *renew; /* NULL: a shared-key overlay */
   char overlay[256], user[TORC_USER_MAX + 1];
   torc_json_log *log;
   torc_peer *peer;

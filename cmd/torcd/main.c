@@ -8,6 +8,7 @@
 #include "daemon.h"
 #include "io/tls.h"
 #include "refresh.h"
+#include "renew.h"
 
 #define EXIT_USAGE 2 /* also for a configuration that is wrong: starting again would not help */
 #define DEFAULT_CONF "/etc/torc/torcd.conf"
@@ -19,7 +20,8 @@ static const char usage[] =
     "\n"
     "--check-config   say whether configuration, overlay document and identity are usable\n"
     "SIGTERM, SIGINT  leave the overlay and end; a second one ends at once\n"
-    "SIGHUP           read log level and overlay document again, open the log file anew\n";
+    "SIGHUP           read log level, overlay document and certificate again, open the log file "
+    "anew\n";
 
 static int run(torcd *d, bool only_check) {
   char err[512] = "";
@@ -56,6 +58,9 @@ int main(int argc, char **argv) {
                                           {NULL, 0, NULL, 0}};
   if (argc == 2 && strcmp(argv[1], "--configuration-helper") == 0) { /* by torcd itself */
     return refresh_help();
+  }
+  if (argc == 3 && strcmp(argv[1], "--renewal-helper") == 0) {
+    return renew_help(argv[2]);
   }
   const char *conf_file = DEFAULT_CONF;
   bool only_check = false;

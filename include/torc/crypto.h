@@ -57,7 +57,7 @@ typedef struct torc_job {
   const torc_slice *parts; /* the signed input is these slices joined */
   size_t num_parts;
   torc_slice signature;  /* VERIFY */
-  const torc_cert *cert; /* VERIFY */
+  const torc_cert *cert; /* VERIFY; SIGN: the own one whose key is meant */
   torc_slice der;        /* CERTIFICATE */
 } torc_job;
 

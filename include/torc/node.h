@@ -137,6 +137,14 @@ void torc_node_set_wall(torc_node *n, torc_wall wall, torc_time now);
  * TORC_ERR_CONFIG: *why says which type; TORC_ERR_LIMIT: changed 16 times within an hour. */
 int torc_node_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
                           const char **why) TORC_MUST_CHECK;
+/* The own certificate has been renewed: from now on the node signs with `cert`, of which it takes a
+ * reference of its own, stores it in the overlay and shows it to those it meets [ENR-38]; the one
+ * before stays where it is stored. Jobs to sign name the certificate to sign for, which for those
+ * under way is the old one. The same certificate again changes nothing. TORC_ERR_CONFIG: it is not
+ * for the peer-id this node runs as. TORC_ERR_STATE: renewed less than a minute ago (and 64*T1), or
+ * a shared-key overlay. TORC_ERR_NOMEM. *why (if not NULL) says what. */
+int torc_node_renew(torc_node *n, torc_cert *cert, uint8_t signature_algorithm, torc_time now,
+                    const char **why) TORC_MUST_CHECK;
 /* Stages of a move from one ring to another, as the overlay configuration names them [D-19]
  * [MIG-01..05]. */
 typedef enum torc_migration_stage {

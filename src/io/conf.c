@@ -56,6 +56,7 @@ static const torc_conf_key keys[] = {
     TEXT("overlay", "name", overlay_name),
     TEXT("identity", "cert", cert_file),
     TEXT("identity", "key", key_file),
+    TEXT("identity", "renew", renew_dir),
     TEXT("identity", "shared-key", shared_key_file),
     {.section = "node",
      .name = "role",

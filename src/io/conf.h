@@ -17,6 +17,7 @@ typedef struct torc_conf {
   size_t num_listen;
   char advertise[TORC_CONF_ADVERTISE_MAX][TORC_CONF_TEXT_MAX];
   size_t num_advertise;
+  char renew_dir[TORC_CONF_TEXT_MAX]; /* of torc enroll; empty: nothing is renewed */
   char state_dir[TORC_CONF_TEXT_MAX]; /* empty: memory only */
   uint64_t threads;
   bool sync_disk;

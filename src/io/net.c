@@ -252,6 +252,10 @@ void torc_net_pause(torc_net *net, bool is_paused) {
   }
 }
 
+int torc_net_renew(torc_net *net) {
+  return torc_tls_ctx_renew(net->tls);
+}
+
 void torc_net_set_wall(torc_net *net, torc_wall now) {
   net->wall = now;
   torc_tls_ctx_set_wall(net->tls, now);

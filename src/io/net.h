@@ -103,6 +103,9 @@ void torc_net_pause(torc_net *net, bool is_paused);
 /* The present; links whose certificate has expired are closed [GAP-135]. */
 void torc_net_set_wall(torc_net *net, torc_wall now);
 
+/* New links show the certificate that the pki has as its own now [ENR-38]. TORC_ERR_CRYPTO. */
+int torc_net_renew(torc_net *net) TORC_MUST_CHECK;
+
 /* ---- CONNECT with TCP host candidates [CON-01] ---- */
 
 /* Storage of the candidate strings of a torc_connect_params. */

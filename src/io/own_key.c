@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/id.h"
 #include "base/slice.h"
 #include "io/err.h"
 #include "io/x509_internal.h"
@@ -22,7 +23,8 @@ static int no_passphrase(char *buf, int size, int rwflag, void *u) {
   return -1;
 }
 
-static int load_cert(torc_pki *p, const char *file, char *err, size_t err_cap) {
+static int load_cert(const torc_pki *p, torc_pki_own *own, const char *file, char *err,
+                     size_t err_cap) {
   FILE *f = fopen(file, "re");
   if (f == NULL) {
     return torc_fail(TORC_ERR_IO, err, err_cap, "cannot read the certificate %s: %s", file,
@@ -34,17 +36,14 @@ static int load_cert(torc_pki *p, const char *file, char *err, size_t err_cap) {
     ERR_clear_error();
     return torc_fail(TORC_ERR_CONFIG, err, err_cap, "%s holds no certificate in PEM", file);
   }
-  X509_free(p->own_x509);
-  p->own_x509 = x;
+  own->x509 = x;
   uint8_t *der = NULL;
   int len = i2d_X509(x, &der);
   if (len <= 0) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap, "%s cannot be encoded", file);
   }
   char why[160] = "";
-  torc_cert_free(p->own_cert);
-  p->own_cert = NULL;
-  int rc = torc_pki_accept(p, torc_slice_of(der, (size_t)len), &p->own_cert, why, sizeof why);
+  int rc = torc_pki_accept(p, torc_slice_of(der, (size_t)len), &own->cert, why, sizeof why);
   OPENSSL_free(der);
   if (rc != 0) {
     return torc_fail(rc, err, err_cap, "the certificate %s is not usable in this overlay: %s", file,
@@ -70,7 +69,8 @@ static int open_key(const char *file, FILE **out, char *err, size_t err_cap) {
   return 0;
 }
 
-static int load_key(torc_pki *p, const char *file, char *err, size_t err_cap) {
+static int load_key(const torc_pki *p, torc_pki_own *own, const char *file, char *err,
+                    size_t err_cap) {
   FILE *f = NULL;
   int rc = open_key(file, &f, err, err_cap);
   if (rc != 0) {
@@ -83,21 +83,18 @@ static int load_key(torc_pki *p, const char *file, char *err, size_t err_cap) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                      "%s holds no private key in PEM without a passphrase", file);
   }
-  if (X509_check_private_key(p->own_x509, pkey) != 1) {
+  if (X509_check_private_key(own->x509, pkey) != 1) {
     ERR_clear_error();
     EVP_PKEY_free(pkey);
     return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                      "the private key %s does not belong to the certificate", file);
   }
   const char *why = NULL;
-  torc_pki_key *key = NULL;
-  rc = torc_pki_key_new(&key, pkey, p->shared, true, &why);
+  rc = torc_pki_key_new(&own->key, pkey, p->shared, true, &why);
   if (rc != 0) {
     EVP_PKEY_free(pkey);
     return torc_fail(rc, err, err_cap, "the private key %s is not usable: %s", file, why);
   }
-  torc_pki_key_free(p->own_key);
-  p->own_key = key;
   return 0;
 }
 
@@ -110,43 +107,97 @@ static const char *date(torc_wall when, char out[32]) {
   return out;
 }
 
-int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
-                      char *err, size_t err_cap) {
-  int rc = load_cert(p, cert_file, err, err_cap);
+static int load(const torc_pki *p, torc_pki_own *own, const char *cert_file, const char *key_file,
+                torc_wall now, char *err, size_t err_cap) {
+  int rc = load_cert(p, own, cert_file, err, err_cap);
   if (rc != 0) {
     return rc;
   }
-  assert(p->own_cert != NULL);
+  assert(own->cert != NULL);
   /* [GAP-135] an expired certificate makes no link and no signature. */
   char limit[32];
   char clock[32];
-  if (now < p->own_cert->not_before) {
+  if (now < own->cert->not_before) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "the certificate %s is not valid before %s, but by this machine's clock it is "
                      "%s: set the clock",
-                     cert_file, date(p->own_cert->not_before, limit), date(now, clock));
+                     cert_file, date(own->cert->not_before, limit), date(now, clock));
   }
-  if (now > p->own_cert->not_after) {
+  if (now > own->cert->not_after) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "the certificate %s has expired on %s (it is %s by this machine's clock): get "
                      "a new one from the authority",
-                     cert_file, date(p->own_cert->not_after, limit), date(now, clock));
+                     cert_file, date(own->cert->not_after, limit), date(now, clock));
   }
-  return load_key(p, key_file, err, err_cap);
+  return load_key(p, own, key_file, err, err_cap);
+}
+
+void torc_pki_own_clear(torc_pki_own *o) {
+  torc_cert_free(o->cert);
+  X509_free(o->x509);
+  torc_pki_key_free(o->key);
+  *o = (torc_pki_own){.cert = NULL};
+}
+
+/* `fresh` passes to the pki; what was the old one is returned in it. */
+static void exchange(torc_pki *p, torc_pki_own *fresh) {
+  (void)pthread_rwlock_wrlock(&p->own_lock);
+  torc_pki_own last = p->old;
+  p->old = p->own;
+  p->own = *fresh;
+  *fresh = last;
+  (void)pthread_rwlock_unlock(&p->own_lock);
+}
+
+int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
+                      char *err, size_t err_cap) {
+  torc_pki_own fresh = {.cert = NULL};
+  int rc = load(p, &fresh, cert_file, key_file, now, err, err_cap);
+  if (rc == 0) {
+    exchange(p, &fresh);
+  }
+  torc_pki_own_clear(&fresh);
+  return rc;
+}
+
+static int may_follow(const torc_cert *old, const torc_cert *fresh, const char *file, char *err,
+                      size_t err_cap) {
+  if (old->num_peers == 0 || fresh->num_peers == 0 ||
+      !torc_id_eq(&old->peers[0], &fresh->peers[0])) {
+    return torc_fail(TORC_ERR_CONFIG, err, err_cap,
+                     "the certificate %s is for another peer-id, which needs a restart", file);
+  }
+  return 0;
+}
+
+int torc_pki_renew_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
+                       char *err, size_t err_cap) {
+  torc_pki_own fresh = {.cert = NULL};
+  const torc_cert *old = p->own.cert;
+  if (old == NULL) {
+    return torc_fail(TORC_ERR_STATE, err, err_cap, "there is no certificate to be renewed");
+  }
+  int rc = load(p, &fresh, cert_file, key_file, now, err, err_cap);
+  rc = rc != 0 ? rc : may_follow(old, fresh.cert, cert_file, err, err_cap);
+  if (rc == 0 && memcmp(fresh.cert->digest, old->digest, TORC_DIGEST_LEN) != 0) {
+    exchange(p, &fresh);
+  }
+  torc_pki_own_clear(&fresh);
+  return rc;
 }
 
 torc_cert *torc_pki_own_cert(const torc_pki *p) {
-  return p->own_cert;
+  return p->own.cert;
 }
 
 uint8_t torc_pki_signature_algorithm(const torc_pki *p) {
-  return p->own_key == NULL ? 0 : p->own_key->algorithm;
+  return p->own.key == NULL ? 0 : p->own.key->algorithm;
 }
 
 void *torc_pki_own_key(const torc_pki *p) {
-  return p->own_key == NULL ? NULL : p->own_key->pkey;
+  return p->own.key == NULL ? NULL : p->own.key->pkey;
 }
 
 void *torc_pki_own_x509(const torc_pki *p) {
-  return p->own_x509;
+  return p->own.x509;
 }

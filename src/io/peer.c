@@ -270,6 +270,7 @@ static int make_node(build *b) {
   cfg.log = p->log;
   cfg.backend = b->cfg.role == TORC_ROLE_CLIENT ? NULL : &p->backend;
   cfg.cert = own;
+  memcpy(p->shown, own->digest, sizeof p->shown);
   cfg.signature_algorithm = torc_pki_signature_algorithm(p->pki);
   cfg.self =
       own->peers[0]; /* [R-09] [GAP-136] a node runs as the first peer-id of its certificate */
@@ -463,12 +464,17 @@ void torc_peer_gauges(const torc_peer *p, void *ctx,
   each(ctx, "io_events_waiting", p->num_events);
   each(ctx, "io_cached_peers", p->cache.len);
   each(ctx, "io_multicast_sockets", torc_multicast_num_listeners(p->multicast));
-  /* [GAP-130] 1 valid, 2 expired, 3 expired for as long again. */
   /* [D-19] 0 none, 1 fetch-old, 2 fetch-new, 3 new-only. */
   torc_migration_view move;
   torc_node_get_migration(p->node, &move);
   each(ctx, "migration_stage", move.stage);
   each(ctx, "migration_joined", strcmp(move.new_state, "joined") == 0 ? 1 : 0);
   each(ctx, "migration_old_ring", strcmp(move.old_state, "left") == 0 ? 0 : 1);
+  if (!p->overlay.is_shared_key) { /* [ENR-38] 0: it has ended */
+    torc_wall end = torc_pki_own_cert(p->pki)->not_after;
+    torc_wall now = torc_peer_wall();
+    each(ctx, "io_certificate_seconds_left", end > now ? end - now : 0);
+  }
+  /* [GAP-130] 1 valid, 2 expired, 3 expired for as long again. */
   each(ctx, "io_configuration_age", torc_config_age_at(&p->config.life, torc_peer_wall()));
 }

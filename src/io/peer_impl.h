@@ -26,7 +26,9 @@
 #define TORC_PEER_CACHE_DEBOUNCE TORC_SEC(1)
 #define TORC_PEER_STORE_DEFAULT (1ull << 30) /* max_stored_bytes 0 */
 
-#define TORC_PEER_STATS(X) X(events_dropped) X(node_failures) X(cache_saved) X(cache_failures)
+#define TORC_PEER_STATS(X) \
+  X(events_dropped)        \
+  X(node_failures) X(cache_saved) X(cache_failures) X(renewals) X(renewal_failures)
 typedef struct torc_peer_stats {
 #define X(name) uint64_t name;
   TORC_PEER_STATS(X)
@@ -76,6 +78,7 @@ struct torc_peer {
   torc_net *net;
   torc_multicast *multicast;
   torc_node *node;
+  uint8_t shown[TORC_DIGEST_LEN]; /* of the certificate the node goes by */
   const torc_log *log;
   /* Without this peer itself; the multicast groups come last. */
   torc_endpoint bootstrap[TORC_OVERLAY_BOOTSTRAP_MAX + TORC_OVERLAY_MULTICAST_MAX];

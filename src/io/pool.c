@@ -53,13 +53,14 @@ static task *pop(task_list *l) {
   return t;
 }
 
-void torc_job_run(const torc_pki *pki, torc_lmdb *db, const torc_job *job, uint8_t *sig,
+void torc_job_run(torc_pki *pki, torc_lmdb *db, const torc_job *job, uint8_t *sig,
                   torc_job_result *out) {
   size_t len = 0;
   memset(out, 0, sizeof *out);
   switch (job->kind) {
     case TORC_JOB_SIGN:
-      out->rc = torc_pki_sign(pki, job->parts, job->num_parts, sig, TORC_SIGNATURE_MAX, &len);
+      out->rc =
+          torc_pki_sign(pki, job->cert, job->parts, job->num_parts, sig, TORC_SIGNATURE_MAX, &len);
       out->signature = torc_slice_of(sig, len);
       break;
     case TORC_JOB_VERIFY:

@@ -14,12 +14,12 @@ typedef struct torc_pool torc_pool;
 
 /* Does one job now, on this thread. `sig` (TORC_SIGNATURE_MAX bytes) holds a signature made. db:
  * may be NULL. */
-void torc_job_run(const torc_pki *pki, torc_lmdb *db, const torc_job *job, uint8_t *sig,
+void torc_job_run(torc_pki *pki, torc_lmdb *db, const torc_job *job, uint8_t *sig,
                   torc_job_result *out);
 
 typedef struct torc_pool_config {
   uv_loop_t *loop;
-  const torc_pki *pki;
+  torc_pki *pki;
   torc_lmdb *db; /* for TORC_JOB_SYNC; may be NULL */
   unsigned num_threads;
   void *ctx;

@@ -144,12 +144,8 @@ void torc_pki_key_free(torc_pki_key *k) {
   free(k);
 }
 
-int torc_pki_sign(const torc_pki *p, const torc_slice *parts, size_t num, uint8_t *sig,
-                  size_t sig_cap, size_t *sig_len) {
-  torc_pki_key *k = p->own_key;
-  if (k == NULL) {
-    return TORC_ERR_STATE;
-  }
+static int sign_with(torc_pki_key *k, const torc_slice *parts, size_t num, uint8_t *sig,
+                     size_t sig_cap, size_t *sig_len) {
   uint8_t digest[TORC_DIGEST_LEN];
   int rc = torc_pki_digest(k->shared, parts, num, digest);
   if (rc != 0) {
@@ -170,6 +166,20 @@ int torc_pki_sign(const torc_pki *p, const torc_slice *parts, size_t num, uint8_
   }
   *sig_len = len;
   return 0;
+}
+
+int torc_pki_sign(torc_pki *p, const torc_cert *own, const torc_slice *parts, size_t num,
+                  uint8_t *sig, size_t sig_cap, size_t *sig_len) {
+  int rc = TORC_ERR_STATE;
+  (void)pthread_rwlock_rdlock(&p->own_lock);
+  torc_pki_key *k = own == NULL || own == p->own.cert ? p->own.key
+                    : own == p->old.cert              ? p->old.key
+                                                      : NULL;
+  if (k != NULL) {
+    rc = sign_with(k, parts, num, sig, sig_cap, sig_len);
+  }
+  (void)pthread_rwlock_unlock(&p->own_lock);
+  return rc;
 }
 
 int torc_pki_verify(const torc_cert *cert, uint8_t algorithm, const torc_slice *parts, size_t num,

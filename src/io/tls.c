@@ -115,6 +115,20 @@ static int set_up(torc_tls_ctx *c) {
   return ok ? 0 : TORC_ERR_CRYPTO;
 }
 
+/* The certificate first: a key that does not fit it is dropped by it. */
+static int show_own(torc_tls_ctx *c) {
+  return SSL_CTX_use_certificate(c->ssl_ctx, torc_pki_own_x509(c->pki)) == 1 &&
+                 SSL_CTX_use_PrivateKey(c->ssl_ctx, torc_pki_own_key(c->pki)) == 1
+             ? 0
+             : TORC_ERR_CRYPTO;
+}
+
+int torc_tls_ctx_renew(torc_tls_ctx *c) {
+  int rc = show_own(c);
+  ERR_clear_error();
+  return rc;
+}
+
 static int set_up_certificates(torc_tls_ctx *c) {
   SSL_CTX *s = c->ssl_ctx;
   int ok = SSL_CTX_set_ciphersuites(s, CIPHERS_13) == 1 &&
@@ -126,10 +140,7 @@ static int set_up_certificates(torc_tls_ctx *c) {
   SSL_CTX_set_cert_verify_callback(s, verify_peer, c);
   /* The leaf alone: roots are known, intermediates do not exist. */
   SSL_CTX_set_mode(s, SSL_MODE_NO_AUTO_CHAIN);
-  return ok && SSL_CTX_use_certificate(s, torc_pki_own_x509(c->pki)) == 1 &&
-                 SSL_CTX_use_PrivateKey(s, torc_pki_own_key(c->pki)) == 1
-             ? 0
-             : TORC_ERR_CRYPTO;
+  return ok ? show_own(c) : TORC_ERR_CRYPTO;
 }
 
 int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t err_cap) {

@@ -17,6 +17,9 @@ void torc_tls_without_texts(void);
 int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err,
                      size_t err_cap) TORC_MUST_CHECK;
 void torc_tls_ctx_free(torc_tls_ctx *c);
+/* Connections begun from now on show the certificate that the pki has as its own now [ENR-38].
+ * TORC_ERR_CRYPTO: they show the one before. */
+int torc_tls_ctx_renew(torc_tls_ctx *c) TORC_MUST_CHECK;
 /* The present: certificates are dated by it. */
 void torc_tls_ctx_set_wall(torc_tls_ctx *c, torc_wall now);
 

@@ -163,6 +163,7 @@ int torc_pki_new(torc_pki **out, const char *overlay_name, const torc_slice *roo
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
   }
   int rc = 0;
+  (void)pthread_rwlock_init(&p->own_lock, NULL); /* cannot fail with Linux' default kind */
   p->shared = shared_new();
   if (p->shared == NULL) {
     rc = torc_fail(TORC_ERR_CRYPTO, err, err_cap, "the cryptographic library has no SHA-256");
@@ -198,9 +199,9 @@ void torc_pki_free(torc_pki *p) {
     X509_free(p->roots[i]);
     EVP_PKEY_free(p->root_keys[i]);
   }
-  torc_cert_free(p->own_cert);
-  X509_free(p->own_x509);
-  torc_pki_key_free(p->own_key);
+  torc_pki_own_clear(&p->own);
+  torc_pki_own_clear(&p->old);
+  (void)pthread_rwlock_destroy(&p->own_lock);
   torc_pki_shared_release(p->shared);
   torc_wipe(p->shared_key, sizeof p->shared_key);
   free(p);
@@ -230,8 +231,9 @@ int torc_pki_new_shared(torc_pki **out, const char *overlay_name,
   torc_pki *p = calloc(1, sizeof *p);
   int rc = TORC_ERR_NOMEM;
   if (p != NULL) {
+    (void)pthread_rwlock_init(&p->own_lock, NULL);
     p->shared = shared_new();
-    rc = p->shared == NULL ? TORC_ERR_CRYPTO : torc_pki_claimed_cert(self, &p->own_cert);
+    rc = p->shared == NULL ? TORC_ERR_CRYPTO : torc_pki_claimed_cert(self, &p->own.cert);
   }
   if (rc != 0) {
     torc_pki_free(p);

@@ -35,6 +35,11 @@ void torc_pki_admit(torc_pki *p, uint8_t algorithms);
  * refuses a key file readable by others. */
 int torc_pki_load_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
                       char *err, size_t err_cap) TORC_MUST_CHECK;
+/* Likewise of a renewed certificate, which must be for the same first peer-id; the key may be
+ * another one. The one before is kept until the next renewal: torc_pki_sign may still be told to
+ * use it. On failure nothing has changed. The same certificate again is no failure. */
+int torc_pki_renew_own(torc_pki *p, const char *cert_file, const char *key_file, torc_wall now,
+                       char *err, size_t err_cap) TORC_MUST_CHECK;
 torc_cert *torc_pki_own_cert(const torc_pki *p);         /* borrowed */
 uint8_t torc_pki_signature_algorithm(const torc_pki *p); /* TORC_SIGALG_*, of the own key */
 void *torc_pki_own_key(const torc_pki *p);               /* EVP_PKEY *, borrowed */
@@ -57,8 +62,10 @@ void torc_cert_free(torc_cert *c); /* releases one reference; atomic */
 
 /* Signs or verifies (any thread); `sig_cap` at least TORC_SIGNATURE_MAX. */
 #define TORC_SIGNATURE_MAX 1024
-int torc_pki_sign(const torc_pki *p, const torc_slice *parts, size_t num, uint8_t *sig,
-                  size_t sig_cap, size_t *sig_len) TORC_MUST_CHECK;
+/* own: which of the own certificates the signature is to fit; NULL: the present one.
+ * TORC_ERR_STATE: there is none, or its key is gone. */
+int torc_pki_sign(torc_pki *p, const torc_cert *own, const torc_slice *parts, size_t num,
+                  uint8_t *sig, size_t sig_cap, size_t *sig_len) TORC_MUST_CHECK;
 int torc_pki_verify(const torc_cert *cert, uint8_t algorithm, const torc_slice *parts, size_t num,
                     torc_slice signature) TORC_MUST_CHECK;
 /* The table for torc_node_config; borrows `p`. */

@@ -42,6 +42,13 @@ typedef struct torc_pki_key {
   torc_pki_shared *shared;
 } torc_pki_key;
 
+/* A certificate of one's own with its key. */
+typedef struct torc_pki_own {
+  torc_cert *cert;
+  X509 *x509;
+  torc_pki_key *key; /* private */
+} torc_pki_own;
+
 struct torc_pki {
   char overlay_name[256];                    /* lower-case, without trailing dot */
   char more_names[TORC_PKI_NAMES_MORE][256]; /* overlays whose certificates are accepted as well */
@@ -50,9 +57,10 @@ struct torc_pki {
   EVP_PKEY *root_keys[TORC_PKI_ROOTS_MAX];
   size_t num_roots;  /* atomic: rises while other threads check certificates */
   uint32_t admitted; /* atomic: bits 1 << TORC_SIGALG_*; 0: all */
-  torc_cert *own_cert;
-  X509 *own_x509;
-  torc_pki_key *own_key; /* private */
+  /* Changed by the thread of the loop alone, under the lock, which other threads hold while they
+   * sign: the present one, and the one before for what is under way with it [ENR-38]. */
+  torc_pki_own own, old;
+  pthread_rwlock_t own_lock;
   torc_pki_shared *shared;
   torc_crypto crypto;
   bool has_shared_key;
@@ -67,5 +75,6 @@ void torc_pki_shared_release(torc_pki_shared *s);
 int torc_pki_key_new(torc_pki_key **out, EVP_PKEY *pkey, torc_pki_shared *shared, bool is_private,
                      const char **why);
 void torc_pki_key_free(torc_pki_key *k);
+void torc_pki_own_clear(torc_pki_own *o);
 
 #endif

@@ -18,9 +18,19 @@ static const char *const counters[] = {
 #undef X
 };
 static const char *const gauges[] = {
-    "migration_stage",   "migration_joined", "migration_old_ring",   "io_half_open",
-    "io_connections",    "io_partial_bytes", "io_queued_bytes",      "io_jobs_pending",
-    "io_events_waiting", "io_cached_peers",  "io_configuration_age", "io_multicast_sockets",
+    "migration_stage",
+    "migration_joined",
+    "migration_old_ring",
+    "io_half_open",
+    "io_connections",
+    "io_partial_bytes",
+    "io_queued_bytes",
+    "io_jobs_pending",
+    "io_events_waiting",
+    "io_cached_peers",
+    "io_certificate_seconds_left",
+    "io_multicast_sockets",
+    "io_configuration_age",
 };
 
 typedef struct scene {

@@ -30,7 +30,7 @@ static long resident(const char *key) {
 static void check_identity(uint8_t sig[TORC_SIGNATURE_MAX], size_t *len, torc_pki *pki) {
   torc_slice part = {(const uint8_t *)"text", 4};
   torc_cert *cert = NULL;
-  assert_int_equal(torc_pki_sign(pki, &part, 1, sig, TORC_SIGNATURE_MAX, len), 0);
+  assert_int_equal(torc_pki_sign(pki, NULL, &part, 1, sig, TORC_SIGNATURE_MAX, len), 0);
   assert_int_equal(torc_pki_accept(pki, torc_pki_own_cert(pki)->der, &cert, NULL, 0), 0);
   assert_int_equal(
       torc_pki_verify(cert, torc_pki_signature_algorithm(pki), &part, 1, (torc_slice){sig, *len}),

@@ -305,7 +305,7 @@ static void sign_verify(hp_key_kind kind, uint8_t algorithm) {
   torc_slice whole = torc_slice_str("one two");
   assert_int_equal(torc_pki_signature_algorithm(p), algorithm);
   for (int round = 0; round < 3; round++) { /* the prepared context serves again */
-    assert_int_equal(torc_pki_sign(p, parts, 3, sig, sizeof sig, &len), 0);
+    assert_int_equal(torc_pki_sign(p, NULL, parts, 3, sig, sizeof sig, &len), 0);
     torc_slice s = torc_slice_of(sig, len);
     assert_int_equal(torc_pki_verify(cert, algorithm, &whole, 1, s), 0);
     assert_int_equal(torc_pki_verify(cert, algorithm, parts, 3, s), 0);
@@ -372,7 +372,7 @@ static void command_line(hp_key_kind kind, uint8_t algorithm) {
   assert_int_equal(
       torc_pki_verify(torc_pki_own_cert(p), algorithm, &message, 1, torc_slice_of(sig, len)), 0);
 
-  assert_int_equal(torc_pki_sign(p, &message, 1, sig, sizeof sig, &len), 0);
+  assert_int_equal(torc_pki_sign(p, NULL, &message, 1, sig, sizeof sig, &len), 0);
   snprintf(path, sizeof path, "%s/ours", dir);
   hp_write_file(path, sig, len, 0600);
   snprintf(cmd, sizeof cmd,
@@ -420,7 +420,7 @@ static void test_outlives(void **state) {
   torc_slice message = torc_slice_str("m");
   uint8_t sig[TORC_SIGNATURE_MAX];
   size_t len = 0;
-  assert_int_equal(torc_pki_sign(p, &message, 1, sig, sizeof sig, &len), 0);
+  assert_int_equal(torc_pki_sign(p, NULL, &message, 1, sig, sizeof sig, &len), 0);
   torc_cert *cert = torc_cert_retain(torc_pki_own_cert(p));
   torc_pki_free(p);
   assert_int_equal(
@@ -516,6 +516,70 @@ static void test_files(void **state) {
   hp_dir_remove(dir);
 }
 
+/* ---- renewal ---- */
+
+static int renew(torc_pki *p, const char *dir, const char *cert_name, const char *key_name) {
+  char cert[300];
+  char key[300];
+  char err[600] = "";
+  snprintf(cert, sizeof cert, "%s/%s.crt", dir, cert_name);
+  snprintf(key, sizeof key, "%s/%s.key", dir, key_name);
+  return torc_pki_renew_own(p, cert, key, hp_now(), err, sizeof err);
+}
+
+/* Signs for the holder of `own`; whether the signature fits this certificate. */
+static int sign_for(torc_pki *p, const torc_cert *own, const torc_cert *checked) {
+  const torc_slice message = torc_slice_str("message");
+  uint8_t sig[TORC_SIGNATURE_MAX];
+  size_t len = 0;
+  int rc = torc_pki_sign(p, own, &message, 1, sig, sizeof sig, &len);
+  return rc != 0 ? rc
+                 : torc_pki_verify(checked, torc_pki_signature_algorithm(p), &message, 1,
+                                   torc_slice_of(sig, len));
+}
+
+static void test_renewal(void **state) {
+  (void)state;
+  char dir[256];
+  hp_spec spec = {.overlay = OVERLAY};
+  hp_spec stranger = {.overlay = OVERLAY, .id = 7};
+  hp_dir_make(dir);
+  hp_write_identity(dir, "first", &all->ca, &spec);
+  hp_write_identity(dir, "second", &all->ca, &spec);
+  hp_write_identity(dir, "third", &all->ca, &spec);
+  hp_write_identity(dir, "stranger", &all->ca, &stranger);
+  torc_pki *p = hp_pki(&all->ca, OVERLAY);
+  torc_cert *certs[3];
+  static const char *const names[] = {"first", "second", "third"};
+  char path[300];
+  char key[300];
+  char err[600] = "";
+  snprintf(path, sizeof path, "%s/first.crt", dir);
+  snprintf(key, sizeof key, "%s/first.key", dir);
+  assert_int_equal(torc_pki_load_own(p, path, key, hp_now(), err, sizeof err), 0);
+  certs[0] = torc_cert_retain(torc_pki_own_cert(p));
+  assert_int_equal(renew(p, dir, "stranger", "stranger"), TORC_ERR_CONFIG);
+  assert_int_equal(renew(p, dir, "second", "first"), TORC_ERR_CONFIG);
+  assert_int_equal(renew(p, dir, "nothing", "first"), TORC_ERR_IO);
+  assert_int_equal(renew(p, dir, "first", "first"), 0); /* the same */
+  assert_ptr_equal(torc_pki_own_cert(p), certs[0]);
+  for (size_t i = 1; i < 3; i++) {
+    assert_int_equal(renew(p, dir, names[i], names[i]), 0);
+    certs[i] = torc_cert_retain(torc_pki_own_cert(p));
+    assert_ptr_not_equal(certs[i], certs[i - 1]);
+    assert_int_equal(sign_for(p, NULL, certs[i]), 0);
+    assert_int_equal(sign_for(p, certs[i], certs[i]), 0);
+    assert_int_equal(sign_for(p, certs[i - 1], certs[i - 1]), 0); /* what is under way */
+    assert_int_equal(sign_for(p, certs[i - 1], certs[i]), TORC_ERR_CRYPTO);
+  }
+  assert_int_equal(sign_for(p, certs[0], certs[0]), TORC_ERR_STATE); /* its key is gone */
+  for (size_t i = 0; i < 3; i++) {
+    torc_cert_free(certs[i]);
+  }
+  torc_pki_free(p);
+  hp_dir_remove(dir);
+}
+
 #define GOOD(i, name) TORC_CASE(name, test_good, &good[i])
 #define BAD(i, name) TORC_CASE(name, test_bad, &bad[i])
 
@@ -581,6 +645,8 @@ int main(void) {
       TORC_TEST("GAP-51 RSA is PKCS#1 v1.5: a PSS signature is invalid", test_rsa_padding),
       TORC_TEST("GAP-135 a certificate outlives its pki", test_outlives),
       TORC_TEST("D-11 SHA-256 over parts", test_digest),
+      TORC_TEST("ENR-38 the own certificate and key are replaced while signatures are under way",
+                test_renewal),
       TORC_TEST("GAP-135 SEC-01 own files: each fault with its reason", test_files),
   };
   return cmocka_run_group_tests_name(__FILE__, tests, set_up, tear_down);

@@ -94,7 +94,7 @@ def test_ENR_34_torcd_takes_what_it_is_told_to_put_into_its_configuration(client
     lines = said.split("torcd.conf\n\n", 1)[1].split("\n\n")[0].replace("0.0.0.0:6084", "127.0.0.1:0")
     conf = tmp_path / "torcd.conf"
     conf.write_text("\n".join(line.strip() for line in lines.splitlines()) + "\n", encoding="utf-8")
-    assert "usable" in run(TORCD, "--check-config", "--config", conf).stdout
+    assert "renew = " in lines and "usable" in run(TORCD, "--check-config", "--config", conf).stdout
 
 
 def test_ENR_05_several_targets_are_tried_in_the_order_of_RFC_2782(client, tmp_path, authority, make_dns):

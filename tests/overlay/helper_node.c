@@ -41,6 +41,7 @@ struct nt {
   torc_log log;
   torc_id self;
   uint8_t self_first, ttl;
+  torc_cert *renewed; /* what answers are signed with; NULL: the first one */
   torc_time now;
   uint64_t random;
   bool random_fails;
@@ -668,6 +669,10 @@ bool nt_is_signed_by(nt *h, const nt_out *o, const torc_cert *cert) {
          torc_slice_eq(o->c.signature.value, torc_slice_of(sig, sizeof sig));
 }
 
+void nt_expect_own(nt *h, torc_cert *cert) {
+  h->renewed = cert;
+}
+
 nt_out *nt_expect(nt *h, torc_link_id link, const nt_msg *m, uint16_t code) {
   nt_out *o = nt_take_xid(h, m->hdr.xid);
   CHECK(o != NULL);
@@ -683,7 +688,7 @@ nt_out *nt_expect(nt *h, torc_link_id link, const nt_msg *m, uint16_t code) {
   CHECK(o->hdr.ttl == h->ttl);
   CHECK(o->hdr.version == TORC_VERSION_1 && !o->hdr.experimental);
   CHECK(!o->hdr.is_fragment && o->hdr.via.len == 0);
-  CHECK(nt_is_signed_by(h, o, nt_cert(h, h->self_first)));
+  CHECK(nt_is_signed_by(h, o, h->renewed != NULL ? h->renewed : nt_cert(h, h->self_first)));
   return o;
 }
 

@@ -68,6 +68,8 @@ torc_node *nt_node(nt *h);
 helper_mem *nt_mem(nt *h);
 torc_time nt_now(const nt *h);
 torc_id nt_self(const nt *h);
+/* The node's own certificate that nt_expect takes for granted from now on. */
+void nt_expect_own(nt *h, torc_cert *cert);
 /* Starts looking for the ring and drains. */
 void nt_start(nt *h);
 

@@ -435,6 +435,110 @@ static void test_kept(void **state) {
   nt_free(h);
 }
 
+/* ---- the own certificate is renewed ---- */
+
+static torc_cert *renewed_own(nt *h, torc_wall not_after) {
+  torc_id self = nt_self(h);
+  return nt_cert_make(h, nt_user(NT_SELF), &self, 1, 2, not_after);
+}
+
+static void expect_signed_with(nt *h, torc_link_id link, nt_msg *m, torc_cert *cert) {
+  nt_expect_own(h, cert);
+  const nt_out *o = nt_expect(h, link, m, TORC_CODE_OK);
+  assert_int_equal(o->c.signature.identity.type, TORC_IDENTITY_CERT);
+  assert_true(torc_slice_eq(o->c.signature.identity.cert, cert->der));
+}
+
+static void ask_self(scene *s, nt_msg *m) {
+  nt_request(s->h, m, A, TORC_METHOD_PING, nt_ping_payload(s->h));
+  nt_route(m, &s->self);
+  nt_input(s->h, s->a, m);
+}
+
+static void test_own_renewed(void **state) {
+  scene s = scene_new();
+  torc_node *n = nt_node(s.h);
+  torc_cert *first = nt_cert(s.h, NT_SELF);
+  torc_cert *second = renewed_own(s.h, 2000000000);
+  torc_cert *third = renewed_own(s.h, 2100000000);
+  torc_id another = nt_id(0x99);
+  torc_cert *strange = nt_cert_make(s.h, nt_user(NT_SELF), &another, 1, 1, UINT32_MAX);
+  const char *why = NULL;
+  nt_msg m, held, again;
+  (void)state;
+  ask_self(&s, &m);
+  expect_signed_with(s.h, s.a, &m, first);
+  assert_int_equal(torc_node_renew(n, strange, 3, nt_now(s.h), &why), TORC_ERR_CONFIG);
+  assert_non_null(strstr(why, "another peer-id"));
+  nt_hold_jobs(s.h, true);
+  ask_self(&s, &held);
+  nt_run_job(s.h, TORC_JOB_VERIFY, 0);
+  assert_int_equal(nt_num_jobs(s.h, TORC_JOB_SIGN), 1);
+  assert_int_equal(torc_node_renew(n, second, 3, nt_now(s.h), &why), 0);
+  nt_run_job(s.h, TORC_JOB_SIGN, 0); /* what was under way ends with the one it began with */
+  expect_signed_with(s.h, s.a, &held, first);
+  nt_hold_jobs(s.h, false);
+  nt_input(s.h, s.a, &m); /* answers that are sent again do so as well */
+  expect_signed_with(s.h, s.a, &m, first);
+  ask_self(&s, &again);
+  expect_signed_with(s.h, s.a, &again, second);
+  assert_int_equal(torc_node_renew(n, second, 3, nt_now(s.h), &why), 0); /* the same */
+  assert_int_equal(torc_node_renew(n, third, 3, nt_now(s.h), &why), TORC_ERR_STATE);
+  assert_non_null(strstr(why, "a moment ago"));
+  nt_advance(s.h, TORC_SEC(3600));
+  nt_clear(s.h);
+  nt_down(s.h, s.a);
+  s.a = nt_up(s.h, A);
+  nt_clear(s.h);
+  assert_int_equal(torc_node_renew(n, third, 3, nt_now(s.h), NULL), 0);
+  ask_self(&s, &again);
+  expect_signed_with(s.h, s.a, &again, third);
+  nt_free(s.h);
+}
+
+/* It is stored at once beside the first, which may have signed what others hold. */
+static void test_own_renewed_is_stored(void **state) {
+  const nt_options o = {.tweak = keeping};
+  nt *h = nt_ring(&o);
+  torc_cert *second = renewed_own(h, UINT32_MAX);
+  (void)state;
+  nt_advance(h, TORC_SEC(6));
+  assert_int_equal(nt_counter(h, "certificate_stores"), 2);
+  assert_int_equal(torc_node_renew(nt_node(h), second, 3, nt_now(h), NULL), 0);
+  nt_advance(h, TORC_SEC(6));
+  assert_int_equal(nt_counter(h, "certificate_stores"), 4);
+  torc_id place;
+  assert_int_equal(torc_certificate_place(helper_crypto(), second, 0, &place), 0);
+  const torc_fetch_item all = {.type = TORC_TYPE_CERTIFICATE, .last = -1};
+  torc_token token = 0;
+  assert_int_equal(torc_node_fetch(nt_node(h), &place, &all, 1, nt_now(h), &token), 0);
+  nt_advance(h, TORC_SEC(1));
+  const nt_out *out = nt_take_done(h, token);
+  assert_non_null(out);
+  const torc_done *done = &out->event.done;
+  assert_int_equal(done->num_values, 2);
+  assert_true(torc_slice_eq(done->values[0].value, nt_cert(h, NT_SELF)->der));
+  assert_true(torc_slice_eq(done->values[1].value, second->der));
+  nt_free(h);
+}
+
+static void test_own_renewed_needs_memory(void **state) {
+  (void)state;
+  for (uint64_t fail = 1; fail < 8; fail++) {
+    scene s = scene_new();
+    torc_cert *second = renewed_own(s.h, UINT32_MAX);
+    const char *why = NULL;
+    nt_msg m;
+    helper_mem_reset(nt_mem(s.h), fail);
+    int rc = torc_node_renew(nt_node(s.h), second, 3, nt_now(s.h), &why);
+    helper_mem_reset(nt_mem(s.h), 0);
+    assert_true(rc == 0 || rc == TORC_ERR_NOMEM);
+    ask_self(&s, &m);
+    expect_signed_with(s.h, s.a, &m, rc == 0 ? second : nt_cert(s.h, NT_SELF));
+    nt_free(s.h);
+  }
+}
+
 /* A second peer-id in the own certificate, whose place is C's. */
 static torc_id second_at_c(void) {
   torc_id c = nt_id(C);
@@ -500,6 +604,11 @@ int main(void) {
       {"GAP-166 ENR-38 a value signed by reference", test_value, NULL, NULL, NULL},
       {"GAP-52 node freed while somebody waits", test_freed_while_waiting, NULL, NULL, NULL},
       {"CRT-02 CRT-04 CRT-05 own certificate is looked after", test_kept, NULL, NULL, NULL},
+      {"ENR-38 the own certificate is renewed while the node runs", test_own_renewed, NULL, NULL,
+       NULL},
+      {"ENR-38 CRT-02 and stored beside the one before", test_own_renewed_is_stored, NULL, NULL,
+       NULL},
+      {"ENR-38 a failure changes nothing", test_own_renewed_needs_memory, NULL, NULL, NULL},
       {"CRT-04 tried again after a failure", test_keep_retries, NULL, NULL, NULL},
       {"CRT-02 only if told to", test_not_kept, NULL, NULL, NULL},
   };

@@ -147,6 +147,7 @@ static int item_init(torc_node *n, torc_call *c, torc_call_item *item, const tor
   item->job.parts[1] = d->entry.value;
   item->job.job.num_parts = 2;
   item->job.job.algorithm = n->signature_algorithm;
+  item->job.job.cert = n->cert;
   return rc != 0 ? rc : wr.err;
 }
 

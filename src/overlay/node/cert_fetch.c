@@ -15,9 +15,9 @@ struct torc_cert_fetch {
   unsigned num_waiting;
   torc_link_id link; /* who has caused it */
   bool is_active;
-  torc_time forgotten_at; /* a miss */
-  uint8_t *answer;        /* owned */
-  torc_rd types, values;  /* what is left of it */
+  torc_time forgotten_at;      /* a miss */
+  uint8_t *answer;             /* owned */
+  torc_rd types, values;       /* what is left of it */
   unsigned num_tried, num_new; /* certificates of the answer; those not known before */
   torc_jobref job;
 };

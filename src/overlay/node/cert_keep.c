@@ -14,7 +14,7 @@ struct torc_cert_keep {
   torc_node *node;
   torc_timer timer;
   uint8_t place, retries; /* of the look that is under way */
-  bool is_busy, has_failed;
+  bool is_busy, has_failed, is_again;
 };
 
 static void look_at_place(torc_node *n);
@@ -26,6 +26,10 @@ static void arm(torc_node *n, torc_time wait) {
 
 static void round_done(torc_node *n) {
   n->keep->is_busy = false;
+  if (n->keep->is_again) {
+    torc_cert_keep_joined(n);
+    return;
+  }
   if (!n->keep->has_failed) {
     n->keep->retries = 0;
     arm(n, TORC_CERT_CHECK_PERIOD);
@@ -121,6 +125,7 @@ static void on_keep(torc_timer *t, torc_time now) {
     return; /* joining arms it again; whoever is busy does so at the end */
   }
   n->keep->is_busy = true;
+  n->keep->is_again = false;
   n->keep->has_failed = false;
   n->keep->place = 0;
   look_at_place(n);
@@ -142,6 +147,14 @@ int torc_cert_keep_init(torc_node *n) {
 void torc_cert_keep_clear(torc_node *n) {
   torc_free(n->mem, n->keep);
   n->keep = NULL;
+}
+
+void torc_cert_keep_renewed(torc_node *n) {
+  if (n->keep != NULL && n->keep->is_busy) {
+    n->keep->is_again = true;
+  } else if (n->phase == TORC_PHASE_JOINED) {
+    torc_cert_keep_joined(n);
+  }
 }
 
 void torc_cert_keep_joined(torc_node *n) {

@@ -22,7 +22,7 @@
   X(transfers) X(transfer_failures) X(bootstrap_tries) X(bootstrap_failures) X(connects_sent)     \
   X(connects_received) X(connect_failures) X(keepalive_failures) X(no_memory) X(seen_evictions)   \
   X(redirects_followed) X(certificate_fetches) X(certificate_fetch_failures)                      \
-  X(certificate_fetch_limits) X(certificate_misses) X(certificate_checks) X(certificate_stores)   \
+  X(certificate_fetch_limits) X(certificate_misses) X(certificate_checks) X(certificate_stores) \
   X(certificate_keep_failures)
 /* clang-format on */
 

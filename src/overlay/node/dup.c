@@ -24,6 +24,7 @@ struct torc_dup {
   bool is_executing;
   bool is_harmless; /* to be executed twice: it changes nothing, or the same again */
   bool is_signed;   /* the own identity, which ends every signed answer, is left out of the body */
+  uint8_t identity; /* its number */
   uint8_t body[];
 };
 
@@ -178,14 +179,11 @@ fail:
   return NULL;
 }
 
-static torc_slice own_identity(const torc_node *n) {
-  return torc_slice_of(n->own_identity, n->own_identity_len);
-}
-
 uint8_t *torc_dup_response(torc_node *n, const torc_dup *d, torc_slice *body) {
-  torc_slice identity = d->is_signed ? own_identity(n) : torc_slice_of(NULL, 0);
+  torc_slice identity = torc_slice_of(NULL, 0);
   uint8_t *whole = NULL;
-  if (!d->is_executing && d->len > 0) {
+  bool is_known = !d->is_signed || torc_own_identity(n, d->identity, &identity);
+  if (is_known && !d->is_executing && d->len > 0) {
     whole = torc_alloc(n->mem, d->len + identity.len);
     n->stats->no_memory += whole == NULL ? 1 : 0;
   }
@@ -209,7 +207,7 @@ static void list_replace(torc_list *node, torc_list *fresh) {
 }
 
 void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
-  torc_slice identity = own_identity(n);
+  torc_slice identity = torc_slice_of(n->own_identity, n->own_identity_len);
   torc_dup *fresh = NULL;
   bool is_signed = identity.len > 0 && body.len > identity.len &&
                    memcmp(body.p + body.len - identity.len, identity.p, identity.len) == 0;
@@ -224,6 +222,7 @@ void torc_dup_finish(torc_node *n, torc_dup *d, torc_slice body) {
   *fresh = *d;
   fresh->len = (uint32_t)body.len;
   fresh->is_signed = is_signed;
+  fresh->identity = n->identity_number;
   fresh->is_executing = false;
   memcpy(fresh->body, body.p, body.len);
   list_replace(&d->age, &fresh->age);

@@ -261,10 +261,25 @@ size_t torc_cert_misses(const torc_node *n);
 void torc_cert_fetches_init(torc_node *n, uint64_t seed);
 void torc_cert_fetches_clear(torc_node *n);
 
+/* ---- the own certificate (own_cert.c) ---- */
+/* What has been signed with the one before is sent and stored within this and 64*T1. */
+#define TORC_NODE_RENEW_PAUSE TORC_SEC(60)
+typedef struct torc_old_own { /* the one before, for what is under way with it [ENR-38] */
+  uint8_t *identity;
+  size_t identity_len;
+  torc_cert *cert;
+  torc_time renewed_at;
+} torc_old_own;
+int torc_own_cert_init(torc_node *n) TORC_MUST_CHECK; /* of n->cert: the identity as on the wire */
+void torc_own_cert_clear(torc_node *n);
+/* The own identity of this number; false: it is older than the one before the present one. */
+bool torc_own_identity(const torc_node *n, uint8_t number, torc_slice *out);
+
 /* ---- the own certificate in the overlay (cert_keep.c) ---- */
 int torc_cert_keep_init(torc_node *n) TORC_MUST_CHECK; /* if the configuration wants it */
 void torc_cert_keep_clear(torc_node *n);
-void torc_cert_keep_joined(torc_node *n); /* [CRT-04] a look at every place, soon */
+void torc_cert_keep_joined(torc_node *n);  /* [CRT-04] a look at every place, soon */
+void torc_cert_keep_renewed(torc_node *n); /* likewise */
 
 /* ---- a message for this node on its way through checks and handlers (inbound.c) ---- */
 typedef struct torc_inbound torc_inbound;
@@ -611,9 +626,11 @@ struct torc_node {
   torc_cert *cert;
   torc_cert *anyone;     /* shared-key overlay: stands for whoever sent or wrote; else NULL */
   uint8_t *own_identity; /* signer_identity with the inline certificate, as on the wire */
-  size_t own_identity_len;
+  struct torc_old_own *old_own; /* NULL: never renewed */
   uint8_t signature_algorithm;
   uint8_t num_retired;
+  uint16_t own_identity_len; /* a certificate has at most TORC_CERT_MAX_BYTES */
+  uint8_t identity_number;   /* of own_identity: counts the renewals */
   bool refuses_joins, has_ap, is_rejoining;
   const char *version_text; /* the library's, or texts */
   torc_types types;

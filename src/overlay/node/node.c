@@ -227,20 +227,7 @@ static int make_anyone(torc_node *n) {
 }
 
 static int make_identity(torc_node *n) {
-  if (n->cfg.is_shared_key) {
-    return make_anyone(n);
-  }
-  torc_identity id = {.type = TORC_IDENTITY_CERT, .cert = n->cert->der};
-  size_t cap = 3 + n->cert->der.len;
-  torc_wr wr;
-  n->own_identity = torc_alloc(n->mem, cap);
-  if (n->own_identity == NULL) {
-    return TORC_ERR_NOMEM;
-  }
-  torc_wr_init(&wr, n->own_identity, cap);
-  int rc = torc_identity_put(&wr, &id);
-  n->own_identity_len = wr.len;
-  return rc != 0 ? rc : wr.err;
+  return n->cfg.is_shared_key ? make_anyone(n) : torc_own_cert_init(n);
 }
 
 static int make_store(torc_node *n, const torc_node_config *cfg, const char **why) {
@@ -419,14 +406,13 @@ void torc_node_clear(torc_node *n) {
   torc_cert_fetches_clear(n);
   torc_cert_keep_clear(n);
   torc_certs_clear(n);
-  torc_cert_unref(n, n->cert);
   torc_free(n->mem, n->anyone);
   torc_map_clear(&n->jobs);
   torc_free(n->mem, n->type_room);
   torc_retired_clear(n, true);
   torc_free(n->mem, n->retired);
   torc_free(n->mem, n->forward.head);
-  torc_free(n->mem, n->own_identity);
+  torc_own_cert_clear(n);
 }
 
 void torc_node_free(torc_node *n) {

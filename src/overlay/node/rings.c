@@ -232,6 +232,19 @@ int torc_node_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time n
   return torc_core_reconfigure(live(n), cfg, now, why);
 }
 
+int torc_node_renew(torc_node *n, torc_cert *cert, uint8_t signature_algorithm, torc_time now,
+                    const char **why) {
+  const char *unused = NULL;
+  why = why == NULL ? &unused : why;
+  *why = "no memory";
+  n = live(n);
+  int rc = torc_core_renew(n, cert, signature_algorithm, now, why);
+  if (rc == 0 && n->second != NULL) {
+    rc = torc_core_renew(n->second, cert, signature_algorithm, now, why);
+  }
+  return rc;
+}
+
 void torc_node_refuse_joins(torc_node *n, bool on) {
   n = live(n);
   torc_core_refuse_joins(n, on);

@@ -56,6 +56,8 @@ int torc_core_leave(torc_node *n, torc_time now) TORC_MUST_CHECK;
 void torc_core_set_wall(torc_node *n, torc_wall wall, torc_time now);
 int torc_core_reconfigure(torc_node *n, const torc_node_config *cfg, torc_time now,
                           const char **why) TORC_MUST_CHECK;
+int torc_core_renew(torc_node *n, torc_cert *cert, uint8_t signature_algorithm, torc_time now,
+                    const char **why); /* own_cert.c */
 void torc_core_refuse_joins(torc_node *n, bool on);
 int torc_core_input(torc_node *n, torc_link_id link, torc_slice data,
                     torc_time now) TORC_MUST_CHECK;

@@ -25,7 +25,8 @@ static void finish(torc_node *n, torc_signing *s, int rc, uint8_t *body, size_t 
 
 static void on_signed(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   torc_signing *s = TORC_CONTAINER_OF(j, torc_signing, job);
-  size_t cap = s->len + 3 + r->signature.len + n->own_identity_len;
+  torc_slice identity = s->job.parts[1]; /* that of the certificate it was signed with */
+  size_t cap = s->len + 3 + r->signature.len + identity.len;
   uint8_t *body = NULL;
   torc_wr wr;
   if (r->rc != 0) {
@@ -41,9 +42,9 @@ static void on_signed(torc_node *n, torc_jobref *j, const torc_job_result *r) {
   }
   torc_wr_init(&wr, body, cap);
   torc_wr_bytes(&wr, torc_slice_of(s->contents, s->len));
-  torc_wr_u8(&wr, n->signature_algorithm);
+  torc_wr_u8(&wr, s->job.job.algorithm);
   torc_wr_vec16(&wr, r->signature);
-  torc_wr_bytes(&wr, torc_slice_of(n->own_identity, n->own_identity_len));
+  torc_wr_bytes(&wr, identity);
   if (wr.err != 0) {
     torc_free(n->mem, body);
     finish(n, s, wr.err, NULL, 0);
@@ -91,6 +92,7 @@ int torc_sign_start(torc_node *n, uint64_t xid, bool is_response, uint16_t code,
     s->job.parts[2] = torc_slice_of(s->contents, s->len);
     s->job.job.num_parts = 3;
     s->job.job.algorithm = n->signature_algorithm;
+    s->job.job.cert = n->cert;
     rc = torc_job_start(n, &s->job, TORC_JOB_SIGN, on_signed);
   }
   if (rc != 0) {
