@@ -197,7 +197,12 @@ class Enrolment:
         mark = len(self.log.read_text(encoding="utf-8"))
         self.process.send_signal(signal.SIGHUP)
         said = re.compile(r"^torc-authority: (?:settings, issuing keys, .* are read again|not reloaded, .*)$", re.M)
-        return wait_for(lambda: said.search(self.log.read_text(encoding="utf-8")[mark:]), 20, "the reload").group(0)
+
+        def answer():
+            text = self.log.read_text(encoding="utf-8")[mark:]
+            assert self.process.poll() is None, (self.process.returncode, text)
+            return said.search(text)
+        return wait_for(answer, 40, "the reload").group(0)
 
     def url(self, path=CREDENTIAL):
         return f"https://127.0.0.1:{self.port}{path}"
