@@ -258,6 +258,24 @@ void torc_overlay_changes(const torc_overlay *old, const torc_overlay *fresh,
   }
 }
 
+/* A type that a peer goes on with as it was started with it. */
+static bool is_held(const torc_overlay *fresh, const torc_type_def *was) {
+  const torc_type_def *t = find_type(fresh, was->id);
+  return t == NULL || !is_same_kind(was, t);
+}
+
+/* The held type whose name `t` has; NULL: none. */
+static const torc_type_def *holder_of_name(const torc_overlay *running, const torc_overlay *fresh,
+                                           const torc_type_def *t) {
+  for (size_t i = 0; i < running->num_types; i++) {
+    const torc_type_def *was = &running->types[i];
+    if (was->id != t->id && strcasecmp(was->name, t->name) == 0 && is_held(fresh, was)) {
+      return was;
+    }
+  }
+  return NULL;
+}
+
 void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh,
                           torc_config_lines *out) {
   out->num = 0;
@@ -281,6 +299,13 @@ void torc_overlay_waiting(const torc_overlay *running, const torc_overlay *fresh
       say(out, "type %s (0x%06X) is gone", was->name, (unsigned)was->id);
     } else if (!is_same_kind(was, t)) {
       say(out, "type %s (0x%06X) has another data model or access rule", t->name, (unsigned)t->id);
+    }
+  }
+  for (size_t i = 0; i < fresh->num_types; i++) {
+    const torc_type_def *t = &fresh->types[i];
+    if (holder_of_name(running, fresh, t) != NULL) {
+      say(out, "type %s (0x%06X) has the name of a type that is still there", t->name,
+          (unsigned)t->id);
     }
   }
 }
@@ -331,9 +356,28 @@ torc_config_status *torc_peer_config_status(torc_peer *p) {
   return &p->config;
 }
 
+/* Names that held types have are not given to others: a new type waits, an old one keeps its own.
+ */
+static void drop_taken_names(const torc_overlay *running, torc_overlay *fresh) {
+  bool is_taken[TORC_OVERLAY_TYPES_MAX];
+  size_t num = 0;
+  for (size_t i = 0; i < fresh->num_types; i++) {
+    is_taken[i] = holder_of_name(running, fresh, &fresh->types[i]) != NULL;
+  }
+  for (size_t i = 0; i < fresh->num_types; i++) {
+    const torc_type_def *was = find_type(running, fresh->types[i].id);
+    if (!is_taken[i] || was != NULL) {
+      fresh->types[num] = is_taken[i] ? *was : fresh->types[i];
+      num++;
+    }
+  }
+  fresh->num_types = num;
+}
+
 /* Types as `fresh` has them, those that must wait for a restart as they are. */
 static int merge_types(const torc_overlay *running, torc_overlay *fresh, char *err,
                        size_t err_cap) {
+  drop_taken_names(running, fresh);
   for (size_t i = 0; i < running->num_types; i++) {
     const torc_type_def *was = &running->types[i];
     torc_type_def *t = (torc_type_def *)(uintptr_t)find_type(fresh, was->id);

@@ -114,6 +114,27 @@ def test_GAP_130_torc_config_reload_says_what_changed_and_what_waits(net):
     assert config(peer)["algorithm"] == "chord-128-2-24"
 
 
+def test_GAP_130_GAP_143_a_new_type_with_the_name_of_one_that_is_gone_waits(net):
+    peer = net.start(1)[0]
+    peer.torc("store", peer.user, "old", "--type", "note")
+    text = document(net).read_text(encoding="utf-8")
+    text = text.replace('id="0xF00001" name="note" model="single"', 'id="0xF00021" name="note" model="array"')
+    text = text.replace("<torc:type", "<torc:t1>700</torc:t1>\n<torc:type", 1)
+    draft = net.dir / "draft.xml"
+    draft.write_text(text, encoding="utf-8")
+    run(AUTHORITY, "config", "sign", net.authority, draft)
+    wait_sequence([peer], 2)
+    assert config(peer)["configuration"]["restart_for"] == [
+        "type note (0xF00001) is gone", "type note (0xF00021) has the name of a type that is still there"]
+    peer.torc("store", peer.user, "still single", "--type", "note")
+    peer.torc("config", "reload")  # and again, with the same outcome
+    assert len(config(peer)["configuration"]["restart_for"]) == 2
+    assert peer.stop() == 0
+    peer.start().wait_joined()
+    assert config(peer)["configuration"]["restart_for"] == []
+    peer.torc("store", peer.user, "a list now", "--type", "note", "--append")
+
+
 def edited(net, old, new, is_signed=True):
     """The document with other bytes, its signature kept as it was or taken off."""
     data = document(net).read_bytes()
