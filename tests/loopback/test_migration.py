@@ -3,7 +3,7 @@ import random
 import re
 import threading
 
-from torcnet import AUTHORITY, OVERLAY, Control, free_port, run, value_of, wait_for
+from torcnet import AUTHORITY, OVERLAY, Control, free_port, resource_of, run, value_of, wait_for
 
 NEW = "new.example.org"
 STAGES = ["store-both-fetch-old", "store-both-fetch-new", "new-only"]
@@ -104,6 +104,24 @@ def must_read_all(peers, type_name, values):
             assert value_of(fetched) == values(owner).encode(), (reader.name, owner.name, fetched)
 
 
+def remove(peer, key):
+    """Takes the owner's value of a dictionary away."""
+    found = peer.control.call("fetch", name=peer.user, type="dict", key=key)["values"]
+    peer.control.call("remove", name=peer.user, type="dict", key=key, generation=found[0]["generation"])
+
+
+def must_be_gone(peers, key):
+    for reader in peers:
+        for owner in peers:
+            values = reader.control.call("fetch", name=owner.user, type="dict", key=key)["values"]
+            assert not any(v["exists"] for v in values), (reader.name, owner.name, values)
+
+
+def certificates(reader, peer):
+    values = reader.control.call("fetch", resource=resource_of(bytes.fromhex(peer.id)), type="CERTIFICATE")["values"]
+    return [v for v in values if v["exists"]]
+
+
 def test_D_19_GAP_142_MIG_01_05_a_running_overlay_of_eight_moves_while_all_read_and_write(net):
     peers = net.start(8)
     for peer in peers:  # written once, before anything: nobody writes it again
@@ -128,6 +146,8 @@ def test_D_19_GAP_142_MIG_01_05_a_running_overlay_of_eight_moves_while_all_read_
         before = users.reads, users.writes
         wait_for(lambda: users.reads > before[0] + 200 and users.writes > before[1] + 40, 60, "more reads and writes")
         net.wait_whole()
+        for peer in peers:  # [CRT-02] certificates lie in the new ring as well
+            wait_for(lambda p=peer: len(certificates(peers[0], p)) == 1, 30, f"the certificate of {peer.name}")
     finally:
         users.end()
     assert not users.failures, (len(users.failures), users.reads, users.writes, users.failures[:5])
@@ -150,17 +170,33 @@ def test_D_19_a_move_is_taken_back_and_survives_restarts_in_the_middle(net):
         peer.control.call("store", name=peer.user, type="note", value=peer.name)
     tell(net, STAGES[0])
     wait_moves(peers, "both rings", lambda m: m.get("new_ring") == "joined" and m["rounds"] > 0)
+    for peer in peers:  # kill -9 in stage 2
+        peer.kill()
+        peer.reap()
+        peer.start().wait_joined()
+        wait_moves([peer], "both rings", lambda m: m.get("old_ring") == m.get("new_ring") == "joined")
+        must_read_all(peers, "note", lambda p: p.name)
+    for peer in peers:
+        peer.control.call("store", name=peer.user, type="dict", key="k", value="v")
+        peer.control.call("store", name=peer.user, type="dict", key="m", value="v")
+        remove(peer, "k")
     tell(net, STAGES[1])
     wait_stage(peers, STAGES[1])
+    must_be_gone(peers, "k")
+    for peer in peers:
+        remove(peer, "m")
+    must_be_gone(peers, "m")
     for peer in peers:  # kill -9 in stage 3
         peer.kill()
         peer.reap()
         peer.start().wait_joined()
         wait_moves([peer], "both rings", lambda m: m.get("old_ring") == m.get("new_ring") == "joined")
         must_read_all(peers, "note", lambda p: p.name)
+    must_be_gone(peers, "m")
     tell(net, STAGES[0])
     wait_stage(peers, STAGES[0])
     must_read_all(peers, "note", lambda p: p.name)
+    must_be_gone(peers, "m")
     tell(net, None)
     wait_moves(peers, "one ring", lambda m: not m)
     net.wait_whole()

@@ -13,8 +13,9 @@
 
 #define WALL_BASE 1800000000u
 #define CALL_LIMIT TORC_SEC(60)
+#define CALLS_MAX 1024 /* that nobody waits for, of one sim */
 
-typedef enum what { W_MESSAGE, W_UP, W_DOWN, W_OPEN_FAILED, W_WAKE } what;
+typedef enum what { W_MESSAGE, W_UP, W_DOWN, W_OPEN_FAILED, W_WAKE, W_JOB } what;
 
 typedef struct event {
   torc_time at;
@@ -26,6 +27,8 @@ typedef struct event {
   torc_token token;
   uint8_t *bytes;
   size_t len;
+  int rc; /* of a job, which is named by the token */
+  torc_cert *cert;
 } event;
 
 typedef struct link_end {
@@ -51,6 +54,13 @@ typedef struct sim_peer {
   sim *sim;
 } sim_peer;
 
+typedef struct begun { /* a call that nobody waits for */
+  size_t node;
+  torc_token token;
+  bool is_answered;
+  sim_value answer;
+} begun;
+
 struct sim {
   sim_options o;
   torc_rng rng;
@@ -68,6 +78,8 @@ struct sim {
   size_t waiting_node;
   bool is_answered;
   sim_value answer;
+  begun calls[CALLS_MAX];
+  size_t num_calls;
 };
 
 /* ---- events ---- */
@@ -151,8 +163,16 @@ static torc_cert *model_cert(const uint8_t *der, size_t len) {
   return helper_cert_der(user, &id, torc_slice_of(der, len));
 }
 
+static void job_done(sim *s, size_t i, torc_token id, const torc_job_result *r) {
+  int rc = torc_node_job_done(s->peers[i].node, id, r, s->now);
+  if (rc != 0) {
+    fprintf(stderr, "job_done: %d\n", rc);
+    abort();
+  }
+}
+
 static void do_job(sim *s, size_t i, const torc_job *j) {
-  uint8_t sig[TORC_DIGEST_LEN];
+  uint8_t sig[TORC_DIGEST_LEN] = {0};
   torc_job_result r = {0};
   switch (j->kind) {
     case TORC_JOB_SIGN:
@@ -170,11 +190,21 @@ static void do_job(sim *s, size_t i, const torc_job *j) {
     case TORC_JOB_SYNC:
       break;
   }
-  int rc = torc_node_job_done(s->peers[i].node, j->id, &r, s->now);
-  if (rc != 0) {
-    fprintf(stderr, "job_done: %d\n", rc);
-    abort();
+  if (s->o.job_time > 0) {
+    event e = {.at = s->now + torc_rng_below(&s->rng, s->o.job_time),
+               .kind = W_JOB,
+               .to = i,
+               .life = s->peers[i].life,
+               .token = j->id,
+               .bytes = malloc(sizeof sig),
+               .len = r.signature.len,
+               .rc = r.rc,
+               .cert = r.cert};
+    memcpy(e.bytes, sig, sizeof sig);
+    push(s, e);
+    return;
   }
+  job_done(s, i, j->id, &r);
 }
 
 /* ---- links ---- */
@@ -253,9 +283,8 @@ static torc_connect_params params_of(void) {
 
 /* ---- what nodes say ---- */
 
-static void note_done(sim *s, const torc_event *e) {
+static void note_done(const torc_event *e, sim_value *v) {
   const torc_done *d = &e->done;
-  sim_value *v = &s->answer;
   memset(v, 0, sizeof *v);
   v->rc = d->rc;
   v->code = d->code;
@@ -266,6 +295,7 @@ static void note_done(sim *s, const torc_event *e) {
   v->generation = d->num_generations > 0 ? d->generations[0].generation : 0;
   if (d->num_values > 0) {
     v->exists = d->values[0].exists;
+    v->index = d->values[0].index;
     v->len =
         d->values[0].value.len < sizeof v->value - 1 ? d->values[0].value.len : sizeof v->value - 1;
     if (v->len > 0) {
@@ -278,7 +308,22 @@ static void note_done(sim *s, const torc_event *e) {
   while (torc_route_log_next(&rd, &entry)) {
     v->num_hops++;
   }
-  s->is_answered = true;
+  for (size_t k = 0; k < d->num_values; k++) {
+    v->num_existing += d->values[k].exists;
+  }
+}
+
+static void on_done(sim *s, size_t i, const torc_event *e) {
+  if (i == s->waiting_node && e->token == s->waiting) {
+    note_done(e, &s->answer);
+    s->is_answered = true;
+  }
+  for (size_t k = 0; k < s->num_calls; k++) {
+    if (s->calls[k].node == i && s->calls[k].token == e->token && !s->calls[k].is_answered) {
+      note_done(e, &s->calls[k].answer);
+      s->calls[k].is_answered = true;
+    }
+  }
 }
 
 static void drain(sim *s, size_t i);
@@ -350,9 +395,8 @@ static void on_output(sim *s, size_t i, const torc_output *o) {
     case TORC_OUT_EVENT:
       if (o->event.kind == TORC_EVENT_LEFT) {
         p->has_left = true;
-      } else if (o->event.kind == TORC_EVENT_DONE && i == s->waiting_node &&
-                 o->event.token == s->waiting) {
-        note_done(s, &o->event);
+      } else if (o->event.kind == TORC_EVENT_DONE) {
+        on_done(s, i, &o->event);
       }
       break;
   }
@@ -394,6 +438,7 @@ static void dispatch(sim *s, event *e) {
   sim_peer *p = &s->peers[e->to];
   s->now = e->at;
   if (p->node == NULL || p->life != e->life) {
+    helper_cert_free(e->cert);
     free(e->bytes);
     return;
   }
@@ -415,6 +460,12 @@ static void dispatch(sim *s, event *e) {
         (void)!torc_node_tick(p->node, s->now);
       }
       break;
+    case W_JOB: {
+      torc_job_result result = {
+          .rc = e->rc, .cert = e->cert, .signature = torc_slice_of(e->bytes, e->len)};
+      job_done(s, e->to, e->token, &result);
+      break;
+    }
   }
   drain(s, e->to);
   free(e->bytes);
@@ -450,14 +501,21 @@ static void on_log(void *ctx, torc_log_level level, const char *name, const torc
 
 /* As the overlay's document and the peer's own files say. */
 static torc_node_config config_of(sim *s, size_t i, torc_endpoint bootstrap[16]) {
-  static const torc_type_def note = {.id = 0xf00001,
-                                     .name = "note",
-                                     .model = TORC_TYPE_DICTIONARY,
-                                     .rule = TORC_RULE_USER_MATCH,
-                                     .findable = true,
-                                     .max_values = 1000,
-                                     .max_size = 4096,
-                                     .max_lifetime_s = 604800};
+  static const torc_type_def types[] = {{.id = 0xf00001,
+                                         .name = "note",
+                                         .model = TORC_TYPE_DICTIONARY,
+                                         .rule = TORC_RULE_USER_MATCH,
+                                         .findable = true,
+                                         .max_values = 1000,
+                                         .max_size = 4096,
+                                         .max_lifetime_s = 604800},
+                                        {.id = 0xf00002,
+                                         .name = "list",
+                                         .model = TORC_TYPE_ARRAY,
+                                         .rule = TORC_RULE_USER_MATCH,
+                                         .max_values = 100,
+                                         .max_size = 4096,
+                                         .max_lifetime_s = 604800}};
   sim_peer *p = &s->peers[i];
   torc_node_config c = TORC_NODE_CONFIG_INIT;
   memset(bootstrap, 0, 16 * sizeof *bootstrap);
@@ -475,8 +533,9 @@ static torc_node_config config_of(sim *s, size_t i, torc_endpoint bootstrap[16])
   c.cert = p->cert;
   c.signature_algorithm = 3;
   c.self = p->id;
-  c.types = &note;
-  c.num_types = 1;
+  c.types = types;
+  c.num_types = s->o.has_list ? 2 : 1;
+  c.keep_certificate = s->o.keep_certificate;
   c.bootstrap = bootstrap;
   c.num_bootstrap = s->o.num_bootstrap;
   c.may_found = i < s->o.num_bootstrap;
@@ -590,6 +649,7 @@ void sim_free(sim *s) {
     helper_cert_free(s->peers[i].cert);
   }
   for (size_t i = 0; i < s->num_events; i++) {
+    helper_cert_free(s->heap[i].cert);
     free(s->heap[i].bytes);
   }
   torc_counters_free(s->counters);
@@ -819,5 +879,80 @@ sim_value sim_ping(sim *s, size_t i, const torc_id *target, unsigned flags) {
 sim_value sim_connect(sim *s, size_t i, const torc_id *target) {
   torc_token token = 0;
   int rc = torc_node_connect(s->peers[i].node, target, 1, s->now, &token);
+  return await(s, i, rc, token);
+}
+
+/* ---- calls that nobody waits for ---- */
+
+static size_t begin_call(sim *s, size_t i, int rc, torc_token token) {
+  begun *c = &s->calls[s->num_calls];
+  if (s->num_calls == CALLS_MAX) {
+    abort();
+  }
+  *c = (begun){.node = i, .token = token, .is_answered = rc != 0, .answer = {.rc = rc}};
+  s->num_calls++;
+  drain(s, i);
+  return s->num_calls - 1;
+}
+
+size_t sim_begin_remove(sim *s, size_t i, const char *key, uint64_t generation) {
+  torc_id resource = sim_resource(s, i, s->peers[i].user);
+  torc_slice k = torc_slice_str(key);
+  torc_fetch_item item = {.type = 0xf00001, .generation = generation, .keys = &k, .num_keys = 1};
+  torc_token token = 0;
+  int rc = torc_node_remove(s->peers[i].node, &resource, &item, 1, s->now, &token);
+  return begin_call(s, i, rc, token);
+}
+
+size_t sim_begin_store(sim *s, size_t i, const char *key, const char *value) {
+  torc_id resource = sim_resource(s, i, s->peers[i].user);
+  torc_store_item item = {.type = 0xf00001,
+                          .key = torc_slice_str(key),
+                          .value = torc_slice_str(value),
+                          .lifetime_s = 86400};
+  torc_token token = 0;
+  int rc = torc_node_store(s->peers[i].node, &resource, &item, 1, s->now, &token);
+  return begin_call(s, i, rc, token);
+}
+
+bool sim_has_ended(const sim *s, size_t call) {
+  return s->calls[call].is_answered;
+}
+
+sim_value sim_result(const sim *s, size_t call) {
+  return s->calls[call].answer;
+}
+
+sim_value sim_append(sim *s, size_t i, const char *value) {
+  torc_id resource = sim_resource(s, i, s->peers[i].user);
+  torc_store_item item = {
+      .type = 0xf00002, .index = -1, .value = torc_slice_str(value), .lifetime_s = 86400};
+  torc_token token = 0;
+  int rc = torc_node_store(s->peers[i].node, &resource, &item, 1, s->now, &token);
+  return await(s, i, rc, token);
+}
+
+static torc_fetch_item list_item(int32_t index) {
+  torc_fetch_item item = {.type = 0xf00002, .first = index, .last = index};
+  if (index < 0) {
+    item.first = 0;
+  }
+  return item;
+}
+
+sim_value sim_list(sim *s, size_t i, const char *user, int32_t index) {
+  torc_id resource = sim_resource(s, i, user);
+  torc_fetch_item item = list_item(index);
+  torc_token token = 0;
+  int rc = torc_node_fetch(s->peers[i].node, &resource, &item, 1, s->now, &token);
+  return await(s, i, rc, token);
+}
+
+sim_value sim_remove_at(sim *s, size_t i, int32_t index, uint64_t generation) {
+  torc_id resource = sim_resource(s, i, s->peers[i].user);
+  torc_fetch_item item = list_item(index);
+  item.generation = generation;
+  torc_token token = 0;
+  int rc = torc_node_remove(s->peers[i].node, &resource, &item, 1, s->now, &token);
   return await(s, i, rc, token);
 }

@@ -21,8 +21,11 @@ typedef struct sim_options {
   torc_time keepalive;     /* 0: the node's own default */
   uint32_t max_client_links;
   bool compress_via;
-  bool is_lean; /* as a simulator of very many nodes runs them */
-  bool trace;   /* log to stderr */
+  torc_time job_time; /* a job takes up to this; 0: none */
+  bool keep_certificate;
+  bool has_list; /* a second type: 0xF00002, array "list", user-match */
+  bool is_lean;  /* as a simulator of very many nodes runs them */
+  bool trace;    /* log to stderr */
 } sim_options;
 
 sim *sim_new(const sim_options *o);
@@ -71,6 +74,8 @@ typedef struct sim_value {
   torc_id responder;
   torc_time elapsed;
   size_t num_values, num_rejected, num_hops;
+  int32_t index; /* of the value */
+  size_t num_existing;
 } sim_value;
 /* Stores `value` as type 0xF00001 (dictionary "note", user-match) under the node's own user name
  * and the key `key`. */
@@ -78,6 +83,15 @@ sim_value sim_store(sim *s, size_t i, const char *key, const char *value);
 /* key NULL: every key; the answer tells of the first value and how many there are. */
 sim_value sim_fetch(sim *s, size_t i, const char *user, const char *key);
 sim_value sim_remove(sim *s, size_t i, const char *key, uint64_t generation);
+/* Starts a REMOVE or a STORE and does not wait: the number of the call comes back. */
+size_t sim_begin_remove(sim *s, size_t i, const char *key, uint64_t generation);
+size_t sim_begin_store(sim *s, size_t i, const char *key, const char *value);
+bool sim_has_ended(const sim *s, size_t call);
+sim_value sim_result(const sim *s, size_t call);
+/* "list" under the node's own user name: append, read an index (-1: all), remove an index. */
+sim_value sim_append(sim *s, size_t i, const char *value);
+sim_value sim_list(sim *s, size_t i, const char *user, int32_t index);
+sim_value sim_remove_at(sim *s, size_t i, int32_t index, uint64_t generation);
 sim_value sim_ping(sim *s, size_t i, const torc_id *target, unsigned flags);
 sim_value sim_connect(sim *s, size_t i, const torc_id *target);
 torc_id sim_resource(sim *s, size_t i, const char *user);

@@ -1,7 +1,9 @@
 /* A node that moves from one ring to another. SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "base/slice.h"
 #include "overlay/helper_sim.h"
+#include "overlay/usage/certificate_store.h"
 #include "torc_test.h"
 
 #define PEERS 8u
@@ -12,14 +14,18 @@ static torc_migration_view view_of(sim *s, size_t i) {
   return v;
 }
 
-static sim *ring_of(uint64_t seed, size_t n) {
-  sim_options o = {.seed = seed, .num_bootstrap = 2};
-  sim *s = sim_new(&o);
+static sim *ring_with(const sim_options *o, size_t n) {
+  sim *s = sim_new(o);
   for (size_t i = 0; i < n; i++) {
     sim_add(s, TORC_ROLE_PEER);
   }
   assert_true(sim_run_until(s, sim_ring_ok, NULL, TORC_SEC(60)));
   return s;
+}
+
+static sim *ring_of(uint64_t seed, size_t n) {
+  sim_options o = {.seed = seed, .num_bootstrap = 2};
+  return ring_with(&o, n);
 }
 
 static void stage_all(sim *s, torc_migration_stage stage) {
@@ -88,6 +94,12 @@ static void run_until(sim *s, bool (*done)(sim *s, void *ctx), torc_time limit) 
   assert_true(is_done);
 }
 
+static void into_stage_two(sim *s) {
+  stage_all(s, TORC_MIGRATION_FETCH_OLD);
+  run_until(s, both_joined, TORC_SEC(120));
+  run_until(s, all_carried, TORC_SEC(60));
+}
+
 static void test_whole_move(void **state) {
   (void)state;
   sim *s = ring_of(1, PEERS);
@@ -124,24 +136,44 @@ static void test_whole_move(void **state) {
   sim_free(s);
 }
 
-/* [D-19] Both rings use one link of two peers, not two. */
-static void test_links_shared(void **state) {
-  (void)state;
-  sim *s = ring_of(2, PEERS);
-  stage_all(s, TORC_MIGRATION_FETCH_OLD);
-  run_until(s, both_joined, TORC_SEC(120));
-  sim_run(s, TORC_SEC(60));
-  for (size_t i = 0; i < PEERS; i++) {
-    torc_node_link_view v[64];
-    size_t num = torc_node_links(sim_node(s, i), v, 64);
-    assert_in_range(num, 3, PEERS - 1);
-    for (size_t k = 0; k < num; k++) {
-      for (size_t j = 0; j < k; j++) {
-        assert_memory_not_equal(v[k].peer.b, v[j].peer.b, TORC_ID_LEN);
+/* One link to each peer. */
+static bool has_single_links(sim *s, size_t i) {
+  torc_node_link_view v[64];
+  size_t num = torc_node_links(sim_node(s, i), v, 64);
+  for (size_t k = 0; k < num; k++) {
+    for (size_t j = 0; j < k; j++) {
+      if (memcmp(v[k].peer.b, v[j].peer.b, TORC_ID_LEN) == 0) {
+        return false;
       }
     }
   }
-  sim_free(s);
+  return num >= 3;
+}
+
+static bool all_single(sim *s, void *ctx) {
+  (void)ctx;
+  for (size_t i = 0; i < sim_num(s); i++) {
+    if (!has_single_links(s, i)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* [D-19] Both rings use one link of two peers, not two, however slow everybody is. */
+static void test_links_shared(void **state) {
+  (void)state;
+  for (uint64_t seed = 200; seed < 220; seed++) {
+    sim_options o = {.seed = seed, .num_bootstrap = 2, .update_period = TORC_SEC(1), .job_time = TORC_MS(seed % 4 * 150)};
+    sim *s = ring_with(&o, PEERS);
+    for (size_t i = 0; i < PEERS; i++) {
+      assert_int_equal(sim_migrate(s, i, TORC_MIGRATION_FETCH_OLD, NULL), 0);
+      sim_run(s, sim_random(s, TORC_MS(400)));
+    }
+    run_until(s, both_joined, TORC_SEC(120));
+    assert_true(sim_run_until(s, all_single, NULL, TORC_SEC(90)));
+    sim_free(s);
+  }
 }
 
 /* The configuration reaches peers one after the other: who is behind writes and reads as before. */
@@ -411,6 +443,296 @@ static void test_misuse(void **state) {
   sim_free(s);
 }
 
+/* The counters of the two rings have nothing to do with each other: what a read is answered with is
+ * that of the ring in which the next write is checked. */
+static void test_counters(void **state) {
+  (void)state;
+  sim *s = ring_of(13, PEERS);
+  assert_int_equal(sim_store(s, 2, "a", "1").code, 200);
+  assert_int_equal(sim_store(s, 2, "b", "1").code, 200);
+  sim_value v = sim_fetch(s, 2, "user2@example.org", "a");
+  assert_int_equal(sim_remove(s, 2, "a", v.generation).code, 200);
+  into_stage_two(s);
+  stage_all(s, TORC_MIGRATION_FETCH_NEW);
+  v = sim_fetch(s, 2, "user2@example.org", "a"); /* neither ring has it */
+  assert_int_equal(v.rc, 0);
+  assert_false(v.exists);
+  assert_int_equal(sim_remove(s, 2, "b", v.generation).code, 200);
+  v = sim_fetch(s, 5, "user2@example.org", "b");
+  assert_false(v.exists);
+  sim_free(s);
+}
+
+static void must_be_gone(sim *s, size_t owner, const char *key) {
+  char user[40];
+  (void)snprintf(user, sizeof user, "user%zu@example.org", owner);
+  for (size_t i = 0; i < sim_num(s); i++) {
+    sim_value v = sim_fetch(s, i, user, key);
+    assert_int_equal(v.rc, 0);
+    assert_false(v.exists);
+  }
+}
+
+/* The number of the peer with this id. */
+static size_t peer_of(sim *s, const torc_id *id) {
+  size_t i = 0;
+  torc_id at = sim_id(s, i);
+  while (memcmp(at.b, id->b, TORC_ID_LEN) != 0) {
+    i++;
+    at = sim_id(s, i);
+  }
+  return i;
+}
+
+static bool is_carrying(sim *s, void *ctx) {
+  return view_of(s, *(size_t *)ctx).is_carrying;
+}
+
+/* What is removed just when it is being carried: whoever answers for it is the last to come into
+ * the second ring. */
+static void test_remove_meets_carry(void **state) {
+  (void)state;
+  for (uint64_t seed = 100; seed < 200; seed++) {
+    sim_options o = {.seed = seed, .num_bootstrap = 2, .job_time = TORC_MS(60)};
+    sim *s = ring_with(&o, PEERS);
+    assert_int_equal(sim_store(s, 3, "k", "v").code, 200);
+    sim_value v = sim_fetch(s, 3, "user3@example.org", "k");
+    size_t holder = peer_of(s, &v.responder);
+    for (size_t i = 0; i < PEERS; i++) {
+      if (i != holder) {
+        assert_int_equal(sim_migrate(s, i, TORC_MIGRATION_FETCH_OLD, NULL), 0);
+      }
+    }
+    sim_run(s, TORC_SEC(30));
+    assert_int_equal(sim_migrate(s, holder, TORC_MIGRATION_FETCH_OLD, NULL), 0);
+    assert_true(sim_run_until(s, is_carrying, &holder, TORC_SEC(120)));
+    sim_run(s, sim_random(s, TORC_MS(20)));
+    size_t call = sim_begin_remove(s, 3, "k", v.generation);
+    run_until(s, all_carried, TORC_SEC(60));
+    sim_run(s, TORC_SEC(40));
+    assert_true(sim_has_ended(s, call));
+    assert_int_equal(sim_result(s, call).code, 200);
+    stage_all(s, TORC_MIGRATION_FETCH_NEW);
+    must_be_gone(s, 3, "k");
+    sim_free(s);
+  }
+}
+
+/* The other ring's counter moves on between the look at it and the REMOVE. */
+static void test_remove_beside_stores(void **state) {
+  char key[16];
+  (void)state;
+  sim *s = ring_of(14, PEERS);
+  for (unsigned k = 0; k < 40; k++) {
+    (void)snprintf(key, sizeof key, "k%u", k);
+    assert_int_equal(sim_store(s, 3, key, "v").code, 200);
+  }
+  into_stage_two(s);
+  size_t calls[40];
+  for (unsigned k = 0; k < 40; k++) {
+    if (k == 20) {
+      stage_all(s, TORC_MIGRATION_FETCH_NEW);
+    }
+    (void)snprintf(key, sizeof key, "k%u", k);
+    sim_value v = sim_fetch(s, 3, "user3@example.org", key);
+    calls[k] = sim_begin_remove(s, 3, key, v.generation);
+    for (unsigned m = 0; m < 3; m++) {
+      sim_run(s, TORC_MS(sim_random(s, 6)));
+      (void)snprintf(key, sizeof key, "x%u.%u", k, m);
+      (void)sim_begin_store(s, 3, key, "w");
+    }
+    sim_run(s, TORC_SEC(1));
+  }
+  stage_all(s, TORC_MIGRATION_FETCH_NEW);
+  unsigned removed = 0;
+  for (unsigned k = 0; k < 40; k++) {
+    (void)snprintf(key, sizeof key, "k%u", k);
+    assert_true(sim_has_ended(s, calls[k]));
+    if (sim_result(s, calls[k]).code == 200) {
+      must_be_gone(s, 3, key);
+      removed++;
+    }
+  }
+  assert_in_range(removed, 10, 40);
+  sim_free(s);
+}
+
+/* An owner who does not answer for the place of his own values: nobody may carry his list. */
+static size_t owner_elsewhere(sim *s, char user[40]) {
+  for (size_t i = 0; i < PEERS; i++) {
+    (void)snprintf(user, 40, "user%zu@example.org", i);
+    sim_value v = sim_list(s, i, user, -1);
+    if (peer_of(s, &v.responder) != i) {
+      return i;
+    }
+  }
+  fail();
+  return 0;
+}
+
+/* Appended to both rings, an element has a place of its own in each: what is removed is the same
+ * element in both. */
+static void test_remove_in_list(void **state) {
+  sim_options o = {.seed = 15, .num_bootstrap = 2, .has_list = true};
+  char user[40];
+  (void)state;
+  sim *s = ring_with(&o, PEERS);
+  size_t owner = owner_elsewhere(s, user);
+  assert_int_equal(sim_append(s, owner, "x").code, 200);
+  assert_int_equal(sim_append(s, owner, "y").code, 200);
+  into_stage_two(s);
+  assert_int_equal(sim_append(s, owner, "z").code, 200); /* 2 in the first ring, 0 in the second */
+  assert_int_equal(sim_append(s, owner, "w").code, 200);
+  sim_value v = sim_list(s, 1, user, 2);
+  assert_string_equal(v.value, "z");
+  assert_int_equal(sim_remove_at(s, owner, 2, v.generation).code, 200);
+  stage_all(s, TORC_MIGRATION_FETCH_NEW);
+  v = sim_list(s, 1, user, -1); /* of the second: w alone */
+  assert_int_equal(v.num_existing, 1);
+  v = sim_list(s, 1, user, 1);
+  assert_string_equal(v.value, "w");
+  assert_int_equal(sim_remove_at(s, owner, 1, v.generation).code, 200);
+  stage_all(s, TORC_MIGRATION_FETCH_OLD);
+  v = sim_list(s, 1, user, -1);
+  assert_int_equal(v.num_existing, 2);
+  assert_string_equal(sim_list(s, 2, user, 0).value, "x");
+  assert_string_equal(sim_list(s, 2, user, 1).value, "y");
+  sim_free(s);
+}
+
+/* [CRT-02] The certificate lies in both rings, and stays when the first is left. */
+static void test_certificates(void **state) {
+  sim_options o = {.seed = 16, .num_bootstrap = 2, .keep_certificate = true};
+  (void)state;
+  sim *s = ring_with(&o, PEERS);
+  sim_run(s, TORC_SEC(20));
+  into_stage_two(s);
+  sim_run(s, TORC_SEC(20));
+  stage_all(s, TORC_MIGRATION_NEW_ONLY);
+  run_until(s, all_moved, TORC_SEC(600));
+  for (size_t i = 0; i < PEERS; i++) {
+    torc_id id = sim_id(s, i);
+    torc_id place;
+    assert_int_equal(
+        torc_certificate_place_of(helper_crypto(), &id, torc_slice_of(NULL, 0), &place), 0);
+    size_t holders = 0;
+    for (size_t k = 0; k < PEERS; k++) {
+      holders += torc_node_holds(sim_node(s, k), &place);
+    }
+    assert_in_range(holders, 1, PEERS);
+  }
+  sim_free(s);
+}
+
+/* One peer got none of the documents until all others had left the first ring, or is two stages
+ * behind: what it wrote meanwhile goes with it. */
+static void test_far_behind(void **state) {
+  static const torc_migration_stage behind[] = {TORC_MIGRATION_NONE, TORC_MIGRATION_FETCH_OLD};
+  (void)state;
+  for (size_t k = 0; k < TORC_ARRAY_LEN(behind); k++) {
+    sim *s = ring_of(17 + k, PEERS);
+    assert_int_equal(sim_store(s, 7, "k", "old").code, 200);
+    assert_int_equal(sim_store(s, 3, "k", "old").code, 200);
+    for (size_t i = 0; i < 7; i++) {
+      assert_int_equal(sim_migrate(s, i, TORC_MIGRATION_FETCH_OLD, NULL), 0);
+    }
+    assert_int_equal(sim_migrate(s, 7, behind[k], NULL), 0);
+    sim_run(s, TORC_SEC(60));
+    for (torc_migration_stage stage = TORC_MIGRATION_FETCH_NEW; stage <= TORC_MIGRATION_NEW_ONLY;
+         stage++) {
+      for (size_t i = 0; i < 7; i++) {
+        assert_int_equal(sim_migrate(s, i, stage, NULL), 0);
+      }
+      sim_run(s, TORC_SEC(400));
+    }
+    for (size_t i = 0; i < 7; i++) {
+      assert_string_equal(view_of(s, i).old_state, "left");
+      must_read(s, i, 7, "k", "old");
+    }
+    must_read(s, 7, 7, "k", "old"); /* alone in the first ring: it has what it held */
+    assert_int_equal(sim_store(s, 7, "k", "new").code, 200);
+    assert_int_equal(sim_store(s, 3, "k", "new").code, 200);
+    assert_int_equal(sim_migrate(s, 7, TORC_MIGRATION_NEW_ONLY, NULL), 0);
+    run_until(s, all_moved, TORC_SEC(600));
+    for (size_t i = 0; i < PEERS; i++) {
+      must_read(s, i, 7, "k", "new");
+      must_read(s, i, 3, "k", "new");
+    }
+    sim_free(s);
+  }
+}
+
+/* Back from each stage, and what is removed after that does not come with another try; nor does it
+ * when a peer was away meanwhile and has kept the second ring's values. */
+static void test_roll_back_and_remove(void **state) {
+  static const torc_migration_stage from[] = {TORC_MIGRATION_FETCH_OLD, TORC_MIGRATION_FETCH_NEW};
+  (void)state;
+  for (size_t k = 0; k < TORC_ARRAY_LEN(from); k++) {
+    sim *s = ring_of(20 + k, PEERS);
+    for (size_t i = 0; i < PEERS; i++) {
+      assert_int_equal(sim_store(s, i, "before", "v").code, 200);
+    }
+    into_stage_two(s);
+    stage_all(s, from[k]);
+    for (size_t i = 0; i < PEERS; i++) {
+      assert_int_equal(sim_store(s, i, "during", "v").code, 200);
+    }
+    sim_kill(s, 5);
+    sim_kill(s, 6);
+    sim_run(s, TORC_SEC(10));
+    stage_all(s, TORC_MIGRATION_NONE);
+    sim_run(s, TORC_SEC(60));
+    sim_restart(s, 5);
+    sim_restart(s, 6);
+    run_until(s, all_dropped, TORC_SEC(120));
+    for (size_t i = 0; i < PEERS; i++) {
+      char user[40];
+      (void)snprintf(user, sizeof user, "user%zu@example.org", i);
+      sim_value v = sim_fetch(s, i, user, "during");
+      assert_true(v.exists);
+      assert_int_equal(sim_remove(s, i, "during", v.generation).code, 200);
+    }
+    into_stage_two(s);
+    stage_all(s, TORC_MIGRATION_FETCH_NEW);
+    for (size_t i = 0; i < PEERS; i++) {
+      must_be_gone(s, i, "during");
+      must_read(s, (i + 3) % PEERS, i, "before", "v");
+    }
+    sim_free(s);
+  }
+}
+
+/* Every peer is killed once in each stage, while its neighbours go on. */
+static void test_restart_in_each(void **state) {
+  (void)state;
+  sim *s = ring_of(22, PEERS);
+  for (size_t i = 0; i < PEERS; i++) {
+    assert_int_equal(sim_store(s, i, "k", "v").code, 200);
+  }
+  for (torc_migration_stage stage = TORC_MIGRATION_FETCH_OLD; stage <= TORC_MIGRATION_FETCH_NEW;
+       stage++) {
+    stage_all(s, stage);
+    sim_run(s, TORC_SEC(5));
+    for (size_t i = 0; i < PEERS; i++) {
+      sim_kill(s, i);
+      sim_run(s, TORC_MS(sim_random(s, 3000)));
+      sim_restart(s, i);
+      assert_int_equal(sim_migrate(s, i, stage, NULL), 0);
+      run_until(s, both_joined, TORC_SEC(120));
+      for (size_t m = 0; m < PEERS; m++) {
+        must_read(s, m, i, "k", "v");
+      }
+    }
+  }
+  run_until(s, all_carried, TORC_SEC(60));
+  stage_all(s, TORC_MIGRATION_NEW_ONLY);
+  run_until(s, all_moved, TORC_SEC(600));
+  for (size_t i = 0; i < PEERS; i++) {
+    must_read(s, (i + 3) % PEERS, i, "k", "v");
+  }
+  sim_free(s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("D-19 GAP-142 MIG-01 MIG-02 MIG-03 MIG-04 MIG-05 a ring moves, with every value",
@@ -421,6 +743,14 @@ int main(void) {
       TORC_TEST("MIG-03 MIG-04 a REMOVE in both rings", test_remove),
       TORC_TEST("D-19 the move is taken back, and made again", test_roll_back),
       TORC_TEST("MIG-01 restarts in the middle", test_restart),
+      TORC_TEST("MIG-04 STO-19 counters of the ring that checks them", test_counters),
+      TORC_TEST("MIG-03 REM-01 what is removed while it is carried", test_remove_meets_carry),
+      TORC_TEST("MIG-03 MIG-04 REM-10 a REMOVE beside STOREs", test_remove_beside_stores),
+      TORC_TEST("MIG-03 MIG-04 REM-12 a REMOVE in a list", test_remove_in_list),
+      TORC_TEST("CRT-02 D-19 certificates in both rings", test_certificates),
+      TORC_TEST("MIG-01 MIG-05 peers that are two or three stages behind", test_far_behind),
+      TORC_TEST("D-19 REM-01 back from each stage, and a removal", test_roll_back_and_remove),
+      TORC_TEST("MIG-01 restarts in each stage", test_restart_in_each),
       TORC_TEST("D-19 LEA-01 leaving both rings", test_leave_both),
       TORC_TEST("MIG-04 no second ring to be reached", test_no_second_ring),
       TORC_TEST("D-19 R-39 places of clients, with two rings", test_client_places),

@@ -6,6 +6,17 @@
 
 enum { OLD = 0, NEW = 1 };
 
+/* A REMOVE, one step after the other: what the first ring's holder had begun to carry when it took
+ * the REMOVE has come to the second when that is looked at, and is removed there as well. */
+typedef enum remove_step {
+  STEP_SEEN,  /* arrays: which elements lie at the places, for they lie elsewhere in the other */
+  STEP_HERE,  /* the REMOVE, in the ring that decides */
+  STEP_LOOK,  /* the other one's elements and counters */
+  STEP_THERE, /* the REMOVE of what was seen */
+  STEP_CHECK, /* second ring: whether it was carried there meanwhile */
+  STEP_AGAIN  /* and that is removed */
+} remove_step;
+
 typedef struct joint joint;
 
 typedef struct part { /* a call in one ring */
@@ -17,14 +28,17 @@ typedef struct part { /* a call in one ring */
 struct joint {
   torc_token token; /* as the application knows it */
   uint16_t method;
-  uint8_t decides;     /* the ring whose outcome counts */
-  bool asks_replicas;  /* FETCH: torc_node_fetch_replicas */
-  bool reads_counters; /* REMOVE: the other ring's are read first, for it counts for itself */
+  uint8_t decides;    /* the ring whose outcome counts */
+  bool asks_replicas; /* FETCH: torc_node_fetch_replicas */
+  remove_step step;
+  unsigned looks;
+  torc_out *seen_here, *seen_there; /* REMOVE: what SEEN and the first LOOK were answered with */
   part parts[2];
   torc_out *spare; /* told if neither ring can say how it ended */
   torc_id resource;
   torc_fetch_item *items; /* in `room`, with their keys */
-  size_t num_items;
+  torc_fetch_item *aims;  /* likewise, of the step: REMOVE */
+  size_t num_items, num_aims;
   torc_type_id types[8]; /* FIND */
   size_t num_types;
   torc_id route[TORC_NODE_ROUTE_MAX];
@@ -50,6 +64,8 @@ static void joint_free(torc_node *n, joint *j) {
     torc_out_free(n, j->parts[i].outcome);
   }
   torc_out_free(n, j->spare);
+  torc_out_free(n, j->seen_here);
+  torc_out_free(n, j->seen_there);
   torc_free(n->mem, j->room);
   torc_free(n->mem, j);
   n->move->num_joints--;
@@ -85,20 +101,16 @@ static joint *joint_new(torc_node *n, uint16_t method) {
   return j;
 }
 
-static bool is_write(const joint *j) {
-  return j->method == TORC_METHOD_STORE || j->method == TORC_METHOD_REMOVE;
-}
-
 /* ---- one ring's part ---- */
 
 static int begin(torc_node *ring, joint *j, uint16_t method, torc_token *token) {
   switch (method) {
     case TORC_METHOD_FETCH:
       return j->asks_replicas
-                 ? torc_app_fetch_replicas(ring, &j->resource, j->items, j->num_items, token)
-                 : torc_app_fetch(ring, &j->resource, j->items, j->num_items, token);
+                 ? torc_app_fetch_replicas(ring, &j->resource, j->aims, j->num_aims, token)
+                 : torc_app_fetch(ring, &j->resource, j->aims, j->num_aims, token);
     case TORC_METHOD_REMOVE:
-      return torc_app_remove(ring, &j->resource, j->items, j->num_items, token);
+      return torc_app_remove(ring, &j->resource, j->aims, j->num_aims, token);
     case TORC_METHOD_FIND:
       return torc_app_find(ring, &j->resource, j->types, j->num_types, token);
     case TORC_METHOD_PING:
@@ -143,12 +155,12 @@ static bool is_unreached(const part *p) {
          rc == TORC_ERR_STATE;
 }
 
-/* Tells the application, with the outcome of the ring that decides, or, if that was not reached and
- * the other one took it, of that. */
+/* Tells the application, with the outcome of the ring that decides, or, if that is the second, was
+ * not reached and the first one took it, of that: its elements are carried. */
 static void finish(torc_node *n, joint *j) {
   part *chosen = &j->parts[j->decides];
   part *other = &j->parts[1 - j->decides];
-  if (is_unreached(chosen) && rc_of(other) == 0) {
+  if (j->decides == NEW && is_unreached(chosen) && rc_of(other) == 0) {
     n->move->seen.retried++;
     chosen = other;
   }
@@ -193,34 +205,41 @@ static bool is_enough(const joint *j, const torc_done *d) {
   return false;
 }
 
-/* The counters of the other ring have come: what is there goes under them. */
-static bool remove_there(torc_node *n, joint *j, unsigned which, const torc_done *d) {
-  bool has_any = false;
-  j->reads_counters = false;
-  for (size_t i = 0; i < j->num_items; i++) {
-    j->items[i].generation = 0;
-  }
-  for (size_t k = 0; d->rc == 0 && k < d->num_values; k++) {
-    has_any = has_any || d->values[k].exists;
-    for (size_t i = 0; i < j->num_items; i++) {
-      if (j->items[i].type == d->values[k].type) {
-        j->items[i].generation = d->values[k].generation;
-      }
-    }
-  }
-  return has_any && start(n, j, which, TORC_METHOD_REMOVE) == 0;
+static const torc_done *done_of(const torc_out *o) {
+  return &o->o.event.done;
 }
 
-static void write_ended(torc_node *n, joint *j, unsigned which, torc_out *o) {
-  bool is_counters = j->reads_counters && which != j->decides;
-  if (is_counters && o != NULL) {
-    bool goes_on = remove_there(n, j, which, &o->o.event.done);
-    torc_out_free(n, o);
-    o = NULL;
-    if (goes_on) {
-      return;
+static bool has_value(const torc_out *o) {
+  for (size_t i = 0; i < done_of(o)->num_values; i++) {
+    if (done_of(o)->values[i].exists) {
+      return true;
     }
   }
+  return false;
+}
+
+static uint64_t counter_of(const torc_done *d, torc_type_id type) {
+  for (size_t i = 0; i < d->num_generations; i++) {
+    if (d->generations[i].type == type) {
+      return d->generations[i].generation;
+    }
+  }
+  return 0;
+}
+
+/* [STO-19] What the first ring alone has is shown with the second's counters: there the next write
+ * is checked. */
+static void take_counters(torc_out *to, const torc_out *from) {
+  const torc_done *d = done_of(from);
+  torc_value *values = to->extra;
+  for (size_t i = 0; i < done_of(to)->num_values; i++) {
+    values[i].generation = counter_of(d, values[i].type);
+  }
+  to->o.event.done.num_generations = d->num_generations;
+  memcpy(to->o.event.done.generations, d->generations, sizeof d->generations);
+}
+
+static void store_ended(torc_node *n, joint *j, unsigned which, torc_out *o) {
   j->parts[which].outcome = o;
   if (j->parts[1 - which].token == 0) {
     finish(n, j);
@@ -229,16 +248,215 @@ static void write_ended(torc_node *n, joint *j, unsigned which, torc_out *o) {
 
 static void read_ended(torc_node *n, joint *j, unsigned which, torc_out *o) {
   j->parts[which].outcome = o;
-  bool goes_on = which == NEW && (o == NULL || !is_enough(j, &o->o.event.done)) &&
-                 start(n, j, OLD, j->method) == 0;
+  bool goes_on =
+      which == NEW && (o == NULL || !is_enough(j, done_of(o))) && start(n, j, OLD, j->method) == 0;
   if (goes_on) {
     return;
   }
-  if (which == OLD && rc_of(&j->parts[OLD]) == 0) {
+  const torc_out *second = j->parts[NEW].outcome;
+  bool is_fetch = j->method == TORC_METHOD_FETCH;
+  bool is_answered = second != NULL && done_of(second)->rc == 0;
+  if (which == OLD && rc_of(&j->parts[OLD]) == 0 && !(is_fetch && is_answered && !has_value(o))) {
     n->move->seen.retried++;
     j->decides = OLD;
+    if (is_fetch && is_answered) {
+      take_counters(o, second);
+    }
   }
   finish(n, j);
+}
+
+/* ---- REMOVE ---- */
+
+static const torc_type *type_of(const torc_node *n, torc_type_id id) {
+  return torc_types_find(&n->types, id);
+}
+
+static bool is_array(const torc_node *n, torc_type_id id) {
+  const torc_type *type = type_of(n, id);
+  return type != NULL && type->model == TORC_MODEL_ARRAY;
+}
+
+static bool has_array(const torc_node *n, const joint *j) {
+  for (size_t i = 0; i < j->num_items; i++) {
+    if (is_array(n, j->items[i].type)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* As the application says; with its conditions or without, and of arrays its places or all. */
+static void aim_at_items(const torc_node *n, joint *j, bool with_counters, bool all_places) {
+  for (size_t i = 0; i < j->num_items; i++) {
+    j->aims[i] = j->items[i];
+    j->aims[i].generation = with_counters ? j->items[i].generation : 0;
+    if (all_places && is_array(n, j->items[i].type)) {
+      j->aims[i].first = 0;
+      j->aims[i].last = -1;
+    }
+  }
+  j->num_aims = j->num_items;
+}
+
+static bool is_same_signer(const torc_value *a, const torc_value *b) {
+  return a->signer == NULL || b->signer == NULL
+             ? a->signer == b->signer
+             : memcmp(a->signer->digest, b->signer->digest, TORC_DIGEST_LEN) == 0;
+}
+
+/* Whether `v` is among what was seen: of an array the same element, wherever it lies; else the same
+ * place, with an element that is not older. */
+static bool is_among(const torc_out *seen, const torc_value *v, bool is_element) {
+  for (size_t i = 0; seen != NULL && i < done_of(seen)->num_values; i++) {
+    const torc_value *w = &done_of(seen)->values[i];
+    bool is_it = is_element ? w->storage_time == v->storage_time && is_same_signer(w, v) &&
+                                  torc_slice_eq(w->value, v->value)
+                            : w->storage_time >= v->storage_time && torc_slice_eq(w->key, v->key);
+    if (w->exists && w->type == v->type && is_it) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The first run of places at which lie elements that were seen. False: there is none. */
+static bool aim_at_run(const joint *j, const torc_done *d, torc_fetch_item *aim) {
+  bool has_any = false;
+  for (size_t i = 0; i < d->num_values; i++) {
+    const torc_value *v = &d->values[i];
+    bool is_it = v->type == aim->type && v->exists && is_among(j->seen_here, v, true);
+    if (is_it && !has_any) {
+      aim->first = v->index;
+      aim->last = v->index;
+      has_any = true;
+    } else if (is_it && v->index == aim->last + 1) {
+      aim->last = v->index;
+    }
+  }
+  return has_any;
+}
+
+/* What is to be removed of what a look has shown, under the counters that it has shown. False:
+ * nothing. */
+static bool aim_at_seen(const torc_node *n, joint *j, const torc_done *d, bool is_check) {
+  j->num_aims = 0;
+  for (size_t i = 0; i < j->num_items; i++) {
+    torc_fetch_item *aim = &j->aims[j->num_aims];
+    bool has_any = false;
+    *aim = j->items[i];
+    aim->generation = counter_of(d, aim->type);
+    if (is_array(n, aim->type)) { /* only owners place these: nobody carries them */
+      has_any = !is_check && aim_at_run(j, d, aim);
+    } else {
+      for (size_t k = 0; k < d->num_values; k++) {
+        const torc_value *v = &d->values[k];
+        has_any = has_any || (v->type == aim->type && v->exists &&
+                              (!is_check || is_among(j->seen_there, v, false)));
+      }
+    }
+    j->num_aims += has_any ? 1u : 0u;
+  }
+  return j->num_aims > 0;
+}
+
+static bool is_over(const torc_node *ring) {
+  return ring->is_freeing || ring->phase == TORC_PHASE_LEAVING || ring->phase == TORC_PHASE_LEFT;
+}
+
+/* It is removed where it decides but perhaps not in the other ring: that is no success, for from
+ * there it would come back. NULL: it could not even be asked. */
+static void remove_failed(torc_node *n, joint *j, torc_out *o) {
+  torc_out_free(n, j->parts[j->decides].outcome);
+  j->parts[j->decides].outcome = o;
+  finish(n, j);
+}
+
+static void remove_step_start(torc_node *n, joint *j, remove_step step);
+
+/* A look was answered. */
+static void looked(torc_node *n, joint *j, torc_out *o) {
+  bool is_check = j->step == STEP_CHECK;
+  bool has_any = aim_at_seen(n, j, done_of(o), is_check);
+  if (!is_check && j->seen_there == NULL) {
+    j->seen_there = o;
+  } else {
+    torc_out_free(n, o);
+  }
+  if (has_any) {
+    remove_step_start(n, j, is_check ? STEP_AGAIN : STEP_THERE);
+  } else if (!is_check && j->decides == NEW) {
+    remove_step_start(n, j, STEP_CHECK);
+  } else {
+    finish(n, j);
+  }
+}
+
+/* After a REMOVE of what a look has shown: of an array there may be another run, and with 412 the
+ * counter has moved on since [REM-10]. */
+static void removed(torc_node *n, joint *j, torc_out *o) {
+  bool is_late = done_of(o)->code == TORC_CODE_PRECONDITION;
+  bool is_there = j->step == STEP_THERE;
+  if (done_of(o)->rc != 0 && (!is_late || j->looks >= TORC_NODE_JOINT_LOOKS)) {
+    remove_failed(n, j, o);
+    return;
+  }
+  torc_out_free(n, o);
+  if (is_late || (is_there && has_array(n, j) && j->looks < TORC_NODE_JOINT_LOOKS)) {
+    remove_step_start(n, j, is_there ? STEP_LOOK : STEP_CHECK);
+  } else if (is_there && j->decides == NEW) {
+    remove_step_start(n, j, STEP_CHECK);
+  } else {
+    finish(n, j);
+  }
+}
+
+static int remove_step_try(torc_node *n, joint *j, remove_step step) {
+  bool is_here = step != STEP_LOOK && step != STEP_THERE;
+  bool is_look = step == STEP_SEEN || step == STEP_LOOK || step == STEP_CHECK;
+  unsigned which = is_here ? j->decides : 1u - j->decides;
+  j->step = step;
+  if (is_look || step == STEP_HERE) {
+    aim_at_items(n, j, step == STEP_HERE, step == STEP_LOOK);
+  }
+  j->looks += is_look ? 1u : 0u;
+  return start(n, j, which, is_look ? TORC_METHOD_FETCH : TORC_METHOD_REMOVE);
+}
+
+/* A ring that this peer is not in, not yet or no longer, is passed over. */
+static void remove_step_start(torc_node *n, joint *j, remove_step step) {
+  int rc = remove_step_try(n, j, step);
+  if (rc == TORC_ERR_STATE || rc == TORC_ERR_CLOSED) {
+    finish(n, j);
+  } else if (rc != 0) {
+    remove_failed(n, j, NULL);
+  }
+}
+
+static void remove_ended(torc_node *n, joint *j, unsigned which, torc_out *o) {
+  bool is_good = o != NULL && done_of(o)->rc == 0;
+  if (j->step == STEP_SEEN && is_good) {
+    j->seen_here = o;
+    remove_step_start(n, j, STEP_HERE);
+  } else if (j->step == STEP_SEEN || j->step == STEP_HERE) {
+    j->parts[which].outcome = o;
+    if (is_good) {
+      remove_step_start(n, j, STEP_LOOK);
+    } else {
+      finish(n, j);
+    }
+  } else if (!is_good && is_over(ring_at(n, which))) {
+    torc_out_free(n, o);
+    finish(n, j);
+  } else if (o == NULL) {
+    remove_failed(n, j, NULL);
+  } else if (j->step == STEP_THERE || j->step == STEP_AGAIN) {
+    removed(n, j, o);
+  } else if (is_good) {
+    looked(n, j, o);
+  } else {
+    remove_failed(n, j, o);
+  }
 }
 
 static void part_ended(torc_node *n, part *p, torc_out *o) {
@@ -246,8 +464,10 @@ static void part_ended(torc_node *n, part *p, torc_out *o) {
   unsigned which = p == &j->parts[NEW] ? NEW : OLD;
   (void)torc_map_del(&n->move->parts, &p->token);
   p->token = 0;
-  if (is_write(j)) {
-    write_ended(n, j, which, o);
+  if (j->method == TORC_METHOD_STORE) {
+    store_ended(n, j, which, o);
+  } else if (j->method == TORC_METHOD_REMOVE) {
+    remove_ended(n, j, which, o);
   } else {
     read_ended(n, j, which, o);
   }
@@ -293,12 +513,13 @@ static int copy_items(torc_node *n, joint *j, const torc_fetch_item *items, size
       bytes += items[i].keys[k].len;
     }
   }
-  j->room = torc_alloc(n->mem, num * sizeof *items + num_keys * sizeof(torc_slice) + bytes);
+  j->room = torc_alloc(n->mem, 2 * num * sizeof *items + num_keys * sizeof(torc_slice) + bytes);
   if (j->room == NULL) {
     return TORC_ERR_NOMEM;
   }
   j->items = (torc_fetch_item *)(void *)j->room;
-  torc_slice *keys = (torc_slice *)(void *)(j->items + num);
+  j->aims = j->items + num;
+  torc_slice *keys = (torc_slice *)(void *)(j->aims + num);
   uint8_t *at = (uint8_t *)(keys + num_keys);
   for (size_t i = 0; i < num; i++) {
     j->items[i] = items[i];
@@ -314,6 +535,7 @@ static int copy_items(torc_node *n, joint *j, const torc_fetch_item *items, size
     }
   }
   j->num_items = num;
+  aim_at_items(n, j, true, false);
   return 0;
 }
 
@@ -369,7 +591,8 @@ int torc_joint_store(torc_node *n, const torc_id *resource, const torc_store_ite
     return TORC_ERR_NOMEM;
   }
   j->resource = *resource;
-  unsigned signs = torc_call_allowed(ring_at(n, j->decides)) == 0 ? j->decides : 1u - j->decides;
+  bool is_late = torc_call_allowed(ring_at(n, j->decides)) != 0; /* not in the second ring yet */
+  unsigned signs = is_late ? OLD : j->decides;
   torc_node *ring = ring_at(n, signs);
   torc_token part_token = 0;
   int rc = torc_app_store(ring, resource, items, num, &part_token);
@@ -386,30 +609,18 @@ int torc_joint_store(torc_node *n, const torc_id *resource, const torc_store_ite
   return 0;
 }
 
-/* Both rings are asked; whichever takes the write has it. */
-static int write_begun(torc_node *n, joint *j, int decider, int other, torc_token *token) {
-  if (decider != 0 && other != 0) {
+/* Who is not in the second ring yet removes in the first, as a peer of the stage before. */
+static int begin_remove(torc_node *n, joint *j, torc_token *token) {
+  if (torc_call_allowed(ring_at(n, j->decides)) != 0) {
+    j->decides = OLD;
+  }
+  int rc = remove_step_try(n, j, has_array(n, j) ? STEP_SEEN : STEP_HERE);
+  if (rc != 0) {
     joint_free(n, j);
-    return decider;
+    return rc;
   }
   *token = j->token;
   return 0;
-}
-
-static int begin_remove(torc_node *n, joint *j, torc_token *token) {
-  unsigned decides = j->decides;
-  int decider = start(n, j, decides, TORC_METHOD_REMOVE);
-  if (decider == TORC_ERR_INVALID) {
-    joint_free(n, j);
-    return decider;
-  }
-  j->reads_counters = true;
-  for (size_t i = 0; i < j->num_items;
-       i++) { /* [FET-05] all of it, whatever the application knows */
-    j->items[i].generation = 0;
-  }
-  int other = start(n, j, 1 - decides, TORC_METHOD_FETCH);
-  return write_begun(n, j, decider, other, token);
 }
 
 /* [MIG-04] First the second ring, then the first. */

@@ -404,6 +404,17 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   return 0;
 }
 
+/* Messages of a link that was given up and is taken again may still be worked on. */
+static void recount_inbound(torc_node *n, torc_link *l) {
+  for (const torc_list *i = n->inbounds.next; i != &n->inbounds; i = i->next) {
+    const torc_inbound *in = TORC_CONTAINER_OF(i, torc_inbound, node);
+    if (in->link == l->id) {
+      l->num_inbound++;
+      l->inbound_bytes += (uint32_t)in->size;
+    }
+  }
+}
+
 /* [D-19] The peer's own link of this ring, if there is one, stays the one that is used. */
 int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
   torc_link *l = NULL;
@@ -419,6 +430,7 @@ int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
     return rc;
   }
   (void)torc_cert_ref(l->cert);
+  recount_inbound(n, l);
   if (!n->cfg.is_lean) {
     l->traffic[0].local = from->traffic[0].local;
   }
@@ -440,6 +452,27 @@ int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
     n->topo_ops->on_link_up(n->topo, &l->peer);
   }
   return 0;
+}
+
+void torc_link_prefer(torc_node *n, torc_link *l) {
+  torc_link *old = torc_link_of_peer(n, &l->peer);
+  if (old == l || l->is_closing) {
+    return;
+  }
+  l->is_draining = false;
+  if (old != NULL) {
+    l->is_routing = l->is_routing || old->is_routing;
+    l->is_own = l->is_own || old->is_own;
+    l->is_asked = l->is_asked || old->is_asked;
+    (void)!torc_map_put(&n->links_by_peer, l); /* the entry is there */
+    torc_link_drain(n, old);
+  } else if (torc_map_put(&n->links_by_peer, l) != 0) {
+    n->stats->no_memory++;
+  }
+  if (!l->is_counted_client) {
+    count_client(n, l);
+  }
+  arm(n, l);
 }
 
 /* Another link of the same peer that nobody has closed yet; the one that came up last. */

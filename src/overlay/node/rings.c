@@ -172,6 +172,31 @@ static torc_node *ring_of_message(torc_node *n, torc_slice data) {
   return torc_rd_u32(&rd) == n->second->overlay && rd.err == 0 ? n->second : n;
 }
 
+/* Of two links that each end and each ring have taken a different one of, one is to be left: both
+ * ends use the one that the end with the larger peer-id uses, and that end the first ring's in both
+ * rings. */
+static void agree_on_link(torc_node *n, torc_node *ring, torc_link_id id) {
+  torc_link *l = torc_link_find(ring, id);
+  if (l == NULL) {
+    return;
+  }
+  if (torc_id_cmp(&n->self, &l->peer) < 0) {
+    torc_link_prefer(ring, l);
+    return;
+  }
+  const torc_link *first = torc_link_of_peer(n, &l->peer);
+  const torc_link *second = torc_link_of_peer(n->second, &l->peer);
+  if (first == NULL || second == NULL || first->id == second->id || !is_usable(first)) {
+    return;
+  }
+  if (torc_link_find(n->second, first->id) == NULL &&
+      torc_link_adopt(n->second, first, second->is_own) != 0) {
+    n->stats->no_memory++;
+    return;
+  }
+  torc_link_prefer(n->second, torc_link_find(n->second, first->id));
+}
+
 static int input_both(torc_node *n, torc_link_id link, torc_slice data, torc_time now) {
   torc_node *ring = ring_of_message(n, data);
   torc_node *other = ring == n ? n->second : n;
@@ -185,6 +210,7 @@ static int input_both(torc_node *n, torc_link_id link, torc_slice data, torc_tim
       torc_link_adopt(ring, l, false) != 0) {
     ring->stats->no_memory++;
   }
+  agree_on_link(n, ring, link);
   int rc = torc_core_input(ring, link, data, now);
   torc_node_settle(other);
   return rc;
@@ -253,7 +279,16 @@ void torc_node_refuse_joins(torc_node *n, bool on) {
   }
 }
 
-static int make_second(torc_node *n, const torc_node_config *cfg, const char **why) {
+/* Of another try, perhaps: what was removed since must not come back. */
+static void empty_second(torc_node *n, torc_node *second) {
+  if (second->store != NULL &&
+      torc_store_drop_range(second->store, &second->self, &second->self) != 0) {
+    n->stats->no_memory++;
+  }
+}
+
+static int make_second(torc_node *n, const torc_node_config *cfg, torc_migration_stage stage,
+                       const char **why) {
   torc_node_config c = *cfg;
   torc_counters *counters = TORC_CONTAINER_OF(n->stats, torc_counters, node);
   if (n->rings_made == UINT8_MAX) {
@@ -277,6 +312,8 @@ static int make_second(torc_node *n, const torc_node_config *cfg, const char **w
   c.wall = torc_node_wall(n);
   c.seed = torc_rng_u64(&n->rng) | 1u;
   c.is_lean = n->cfg.is_lean;
+  c.keep_certificate = n->cfg.keep_certificate; /* [CRT-02] in each ring */
+  c.is_shared_key = n->cfg.is_shared_key;
   torc_migration *m = torc_calloc(n->mem, 1, sizeof *m);
   if (m == NULL) {
     return TORC_ERR_NOMEM;
@@ -299,6 +336,9 @@ static int make_second(torc_node *n, const torc_node_config *cfg, const char **w
   torc_timer_init(&m->park_timer, on_parked);
   torc_joints_init(n, c.seed);
   torc_carry_init(n);
+  if (stage == TORC_MIGRATION_FETCH_OLD) { /* the first ring has all of it */
+    empty_second(n, n->second);
+  }
   return n->phase == TORC_PHASE_NEW ? 0 : torc_core_start(n->second, n->now);
 }
 
@@ -369,7 +409,7 @@ int torc_node_migrate(torc_node *n, const torc_node_config *cfg, torc_migration_
     return TORC_ERR_STATE;
   }
   if (n->second == NULL) {
-    rc = make_second(n, cfg, why);
+    rc = make_second(n, cfg, stage, why);
   } else {
     torc_node_enter(n->second, now);
     rc = change_stage(n, cfg, stage, why);
@@ -393,10 +433,7 @@ static void drop_second(torc_node *n) {
   torc_timer_stop(&n->timers, &n->move->park_timer);
   torc_carry_clear(n);
   torc_joints_clear(n);
-  if (second->store != NULL &&
-      torc_store_drop_range(second->store, &second->self, &second->self) != 0) {
-    n->stats->no_memory++; /* what is removed meanwhile must not come back with another try */
-  }
+  empty_second(n, second);
   n->second = NULL;
   torc_node_free(second);
   torc_free(n->mem, n->move);

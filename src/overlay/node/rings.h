@@ -12,6 +12,7 @@
 #define TORC_NODE_PARKED_MAX 64u             /* accepted links that have said nothing yet */
 #define TORC_NODE_PARKED_AGE TORC_SEC(10)    /* then they are the first ring's */
 #define TORC_NODE_JOINTS_MAX 4096u           /* calls under way that concern both rings */
+#define TORC_NODE_JOINT_LOOKS 64u            /* at the other ring, for one REMOVE */
 #define TORC_NODE_CARRY_WINDOW 8u            /* elements on their way to the second ring */
 #define TORC_NODE_CARRY_WRITES 256u          /* with those just written; more: another round */
 #define TORC_NODE_CARRY_LOOK TORC_SEC(1)     /* until both rings are joined */
@@ -111,6 +112,8 @@ void torc_core_tables(const torc_node *n, void *ctx, torc_node_table_fn each);
 /* The link of another ring becomes this one's too; is_own: because this node wants it. */
 int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) TORC_MUST_CHECK;
 void torc_link_drain(torc_node *n, torc_link *l); /* replaced: closed after a while */
+/* Takes the place of the peer's link that is used now, which is drained. */
+void torc_link_prefer(torc_node *n, torc_link *l);
 /* The other ring of a node; NULL: there is none, or it has ended. */
 torc_node *torc_rings_other(const torc_node *n);
 /* Takes the other ring's link to a peer for this one as well, if there is one and this has none. */
