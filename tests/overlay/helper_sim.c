@@ -536,6 +536,7 @@ static torc_node_config config_of(sim *s, size_t i, torc_endpoint bootstrap[16])
   c.types = types;
   c.num_types = s->o.has_list ? 2 : 1;
   c.keep_certificate = s->o.keep_certificate;
+  c.is_shared_key = s->o.is_shared_key;
   c.bootstrap = bootstrap;
   c.num_bootstrap = s->o.num_bootstrap;
   c.may_found = i < s->o.num_bootstrap;

@@ -23,6 +23,7 @@ typedef struct sim_options {
   bool compress_via;
   torc_time job_time; /* a job takes up to this; 0: none */
   bool keep_certificate;
+  bool is_shared_key;
   bool has_list; /* a second type: 0xF00002, array "list", user-match */
   bool is_lean;  /* as a simulator of very many nodes runs them */
   bool trace;    /* log to stderr */

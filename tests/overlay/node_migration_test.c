@@ -100,9 +100,8 @@ static void into_stage_two(sim *s) {
   run_until(s, all_carried, TORC_SEC(60));
 }
 
-static void test_whole_move(void **state) {
-  (void)state;
-  sim *s = ring_of(1, PEERS);
+static void whole_move(const sim_options *o) {
+  sim *s = ring_with(o, PEERS);
   for (size_t i = 0; i < PEERS; i++) {
     assert_int_equal(sim_store(s, i, "before", "one").code, 200);
   }
@@ -136,6 +135,17 @@ static void test_whole_move(void **state) {
   sim_free(s);
 }
 
+static void test_whole_move(void **state) {
+  (void)state;
+  whole_move(&(sim_options){.seed = 1, .num_bootstrap = 2});
+}
+
+/* [SEC-06] No signatures, no certificates: the second ring is as the first. */
+static void test_shared_key_move(void **state) {
+  (void)state;
+  whole_move(&(sim_options){.seed = 2, .num_bootstrap = 2, .is_shared_key = true});
+}
+
 /* One link to each peer. */
 static bool has_single_links(sim *s, size_t i) {
   torc_node_link_view v[64];
@@ -164,7 +174,10 @@ static bool all_single(sim *s, void *ctx) {
 static void test_links_shared(void **state) {
   (void)state;
   for (uint64_t seed = 200; seed < 220; seed++) {
-    sim_options o = {.seed = seed, .num_bootstrap = 2, .update_period = TORC_SEC(1), .job_time = TORC_MS(seed % 4 * 150)};
+    sim_options o = {.seed = seed,
+                     .num_bootstrap = 2,
+                     .update_period = TORC_SEC(1),
+                     .job_time = TORC_MS(seed % 4 * 150)};
     sim *s = ring_with(&o, PEERS);
     for (size_t i = 0; i < PEERS; i++) {
       assert_int_equal(sim_migrate(s, i, TORC_MIGRATION_FETCH_OLD, NULL), 0);
@@ -737,6 +750,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("D-19 GAP-142 MIG-01 MIG-02 MIG-03 MIG-04 MIG-05 a ring moves, with every value",
                 test_whole_move),
+      TORC_TEST("D-19 SEC-06 MIG-05 a ring with a shared key moves", test_shared_key_move),
       TORC_TEST("D-19 two rings over the same links", test_links_shared),
       TORC_TEST("MIG-01 MIG-03 MIG-04 peers of different stages", test_mixed_stages),
       TORC_TEST("MIG-03 who writes to the first ring alone", test_old_writer),
