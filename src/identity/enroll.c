@@ -103,12 +103,18 @@ typedef struct target {
 /* https://HOST[:PORT]/PATH; of a guest, PATH ends otherwise. */
 static int read_target(target *t, const char *url, bool is_guest) {
   const char *at = url + strlen("https://");
-  size_t len = strcspn(at, "/:?#");
-  const char *rest = at + len;
-  unsigned long port = 0;
-  if (strncasecmp(url, "https://", 8) != 0 || len == 0 || len >= sizeof t->host) {
+  if (strncasecmp(url, "https://", strlen("https://")) != 0) {
     return TORC_ERR_FORMAT;
   }
+  bool is_v6 = *at == '[';
+  at += is_v6 ? 1 : 0;
+  size_t len = strcspn(at, is_v6 ? "]" : "/:?#");
+  const char *rest = at + len;
+  unsigned long port = 0;
+  if (len == 0 || len >= sizeof t->host || (is_v6 && *rest != ']')) {
+    return TORC_ERR_FORMAT;
+  }
+  rest += is_v6 ? 1 : 0;
   memcpy(t->host, at, len);
   t->host[len] = '\0';
   if (*rest == ':') {
@@ -202,7 +208,7 @@ static int ask_certificate(torc_enrolling *e, const torc_wish *w, torc_enrolled 
   }
   torc_slice request = torc_slice_of(der, len);
   if (e->overlay.num_credentials == 0) {
-    (void)snprintf(url, sizeof url, "https://%s" PATH_CREDENTIAL, e->job->how.overlay);
+    torc_overlay_url(e->job->how.overlay, PATH_CREDENTIAL, url);
     rc = ask_one(e, url, w, request, out);
   }
   for (size_t i = 0; i < e->overlay.num_credentials; i++) {

@@ -10,10 +10,14 @@
 #define MEDIA_TYPE "application/p2p-overlay+xml" /* [ENR-10] */
 #define WHY_MAX 256
 
-void torc_overlay_default_url(const char *name, char out[TORC_OVERLAY_URL_MAX]) {
+void torc_overlay_url(const char *name, const char *path, char out[TORC_OVERLAY_URL_MAX]) {
   bool is_v6 = strchr(name, ':') != NULL; /* [ENR-04] an address as name */
-  (void)snprintf(out, TORC_OVERLAY_URL_MAX, "https://%s%s%s/p2psip/enroll", is_v6 ? "[" : "", name,
-                 is_v6 ? "]" : "");
+  (void)snprintf(out, TORC_OVERLAY_URL_MAX, "https://%s%s%s%s", is_v6 ? "[" : "", name,
+                 is_v6 ? "]" : "", path);
+}
+
+void torc_overlay_default_url(const char *name, char out[TORC_OVERLAY_URL_MAX]) {
+  torc_overlay_url(name, "/p2psip/enroll", out);
 }
 
 /* [ENR-10] [ENR-13] */

@@ -26,5 +26,7 @@ int torc_overlay_media_type(const char *type, char encoding[TORC_OVERLAY_ENCODIN
                             size_t err_cap) TORC_MUST_CHECK;
 /* Where the draft has every overlay serve its document [ENR-09]: https://NAME/p2psip/enroll. */
 void torc_overlay_default_url(const char *name, char out[TORC_OVERLAY_URL_MAX]);
+/* https://NAME and the path, with brackets about a name that is an IPv6 address [ENR-04]. */
+void torc_overlay_url(const char *name, const char *path, char out[TORC_OVERLAY_URL_MAX]);
 
 #endif

@@ -67,14 +67,14 @@ def users_of(certificate):
 
 
 def write_tls(directory, name="tls", overlay=OVERLAY):
-    """A server certificate for the overlay's name, its address if it is one, and 127.0.0.0/8; it is its own root."""
+    """A server certificate for the overlay's name, its address if it is one, and the tests' own; it is its own root."""
     key = new_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, overlay)])
     now = datetime.datetime.utcnow()
     own = (x509.IPAddress(ipaddress.ip_address(overlay)) if re.fullmatch(r"[\d.]+", overlay) else
            x509.DNSName(overlay))
     names = [own] + [x509.IPAddress(ipaddress.ip_address(text))
-                     for text in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")]
+                     for text in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1", "fd11:12::1")]
     certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
                    .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
                    .not_valid_after(now + datetime.timedelta(days=2))

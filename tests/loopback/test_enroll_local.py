@@ -19,6 +19,7 @@ from namenet import a, ptr, serve_multicast, srv  # noqa: E402
 from torcnet import AUTHORITY, TORC, run  # noqa: E402
 
 SERVER, CLIENT = "10.11.12.1", "10.11.12.2"
+SERVER6, CLIENT6 = "fd11:12::1", "fd11:12::2"
 LOCAL = "ring.local"
 SERVICE = f"_p2p_menroll._tcp.{LOCAL}"
 PORT = 8443
@@ -37,9 +38,10 @@ def ip(*words):
     subprocess.run(["ip", *words], check=True, timeout=20)
 
 
-def address(interface, own):
+def address(interface, own, own6):
     ip("link", "set", "lo", "up")
     ip("addr", "add", f"{own}/24", "dev", interface)
+    ip("addr", "add", f"{own6}/64", "dev", interface, "nodad")
     ip("link", "set", interface, "up")
     ip("route", "add", "224.0.0.0/4", "dev", interface)
 
@@ -48,7 +50,7 @@ def serve(directory, what):
     """The server's side: the cable is plugged in when a line comes."""
     print("here", flush=True)
     sys.stdin.readline()
-    address("v1", SERVER)
+    address("v1", SERVER, SERVER6)
     service = subprocess.Popen([AUTHORITY, "serve", f"{directory}/authority"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -71,7 +73,7 @@ def enroll(directory, what, overlay):
     try:
         assert other.stdout.readline() == "here\n"
         ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", str(other.pid))
-        address("v0", CLIENT)
+        address("v0", CLIENT, CLIENT6)
         print(file=other.stdin, flush=True)
         assert other.stdout.readline() == "ready\n"
         done = subprocess.run([TORC, "enroll", overlay, "--user", f"alice@{overlay}", "--account", "alice", "--dir",
@@ -85,12 +87,12 @@ def enroll(directory, what, overlay):
 
 # ---- the tests ----
 
-def prepare(tmp_path, overlay, port):
+def prepare(tmp_path, overlay, port, *words):
     """What Enrolment makes, for another overlay and address; the service is started inside."""
-    made = Enrolment(tmp_path, settings={"https": {"listen": [f"{SERVER}:{port}"]}})
+    made = Enrolment(tmp_path, settings={"https": {"listen": [f"{SERVER}:{port}", f"[{SERVER6}]:{port}"]}})
     for name in ("ca.key", "ca.crt", "overlay.xml"):
         (made.dir / name).unlink()
-    run(AUTHORITY, "init", made.dir, "--overlay", overlay, "--bootstrap", f"{SERVER}:6084", "--force")
+    run(AUTHORITY, "init", made.dir, "--overlay", overlay, "--bootstrap", f"{SERVER}:6084", "--force", *words)
     made.add("alice", f"alice@{overlay}")
     write_tls(tmp_path, "authority-tls", overlay)
     (tmp_path / "password").write_text(PASSWORD, encoding="utf-8")
@@ -108,6 +110,15 @@ def test_ENR_04_GAP_125_a_name_that_is_an_address(tmp_path):
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["server"] == f"{SERVER} ({SERVER}:443)" and said["users"] == [f"alice@{SERVER}"]
+
+
+@pytest.mark.parametrize("port", [443, PORT])
+def test_ENR_26_a_credential_server_by_its_IPv6_address(port, tmp_path):
+    at = f"[{SERVER6}]" if port == 443 else f"[{SERVER6}]:{port}"
+    prepare(tmp_path, LOCAL, port, "--credential-server", f"https://{at}/p2psip/credential")
+    done = enrolled(tmp_path, "only an address" if port == 443 else "an SRV record", LOCAL)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["server"].endswith(f"([{SERVER6}]:{port})")
 
 
 @pytest.mark.parametrize("what", [what for what in RECORDS if what != "nothing"])
