@@ -138,7 +138,7 @@ def test_D_42_metrics_have_every_counter(net):
     gauges = {name for name in peer.counters() if types.get(f"torc_{name}") == "gauge"}
     assert gauges == {"io_half_open", "io_connections", "io_partial_bytes", "io_queued_bytes", "io_jobs_pending",
                       "io_events_waiting", "io_cached_peers", "io_multicast_sockets", "io_configuration_age",
-                      "migration_stage", "migration_joined", "migration_old_ring"}
+                      "io_certificate_seconds_left", "migration_stage", "migration_joined", "migration_old_ring"}
     for name in peer.counters().keys() - gauges:
         assert types[f"torc_{name}_total"] == "counter", name
     assert samples["torc_io_connections"] == "1" and int(samples["torc_io_messages_in_total"]) > 0
