@@ -118,7 +118,7 @@ def must_be_gone(peers, key):
 
 
 def certificates(reader, peer):
-    """Those that differ: who appends it in one ring while it is carried over from the other leaves it there twice."""
+    """Those that differ: the new ring gets it from its own look and from the STORE in both, perhaps at once."""
     values = reader.control.call("fetch", resource=resource_of(bytes.fromhex(peer.id)), type="CERTIFICATE")["values"]
     return {v["value_base64"] for v in values if v["exists"]}
 
