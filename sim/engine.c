@@ -109,6 +109,7 @@ static int try_node(torc_sim *s) {
     sim_node *n = sim_node_at(s, 0);
     sim_host_down(n, TORC_SIM_VANISH);
     torc_sim_forget(s, 0);
+    sim_link_clear(n->worker, n); /* it may have begun to dial */
     torc_free(&n->worker->engine.mem, n->cert);
     s->num = 0;
     s->num_touched = 0;

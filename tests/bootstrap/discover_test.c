@@ -244,9 +244,10 @@ static void test_other_messages(void **state) {
     torc_discover_msg m;
     end_init(&b, 0x42, 20);
     uint8_t payload[2] = {1, 0xf0};
+    const uint8_t value[16] = {0};
     torc_signature s = {.is_present = how != 2,
                         .algorithm = TORC_SIGALG_ECDSA_P256_SHA256,
-                        .value = torc_slice_of(body, 16),
+                        .value = torc_slice_of(value, sizeof value),
                         .identity = {.type = how == 3 ? TORC_IDENTITY_PEER : TORC_IDENTITY_CERT,
                                      .peer = b.id,
                                      .cert = torc_slice_of(payload, 2)}};

@@ -14,7 +14,7 @@ struct torc_cert_fetch {
   torc_list waiting; /* torc_cert_lookup */
   unsigned num_waiting;
   torc_link_id link; /* who has caused it */
-  bool is_active;
+  bool is_active, is_ending; /* ending: those who waited are being told */
   torc_time forgotten_at;      /* a miss */
   uint8_t *answer;             /* owned */
   torc_rd types, values;       /* what is left of it */
@@ -68,6 +68,7 @@ static void fetch_done(torc_node *n, torc_cert_fetch *f, int rc) {
   torc_list *node = NULL;
   bool is_found = false;
   f->is_active = false;
+  f->is_ending = true;
   n->num_cert_active--;
   while ((node = torc_list_pop_front(&f->waiting)) != NULL) {
     torc_cert_lookup *lu = TORC_CONTAINER_OF(node, torc_cert_lookup, waiting);
@@ -78,6 +79,7 @@ static void fetch_done(torc_node *n, torc_cert_fetch *f, int rc) {
     lu->fn(n, lu->ctx, c != NULL ? 0 : failure_of(lu, rc), c);
     torc_cert_unref(n, c);
   }
+  f->is_ending = false;
   if (is_found) {
     fetch_free(n, f);
     return;
@@ -257,8 +259,8 @@ int torc_cert_fetch_start(torc_node *n, torc_cert_lookup *lu) {
   }
   torc_cert_fetch *f = torc_map_get(&n->cert_fetches, &place);
   if (f != NULL && !f->is_active) {
-    if (f->forgotten_at > n->now) {
-      return TORC_ERR_NOTFOUND;
+    if (f->is_ending || f->forgotten_at > n->now) {
+      return TORC_ERR_NOTFOUND; /* just looked for: what has come did not help either */
     }
     fetch_free(n, f);
     f = NULL;
