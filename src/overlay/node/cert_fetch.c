@@ -13,8 +13,8 @@ struct torc_cert_fetch {
   torc_list missed;  /* n->cert_missed */
   torc_list waiting; /* torc_cert_lookup */
   unsigned num_waiting;
-  torc_link_id link; /* who has caused it */
-  bool is_active, is_ending; /* ending: those who waited are being told */
+  torc_link_id link;           /* who has caused it */
+  bool is_active, is_ending;   /* ending: those who waited are being told */
   torc_time forgotten_at;      /* a miss */
   uint8_t *answer;             /* owned */
   torc_rd types, values;       /* what is left of it */
