@@ -1,5 +1,5 @@
 # libtorc (shared and static, of every room an embedding program needs) and `make install`.
-set(TORC_LIBRARY_ROOMS base wire overlay bootstrap io)
+set(TORC_LIBRARY_ROOMS base wire overlay ice bootstrap io)
 file(GLOB TORC_PUBLIC_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/torc/*.h)
 
 # The shared library exports what the public headers declare, nothing else.

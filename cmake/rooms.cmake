@@ -5,17 +5,19 @@
 # base      <- nothing
 # wire      <- base
 # overlay   <- base wire
+# ice       <- base wire
 # bootstrap <- base wire
-# io        <- base wire overlay bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl
+# io        <- base wire overlay ice bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl
 # authority <- base wire io + OpenSSL libxml2 SQLite libpq libmicrohttpd
 # identity  <- base wire io authority + OpenSSL libunbound avahi-core
 # sim       <- base wire overlay bootstrap
-set(TORC_ROOM_LIST base wire overlay bootstrap io authority identity sim)
+set(TORC_ROOM_LIST base wire overlay ice bootstrap io authority identity sim)
 set(TORC_ROOM_base "")
 set(TORC_ROOM_wire base)
 set(TORC_ROOM_overlay base wire)
+set(TORC_ROOM_ice base wire)
 set(TORC_ROOM_bootstrap base wire)
-set(TORC_ROOM_io base wire overlay bootstrap)
+set(TORC_ROOM_io base wire overlay ice bootstrap)
 set(TORC_ROOM_authority base wire io)
 set(TORC_ROOM_identity base wire io authority)
 set(TORC_ROOM_sim base wire overlay bootstrap)
@@ -37,7 +39,7 @@ set(TORC_LIBS_identity PkgConfig::SSL)
 set(TORC_LIBS_sim Threads::Threads)
 
 # Compiled against, but opened only when needed (src/io/late_lib.h): libxml2, libwebsockets, libcurl, libunbound,
-# avahi. The name to open is that of the library found here.
+# libunistring, avahi. The name to open is that of the library found here.
 # torc_late_lib(PREFIX [NAME SUFFIX]): of several libraries the one called NAME, as TORC_SONAME_PREFIXSUFFIX.
 function(torc_late_lib prefix)
   set(files ${${prefix}_LINK_LIBRARIES})

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("TORC_BUILD_DIR", ROOT / "build/release"))
-CORE = ["base", "wire", "overlay", "bootstrap"]
+CORE = ["base", "wire", "overlay", "ice", "bootstrap"]
 ALL = CORE + ["io", "authority"]
 # Memory, bytes and text; what the compiler adds. No clock, socket, file, thread, random or environment.
 PURE = {
