@@ -7,11 +7,11 @@ packages=(
   build-essential cmake ninja-build pkg-config
   clang clang-tidy clang-format libclang-rt-14-dev llvm
   libuv1-dev libssl-dev liblmdb-dev libxml2-dev libjansson-dev libinih-dev zlib1g-dev
-  libwebsockets-dev libwebsockets-evlib-uv libcurl4-openssl-dev libunbound-dev libavahi-core-dev libavahi-common-dev
+  libwebsockets-dev libwebsockets-evlib-uv libcurl4-openssl-dev libunbound-dev libavahi-core-dev libavahi-common-dev libunistring-dev
   libcmocka-dev python3-pytest python3-cryptography spin zsh fish
   libopendht-dev gnuplot-nox
   libmicrohttpd-dev libsqlite3-dev libpq-dev sqlite3 postgresql softhsm2 opensc libengine-pkcs11-openssl curl openssl
-  knot knot-dnsutils iproute2
+  knot knot-dnsutils iproute2 coturn tshark
 )
 
 if ! command -v dpkg-query >/dev/null; then
