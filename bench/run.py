@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench`: every benchmark, one JSON line a case; the rival runs beside it where it is installed.
 
-run.py [crypto|enrolment|forward|ring|links]...: only these.
+run.py [crypto|enrolment|forward|stun|ring|links]...: only these.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -282,7 +282,8 @@ def bench_rings():
 
 
 CASES = {"crypto": lambda: say(run(binary("bench_crypto"))), "enrolment": bench_enrolments,
-         "forward": lambda: say(run(binary("bench_forward"))), "ring": bench_rings, "links": bench_links}
+         "forward": lambda: say(run(binary("bench_forward"))), "stun": lambda: say(run(binary("bench_stun"))),
+         "ring": bench_rings, "links": bench_links}
 
 
 def main():
