@@ -16,6 +16,7 @@
 #include "io/config_helper.h"
 #include "io/err.h"
 #include "io/overlay_fetch.h"
+#include "io/wall.h"
 
 #define HELPER_OPTION "--configuration-helper"
 
@@ -37,20 +38,6 @@ struct refresh {
 
 static const torc_log *log_of(const torcd *d) {
   return d->log == NULL ? NULL : torc_json_log_sink(d->log);
-}
-
-static torc_wall now_wall(void) {
-  time_t t = time(NULL);
-  return t < 0 ? 0 : t > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)t;
-}
-
-static const char *date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
-  return out;
 }
 
 /* ---- before the start ---- */
@@ -105,8 +92,8 @@ static int renew_expired(torcd *d, char *err, size_t err_cap) {
   char url[TORC_OVERLAY_URL_MAX];
   char path[2 * TORC_CONF_TEXT_MAX];
   char why[400] = "";
-  char ended[32];
-  char clock[32];
+  char ended[TORC_WALL_TEXT];
+  char clock[TORC_WALL_TEXT];
   torc_config_answer answer;
   url_of(&d->document, url);
   torc_config_request q = {
@@ -116,8 +103,8 @@ static int renew_expired(torcd *d, char *err, size_t err_cap) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                      "the overlay configuration %s expired on %s (it is %s by this machine's "
                      "clock), and fetching a new one from %s fails: %s",
-                     d->source, date(torc_config_expires(&d->life), ended), date(now_wall(), clock),
-                     url, why);
+                     d->source, torc_wall_text(torc_config_expires(&d->life), ended),
+                     torc_wall_text(torc_wall_now(), clock), url, why);
   }
   torc_overlay_clear(&d->document);
   d->document = answer.overlay;
@@ -129,9 +116,9 @@ static int renew_expired(torcd *d, char *err, size_t err_cap) {
 /* A machine whose clock is wrong by a day finds certificates not valid yet or expired: the document
  * tells first [GAP-135]. */
 static int check_clock(const torcd *d, char *err, size_t err_cap) {
-  char signed_at[32];
-  char clock[32];
-  torc_wall now = now_wall();
+  char signed_at[TORC_WALL_TEXT];
+  char clock[TORC_WALL_TEXT];
+  torc_wall now = torc_wall_now();
   const torc_overlay *o = &d->document;
   if (o->signer == TORC_OVERLAY_NO_SIGNER ||
       torc_config_since(now, o->signed_at) <= TORC_CONFIG_CLOCK_S) {
@@ -140,7 +127,7 @@ static int check_clock(const torcd *d, char *err, size_t err_cap) {
   return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                    "the overlay configuration %s was signed on %s, but by this machine's clock it "
                    "is only %s: set the clock",
-                   d->source, date(o->signed_at, signed_at), date(now, clock));
+                   d->source, torc_wall_text(o->signed_at, signed_at), torc_wall_text(now, clock));
 }
 
 int refresh_choose(torcd *d, char *err, size_t err_cap) {
@@ -156,9 +143,10 @@ int refresh_choose(torcd *d, char *err, size_t err_cap) {
   d->life.period_s = d->document.expiration_s;
   rc = check_clock(d, err, err_cap);
   if (d->document.signer != TORC_OVERLAY_NO_SIGNER) {
-    d->life.received = torc_config_written(d->life.received, d->document.signed_at, now_wall());
+    d->life.received =
+        torc_config_written(d->life.received, d->document.signed_at, torc_wall_now());
   }
-  if (rc == 0 && torc_config_age_at(&d->life, now_wall()) != TORC_CONFIG_FRESH) {
+  if (rc == 0 && torc_config_age_at(&d->life, torc_wall_now()) != TORC_CONFIG_FRESH) {
     rc = renew_expired(d, err, err_cap);
     d->life.period_s = d->document.expiration_s;
   }
@@ -215,7 +203,7 @@ static const char *age_name(torc_config_age age) {
 /* Sets the timer to whatever comes first: a try, the expiry, twice the period. */
 static void schedule(struct refresh *r) {
   const torc_config_life *l = &torc_peer_config_status(r->d->peer)->life;
-  torc_wall now = now_wall();
+  torc_wall now = torc_wall_now();
   torc_config_age age = torc_config_age_at(l, now);
   torc_config_life twice = {.received = torc_config_expires(l), .period_s = l->period_s};
   if (r->is_closing || l->period_s == 0) {
@@ -234,17 +222,17 @@ static void schedule(struct refresh *r) {
 static void look_at_age(struct refresh *r) {
   torcd *d = r->d;
   const torc_config_status *s = torc_peer_config_status(d->peer);
-  torc_config_age age = torc_config_age_at(&s->life, now_wall());
+  torc_config_age age = torc_config_age_at(&s->life, torc_wall_now());
   if (age == r->age) {
     return;
   }
   r->age = age;
   torc_node_refuse_joins(torc_peer_node(d->peer), age == TORC_CONFIG_STALE);
   if (age != TORC_CONFIG_FRESH) {
-    char at[32];
+    char at[TORC_WALL_TEXT];
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:configuration_expired",
              TORC_F_STR("state", age_name(age)),
-             TORC_F_STR("since", date(torc_config_expires(&s->life), at)),
+             TORC_F_STR("since", torc_wall_text(torc_config_expires(&s->life), at)),
              TORC_F_STR("joins", age == TORC_CONFIG_STALE ? "refused" : "accepted"));
   }
 }
@@ -253,9 +241,10 @@ static void on_next(uv_timer_t *timer) {
   struct refresh *r = timer->data;
   char why[256] = "";
   torc_config_status *s = torc_peer_config_status(r->d->peer);
-  torc_config_clock(&s->life, now_wall());
+  torc_config_clock(&s->life, torc_wall_now());
   look_at_age(r);
-  if (now_wall() >= torc_config_next(&s->life) && refresh_start(r->d, true, why, sizeof why) != 0) {
+  if (torc_wall_now() >= torc_config_next(&s->life) &&
+      refresh_start(r->d, true, why, sizeof why) != 0) {
     TORC_LOG(log_of(r->d), TORC_LOG_ERROR, "torcd:configuration_kept", TORC_F_STR("why", why));
   }
   schedule(r);
@@ -271,13 +260,14 @@ static void tell_lines(const torcd *d, const char *event, torc_log_level level,
 }
 
 static void tell_clock(const torcd *d, torc_wall received) {
-  char here[32];
-  char there[32];
-  torc_wall now = now_wall();
+  char here[TORC_WALL_TEXT];
+  char there[TORC_WALL_TEXT];
+  torc_wall now = torc_wall_now();
   if (torc_config_since(now, received) > TORC_CONFIG_CLOCK_S ||
       torc_config_since(received, now) > TORC_CONFIG_CLOCK_S) {
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:clock_differs",
-             TORC_F_STR("own_clock", date(now, here)), TORC_F_STR("server", date(received, there)),
+             TORC_F_STR("own_clock", torc_wall_text(now, here)),
+             TORC_F_STR("server", torc_wall_text(received, there)),
              TORC_F_STR("advice", "set the clock of this machine"));
   }
 }
@@ -298,12 +288,12 @@ static int take(struct refresh *r, torc_config_lines *changes, char *why, size_t
     uint32_t period = answer->overlay.expiration_s;
     if (!r->is_fetch && answer->overlay.signer != TORC_OVERLAY_NO_SIGNER) {
       answer->received =
-          torc_config_written(answer->received, answer->overlay.signed_at, now_wall());
+          torc_config_written(answer->received, answer->overlay.signed_at, torc_wall_now());
     }
     torc_overlay_changes(torc_peer_document(d->peer), &answer->overlay, changes);
     rc = torc_peer_take_overlay(d->peer, &answer->overlay, why, why_cap);
     if (rc == 0) {
-      torc_config_taken(&s->life, answer->received, period, now_wall());
+      torc_config_taken(&s->life, answer->received, period, torc_wall_now());
       s->error[0] = '\0';
       (void)snprintf(s->source, sizeof s->source, "%s",
                      r->is_fetch ? r->url : d->conf.overlay_file);
@@ -341,7 +331,7 @@ static void finish(struct refresh *r) {
   } else {
     (void)torc_fail(rc, s->error, sizeof s->error, "%.300s",
                     why[0] == '\0' ? "the helper process failed" : why);
-    s->life.tried = r->is_fetch ? now_wall() : s->life.tried;
+    s->life.tried = r->is_fetch ? torc_wall_now() : s->life.tried;
     TORC_LOG(log_of(d), TORC_LOG_ERROR, "torcd:configuration_kept",
              TORC_F_STR("from", r->is_fetch ? r->url : d->conf.overlay_file),
              TORC_F_STR("why", s->error));

@@ -14,6 +14,7 @@
 #include "identity/enroll.h"
 #include "io/err.h"
 #include "io/renewal.h"
+#include "io/wall.h"
 
 #define HELPER_OPTION "--renewal-helper"
 
@@ -35,20 +36,6 @@ struct renew {
 
 static const torc_log *log_of(const torcd *d) {
   return d->log == NULL ? NULL : torc_json_log_sink(d->log);
-}
-
-static torc_wall now_wall(void) {
-  time_t t = time(NULL);
-  return t < 0 ? 0 : t > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)t;
-}
-
-static const char *date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
-  return out;
 }
 
 /* ---- before the start ---- */
@@ -92,15 +79,15 @@ static bool is_same_file(const struct stat *a, const struct stat *b) {
 }
 
 static void failed(struct renew *r, const char *why) {
-  torc_wall now = now_wall();
+  torc_wall now = torc_wall_now();
   torc_wall end = own(r)->not_after;
-  char until[32];
+  char until[TORC_WALL_TEXT];
   r->failures++;
   uint32_t wait = torc_renewal_wait(r->failures, end > now ? end - now : 0);
   r->next_try = now + wait;
   torc_peer_renewal_failed(r->d->peer);
   TORC_LOG(log_of(r->d), TORC_LOG_ERROR, "torcd:certificate_kept", TORC_F_STR("why", why),
-           TORC_F_STR("valid_until", date(end, until)), TORC_F_U64("next_try_s", wait));
+           TORC_F_STR("valid_until", torc_wall_text(end, until)), TORC_F_U64("next_try_s", wait));
 }
 
 /* Key and certificate are two files: a moment between them is no failure, the next look finds them
@@ -108,7 +95,7 @@ static void failed(struct renew *r, const char *why) {
 static void take(struct renew *r) {
   torcd *d = r->d;
   char why[512] = "";
-  char until[32];
+  char until[TORC_WALL_TEXT];
   bool is_new = false;
   if (torc_peer_renew(d->peer, d->conf.cert_file, d->conf.key_file, &is_new, why, sizeof why) !=
       0) {
@@ -120,7 +107,7 @@ static void take(struct renew *r) {
     r->next_try = 0;
     TORC_LOG(log_of(d), TORC_LOG_INFO, "torcd:certificate_renewed",
              TORC_F_STR("file", d->conf.cert_file),
-             TORC_F_STR("valid_until", date(own(r)->not_after, until)));
+             TORC_F_STR("valid_until", torc_wall_text(own(r)->not_after, until)));
   }
 }
 
@@ -238,7 +225,7 @@ static void start(struct renew *r) {
 /* ---- what time does ---- */
 
 static void look(struct renew *r) {
-  torc_wall now = now_wall();
+  torc_wall now = torc_wall_now();
   const torc_cert *c = NULL;
   look_at_file(r);
   c = own(r);

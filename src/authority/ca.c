@@ -14,6 +14,7 @@
 
 #include "base/id.h"
 #include "base/slice.h"
+#include "io/general_name.h"
 #include "io/x509.h"
 
 #define OVERLAY_NAME_MAX 200
@@ -224,22 +225,6 @@ int torc_ca_root_new(EVP_PKEY *key, torc_wall not_before, torc_wall not_after, X
   return rc;
 }
 
-static int add_general_name(GENERAL_NAMES *names, int kind, const char *text) {
-  GENERAL_NAME *name = GENERAL_NAME_new();
-  ASN1_IA5STRING *value = ASN1_IA5STRING_new();
-  if (name == NULL || value == NULL || ASN1_STRING_set(value, text, -1) != 1) {
-    GENERAL_NAME_free(name);
-    ASN1_IA5STRING_free(value);
-    return TORC_ERR_NOMEM;
-  }
-  GENERAL_NAME_set0_value(name, kind, value);
-  if (sk_GENERAL_NAME_push(names, name) == 0) {
-    GENERAL_NAME_free(name);
-    return TORC_ERR_NOMEM;
-  }
-  return 0;
-}
-
 /* [GAP-134]: user names as rfc822Name, the peer-id as "reload://" hex "@" overlay name. [R-09]:
  * exactly one peer-id. Built by hand, not from text: a name with a comma must not become two. */
 static int add_names(X509 *cert, const torc_ca_profile *profile) {
@@ -251,12 +236,12 @@ static int add_names(X509 *cert, const torc_ca_profile *profile) {
   }
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < profile->num_users; i++) {
-    rc = add_general_name(names, GEN_EMAIL, profile->users[i]);
+    rc = torc_general_name_add(names, GEN_EMAIL, profile->users[i]);
   }
   if (rc == 0) {
     (void)snprintf(uri, sizeof uri, "reload://%s@%s", torc_id_hex(&profile->peer, hex),
                    profile->overlay);
-    rc = add_general_name(names, GEN_URI, uri);
+    rc = torc_general_name_add(names, GEN_URI, uri);
   }
   if (rc == 0 && X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) != 1) {
     rc = TORC_ERR_CRYPTO;

@@ -7,6 +7,7 @@
 
 #include "io/config_life.h"
 #include "io/err.h"
+#include "io/wall.h"
 
 #define STATUS_UNAUTHORISED 401
 #define STATUS_FORBIDDEN 403
@@ -16,15 +17,6 @@
 #define STATUS_UNAVAILABLE 503
 #define REASON_MAX 300 /* characters of the server's own words that are shown */
 
-static const char *date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
-  return out;
-}
-
 static bool clocks_differ(torc_wall a, torc_wall b) {
   return torc_config_since(a, b) > TORC_CONFIG_CLOCK_S ||
          torc_config_since(b, a) > TORC_CONFIG_CLOCK_S;
@@ -33,18 +25,18 @@ static bool clocks_differ(torc_wall a, torc_wall b) {
 /* The certificate's time is not now, by this machine's clock: whose clock is wrong? */
 static int explain_time(const torc_https_answer *a, const char *where, torc_wall now, char *err,
                         size_t err_cap) {
-  char here[32];
-  char there[32];
+  char here[TORC_WALL_TEXT];
+  char there[TORC_WALL_TEXT];
   if (a->date != 0 && clocks_differ(a->date, now)) {
     return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                      "the certificate of %s is not valid at %s, which is what this machine's clock "
                      "says; the server's says %s: set the clock of this machine",
-                     where, date(now, here), date(a->date, there));
+                     where, torc_wall_text(now, here), torc_wall_text(a->date, there));
   }
   return torc_fail(TORC_ERR_IO, err, err_cap,
                    "the certificate of %s %s (it is %s): tell the operator of the overlay", where,
                    a->fault == TORC_HTTPS_EXPIRED ? "has expired" : "is not valid yet",
-                   date(now, here));
+                   torc_wall_text(now, here));
 }
 
 static int explain(const torc_https_answer *a, const torc_https_request *q, const char *where,
@@ -185,13 +177,13 @@ int torc_ask_refused(const torc_asked *a, const char *account, char *err, size_t
 }
 
 int torc_ask_clock(const torc_asked *a, torc_wall now, char *err, size_t err_cap) {
-  char here[32];
-  char there[32];
+  char here[TORC_WALL_TEXT];
+  char there[TORC_WALL_TEXT];
   if (a->answer.date == 0 || !clocks_differ(a->answer.date, now)) {
     return 0;
   }
   return torc_fail(TORC_ERR_CONFIG, err, err_cap,
                    "by this machine's clock it is %s, by that of %s %s: set the clock of this "
                    "machine, since certificates and values are dated by it",
-                   date(now, here), a->by->host, date(a->answer.date, there));
+                   torc_wall_text(now, here), a->by->host, torc_wall_text(a->answer.date, there));
 }

@@ -15,6 +15,7 @@
 #include "io/err.h"
 #include "io/overlay_fetch.h"
 #include "io/peer_config.h"
+#include "io/wall.h"
 #include "io/x509.h"
 
 #define MEDIA_REQUEST "application/pkcs10"
@@ -325,7 +326,6 @@ static int prepare(torc_enrolling *e) {
 
 int torc_enroll(torc_enrolled *out, const torc_enroll_job *job, char *err, size_t err_cap) {
   torc_enrolling *e = calloc(1, sizeof *e);
-  time_t now = time(NULL);
   *out = (torc_enrolled){.num_users = 0};
   if (e == NULL) {
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "there is no memory");
@@ -333,7 +333,7 @@ int torc_enroll(torc_enrolled *out, const torc_enroll_job *job, char *err, size_
   e->job = job;
   e->err = err;
   e->err_cap = err_cap;
-  e->now = now < 0 ? 0 : now > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)now;
+  e->now = torc_wall_now();
   int rc = prepare(e);
   rc = rc != 0 ? rc : obtain(e, out);
   if (rc == 0) {

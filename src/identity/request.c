@@ -13,6 +13,8 @@
 #include "base/id.h"
 #include "base/slice.h"
 #include "io/err.h"
+#include "io/general_name.h"
+#include "io/wall.h"
 #include "io/x509.h"
 #include "torc/crypto.h"
 #include "wire/contents.h"
@@ -32,34 +34,18 @@ int torc_request_key_kind(const torc_overlay *o, torc_ca_signature *out) {
 
 /* ---- the request ---- */
 
-static int add_name(GENERAL_NAMES *names, int kind, const char *text) {
-  GENERAL_NAME *name = GENERAL_NAME_new();
-  ASN1_IA5STRING *value = ASN1_IA5STRING_new();
-  if (name == NULL || value == NULL || ASN1_STRING_set(value, text, -1) != 1) {
-    GENERAL_NAME_free(name);
-    ASN1_IA5STRING_free(value);
-    return TORC_ERR_NOMEM;
-  }
-  GENERAL_NAME_set0_value(name, kind, value);
-  if (sk_GENERAL_NAME_push(names, name) == 0) {
-    GENERAL_NAME_free(name);
-    return TORC_ERR_NOMEM;
-  }
-  return 0;
-}
-
 static int add_names(X509_REQ *req, const torc_wish *w, const char *overlay) {
   GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
   STACK_OF(X509_EXTENSION) *list = NULL;
   int rc = names == NULL ? TORC_ERR_NOMEM : 0;
   for (size_t i = 0; rc == 0 && i < w->num_users; i++) {
-    rc = add_name(names, GEN_EMAIL, w->users[i]);
+    rc = torc_general_name_add(names, GEN_EMAIL, w->users[i]);
   }
   if (rc == 0 && w->peer != NULL) {
     char hex[TORC_ID_HEX_LEN + 1];
     char uri[320];
     (void)snprintf(uri, sizeof uri, "reload://%s@%.255s", torc_id_hex(w->peer, hex), overlay);
-    rc = add_name(names, GEN_URI, uri);
+    rc = torc_general_name_add(names, GEN_URI, uri);
   }
   if (rc == 0 && sk_GENERAL_NAME_num(names) > 0 &&
       (X509V3_add1_i2d(&list, NID_subject_alt_name, names, 0, 0) != 1 ||
@@ -124,29 +110,20 @@ static bool has_user(const torc_wish *w, const char *user) {
   return false;
 }
 
-static const char *date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
-  return out;
-}
-
 static int check_dates(const torc_cert *c, torc_wall now, char *err, size_t err_cap) {
-  char limit[32];
-  char clock[32];
+  char limit[TORC_WALL_TEXT];
+  char clock[TORC_WALL_TEXT];
   if (now < c->not_before) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "the certificate is not valid before %s, but by this machine's clock it is "
                      "%s: set the clock",
-                     date(c->not_before, limit), date(now, clock));
+                     torc_wall_text(c->not_before, limit), torc_wall_text(now, clock));
   }
   if (now > c->not_after) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "the certificate ended on %s, but by this machine's clock it is %s: set the "
                      "clock, or tell the operator of the overlay",
-                     date(c->not_after, limit), date(now, clock));
+                     torc_wall_text(c->not_after, limit), torc_wall_text(now, clock));
   }
   return 0;
 }

@@ -16,6 +16,7 @@
 #include "io/overlay_fetch.h"
 #include "io/overlay_sign.h"
 #include "io/peer_config.h"
+#include "io/wall.h"
 
 #define FORMAT 1u /* of request and answer */
 #define PATH_MAX_LEN 4096u
@@ -151,22 +152,12 @@ static int keep(job *j) {
                    strerror(why));
 }
 
-static const char *date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
-  return out;
-}
-
 /* Nobody starts with a document that was signed in the future [GAP-135]: who took it now would not
  * come back from the next restart. */
 static int check_date(job *j, const torc_overlay *o) {
-  char at[32];
-  char clock[32];
-  time_t t = time(NULL);
-  torc_wall now = t < 0 ? 0 : t > (time_t)UINT32_MAX ? UINT32_MAX : (torc_wall)t;
+  char at[TORC_WALL_TEXT];
+  char clock[TORC_WALL_TEXT];
+  torc_wall now = torc_wall_now();
   if (o->signer == TORC_OVERLAY_NO_SIGNER ||
       torc_config_since(now, o->signed_at) <= TORC_CONFIG_CLOCK_S) {
     return 0;
@@ -174,7 +165,7 @@ static int check_date(job *j, const torc_overlay *o) {
   return torc_fail(TORC_ERR_DENIED, j->why, sizeof j->why,
                    "it was signed on %s, but by this machine's clock it is only %s: one of the two "
                    "clocks is wrong",
-                   date(o->signed_at, at), date(now, clock));
+                   torc_wall_text(o->signed_at, at), torc_wall_text(now, clock));
 }
 
 static int take(job *j, torc_overlay *out) {

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/slice.h"
 #include "io/err.h"
+#include "io/wall.h"
 #include "io/x509_internal.h"
 
 /* Nobody is there to be asked for a passphrase. */
@@ -98,15 +99,6 @@ static int load_key(const torc_pki *p, torc_pki_own *own, const char *file, char
   return 0;
 }
 
-static const char *date(torc_wall when, char out[32]) {
-  time_t t = (time_t)when;
-  struct tm tm;
-  if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
-    (void)snprintf(out, 32, "?");
-  }
-  return out;
-}
-
 static int load(const torc_pki *p, torc_pki_own *own, const char *cert_file, const char *key_file,
                 torc_wall now, char *err, size_t err_cap) {
   int rc = load_cert(p, own, cert_file, err, err_cap);
@@ -115,19 +107,21 @@ static int load(const torc_pki *p, torc_pki_own *own, const char *cert_file, con
   }
   assert(own->cert != NULL);
   /* [GAP-135] an expired certificate makes no link and no signature. */
-  char limit[32];
-  char clock[32];
+  char limit[TORC_WALL_TEXT];
+  char clock[TORC_WALL_TEXT];
   if (now < own->cert->not_before) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "the certificate %s is not valid before %s, but by this machine's clock it is "
                      "%s: set the clock",
-                     cert_file, date(own->cert->not_before, limit), date(now, clock));
+                     cert_file, torc_wall_text(own->cert->not_before, limit),
+                     torc_wall_text(now, clock));
   }
   if (now > own->cert->not_after) {
     return torc_fail(TORC_ERR_CRYPTO, err, err_cap,
                      "the certificate %s has expired on %s (it is %s by this machine's clock): get "
                      "a new one from the authority",
-                     cert_file, date(own->cert->not_after, limit), date(now, clock));
+                     cert_file, torc_wall_text(own->cert->not_after, limit),
+                     torc_wall_text(now, clock));
   }
   return load_key(p, own, key_file, err, err_cap);
 }

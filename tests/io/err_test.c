@@ -1,6 +1,8 @@
 /* What people are told. SPDX-License-Identifier: Apache-2.0 */
 #include "io/err.h"
 
+#include <stdio.h>
+
 #include "torc_test.h"
 
 static void test_text(void **state) {
@@ -19,7 +21,7 @@ static void test_text(void **state) {
   char text[64];
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    (void)strcpy(text, cases[i].given);
+    (void)snprintf(text, sizeof text, "%s", cases[i].given);
     torc_text_mend(text);
     assert_string_equal(text, cases[i].want);
     assert_int_equal(torc_fail(-7, text, sizeof text, "%s", cases[i].given), -7);
