@@ -10,7 +10,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs/scenarios"
-PLOTS = {"growth": "Hops of a lookup", "clients": "Hops of a lookup", "lossy": "Hops of a lookup",
+PLOTS = {"growth": "Hops of a lookup", "clients": "Hops of a lookup", "lossy": "Hops of a lookup", "datagrams": "Hops of a lookup",
          "churn": "Values that no live peer holds", "churn-heavy": "Values that no live peer holds",
          "mass-failure": "Calls answered", "rolling-restart": "Nodes", "partition": "Calls answered", "flash-crowd": "Nodes",
          "hostile": "Calls answered", "migration": "Calls answered", "refresh": "Values that no live peer holds", "browsers": "Values that no live peer holds"}

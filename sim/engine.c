@@ -124,7 +124,7 @@ static int sim_init(torc_sim *s) {
     return rc;
   }
   s->window_len = s->latency.least;
-  s->has_order = s->cfg.jitter_permille > 0 || s->cfg.bits_per_second > 0;
+  s->has_order = (s->cfg.jitter_permille > 0 && s->cfg.mtu == 0) || s->cfg.bits_per_second > 0;
   sim_connect_init(s);
   return workers_init(s);
 }

@@ -67,10 +67,12 @@ typedef struct torc_sim_config {
   torc_time latency;        /* one way: 20 ms */
   torc_time latency_min;    /* PLANE: 1 ms; MATRIX: shorter entries are raised to it */
   const char *matrix_file;  /* MATRIX: n lines of n numbers, ms one way; read at the creation */
-  uint32_t jitter_permille; /* of the latency, added at random; order on a link is kept */
+  uint32_t jitter_permille; /* of the latency, added at random; order on a stream is kept */
   uint32_t loss_ppm;        /* of messages */
   uint64_t bits_per_second; /* of a link, each way; 0: unlimited */
-  uint32_t closed_permille; /* nodes behind a NAT: two of them cannot make a link */
+  uint32_t mtu; /* links carry datagrams, no longer than this, and do not keep their order; 0: links
+                   are streams */
+  uint32_t closed_permille;         /* nodes behind a NAT: two of them cannot make a link */
   torc_time sign_cost, verify_cost; /* of one job; 0: done at once */
   uint64_t max_stored_bytes;        /* per node: 1 MiB */
   unsigned flood_rate;              /* 100 */

@@ -123,6 +123,10 @@ static void on_send(sim_worker *w, sim_node *n, const torc_output *o) {
     }
   }
   size_t len = o->head.len + o->body.len;
+  if (w->sim->cfg.mtu > 0 && len > w->sim->cfg.mtu) { /* [FRG-02] */
+    sim_fail(w, TORC_ERR_LIMIT, "sending more than the link carries");
+    return;
+  }
   unsigned method = sim_message_count(w, n, &m, len);
   if (is_lost(w, n, end)) {
     w->traffic.dropped++;

@@ -181,11 +181,12 @@ static void tell_failed(sim_worker *w, sim_node *n, torc_token token, int why) {
 static void tell_up(sim_worker *w, sim_node *n, uint16_t slot, torc_token token, bool is_dialled) {
   sim_end *end = &n->ends[slot];
   const sim_node *peer = sim_node_at(w->sim, end->peer);
-  torc_link_info info = {.kind = TORC_LINK_TLS,
+  torc_link_info info = {.kind = w->sim->cfg.mtu > 0 ? TORC_LINK_DTLS : TORC_LINK_TLS,
                          .peer = peer->id,
                          .cert = peer->cert,
                          .token = token,
-                         .is_dialled = is_dialled};
+                         .is_dialled = is_dialled,
+                         .mtu = w->sim->cfg.mtu};
   info.local_addr[10] = 0xff;
   info.local_addr[11] = 0xff;
   info.local_addr[12] = 10;

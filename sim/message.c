@@ -7,11 +7,14 @@
 #include "wire/contents.h"
 #include "wire/header.h"
 
+#define AT_FRAGMENT 10u
 #define AT_XID 16u
 #define AT_NUM_ROUTE 24u
 #define AT_NUM_VIA 25u
 #define AT_FLAGS 26u
 #define RESPONSE_BIT 0x8000u
+#define FRAG_BIT 0x8000u
+#define LFRG_BIT 0x4000u
 
 /* Reads across the two slices. */
 typedef struct joined {
@@ -57,13 +60,18 @@ void sim_message_read(torc_slice head, torc_slice body, sim_message *out) {
     return;
   }
   unsigned num_via = byte_at(&j, AT_NUM_VIA);
+  unsigned fragment = (unsigned)number_at(&j, AT_FRAGMENT, 2);
+  out->xid = number_at(&j, AT_XID, 8);
+  out->has_via = num_via > 0;
+  if ((fragment & FRAG_BIT) != 0 && (fragment & ~(FRAG_BIT | LFRG_BIT)) != 0) {
+    out->code = (TORC_SIM_METHODS - 1) * 2; /* its contents began in another one */
+    return;
+  }
   size_t contents = TORC_HEADER_FIXED + (byte_at(&j, AT_NUM_ROUTE) + num_via) * (size_t)TORC_ID_LEN;
   if ((number_at(&j, AT_FLAGS, 2) & TORC_FLAG_ROUTE_LOG) != 0) {
     contents += 2 + (size_t)number_at(&j, contents, 2);
   }
   uint64_t code = number_at(&j, contents, 2);
-  out->xid = number_at(&j, AT_XID, 8);
-  out->has_via = num_via > 0;
   out->is_response = (code & RESPONSE_BIT) != 0;
   out->code = (uint16_t)(code & ~(uint64_t)RESPONSE_BIT);
   out->extra = extra_of(&j, contents, len);

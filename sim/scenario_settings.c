@@ -37,6 +37,7 @@ static const setting settings[] = {
     {"jitter", S_SHARE_PERMILLE, AT(config.jitter_permille), 0, 1000},
     {"loss", S_SHARE_PPM, AT(config.loss_ppm), 0, 1000000},
     {"bandwidth", S_NUMBER, AT(config.bits_per_second), 0, 1000000000000},
+    {"mtu", S_U32, AT(config.mtu), 300, 1000000},
     {"nat", S_SHARE_PERMILLE, AT(config.closed_permille), 0, 1000},
     {"sign", S_DURATION, AT(config.sign_cost), 0, 1000000},
     {"verify", S_DURATION, AT(config.verify_cost), 0, 1000000},

@@ -13,7 +13,7 @@ BUILD = pathlib.Path(os.environ.get("TORC_BUILD_DIR", ROOT / "build/release"))
 TORC = BUILD / "torc"
 SHORT = os.environ.get("TORC_SHORT") == "1"
 LIBRARY = ["growth", "churn", "churn-heavy", "mass-failure", "rolling-restart", "partition", "flash-crowd", "lossy",
-           "hostile", "refresh", "migration", "browsers", "clients"]
+           "datagrams", "hostile", "refresh", "migration", "browsers", "clients"]
 SUMMARY_KEYS = {"peers", "algorithm", "hops_mean", "hops_p50", "hops_p95", "hops_p99", "half_log2", "success", "wrong",
                 "lost", "lost_held", "lost_gone", "lost_share", "markov_share", "stale", "resurrected", "unended",
                 "messages", "bytes", "methods", "whole_s", "load_p50", "load_p99", "load_max", "bytes_per_node",

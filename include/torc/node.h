@@ -203,10 +203,17 @@ typedef struct torc_link_info {
   uint8_t local_addr[18]; /* ip_address_and_port for the route log: IPv4-mapped or IPv6 address,
                              port; [LOG-07] */
   bool is_dialled;        /* this side dialled: the other one learns of the link a moment later */
+  /* The longest message that it carries in one piece; a node uses what of it is a multiple of 4, up
+   * to 262,140. 0: any, for it is a stream. */
+  uint32_t mtu;
 } torc_link_info;
 int torc_node_link_up(torc_node *n, torc_link_id link, const torc_link_info *info,
                       torc_time now) TORC_MUST_CHECK;
 int torc_node_link_down(torc_node *n, torc_link_id link, torc_time now) TORC_MUST_CHECK;
+/* What the link carries in one piece has changed: see torc_link_info. Counts for what is sent from
+ * now on; longer messages go in fragments [FRG-02]. */
+int torc_node_link_mtu(torc_node *n, torc_link_id link, uint32_t mtu,
+                       torc_time now) TORC_MUST_CHECK;
 /* The OPEN or CONNECT `token` has failed for good. */
 int torc_node_open_failed(torc_node *n, torc_token token, int rc, torc_time now) TORC_MUST_CHECK;
 /* Back-pressure: while congested, messages that would only be forwarded to this link are dropped
@@ -252,7 +259,7 @@ int torc_node_renew_link(torc_node *n, const torc_id *peer, torc_time now) TORC_
 /* ---- outputs ---- */
 
 typedef enum torc_output_kind {
-  TORC_OUT_SEND = 1,          /* send head ++ body as one message on `link` */
+  TORC_OUT_SEND = 1,          /* send head ++ body as one message or fragment on `link` */
   TORC_OUT_OPEN = 2,          /* dial `endpoint`; answer with link_up or open_failed and `token` */
   TORC_OUT_CLOSE = 3,         /* close `link` once what was sent is flushed */
   TORC_OUT_JOB = 4,           /* do `job` */
@@ -406,6 +413,7 @@ typedef struct torc_node_link_view {
   torc_link_kind kind;
   bool is_client, is_routing; /* routing: in the routing table [ARC-15] */
   torc_time idle;
+  uint32_t mtu; /* see torc_link_info */
   uint64_t messages_in, messages_out, bytes_in, bytes_out;
   char users[TORC_USER_MAX + 1]; /* first user name of its certificate */
 } torc_node_link_view;

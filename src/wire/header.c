@@ -7,7 +7,9 @@
 #include "base/id.h"
 #include "base/slice.h"
 
-#define FRAME_PEEK 16u       /* up to and including Length [GAP-48] */
+#define FRAME_PEEK 16u /* up to and including Length [GAP-48] */
+#define AT_FRAGMENT 10u
+#define AT_LENGTH 13u
 #define FRAG_BIT 0x8000u     /* [HDR-10] */
 #define LFRG_BIT 0x4000u     /* [HDR-11] */
 #define UNITS_MASK 0x3fffu   /* [HDR-12] [GAP-42] */
@@ -121,6 +123,15 @@ int torc_header_decode(torc_header *out, torc_slice msg) {
   h.header_len = msg.len - torc_rd_left(&rd); /* contents follow, then the signature [ENC-12] */
   *out = h;
   return 0;
+}
+
+void torc_header_set_fragment(uint8_t *head, unsigned kind, uint16_t units, uint32_t length) {
+  unsigned fragment = kind | (units & UNITS_MASK);
+  head[AT_FRAGMENT] = (uint8_t)(fragment >> 8);
+  head[AT_FRAGMENT + 1] = (uint8_t)fragment;
+  head[AT_LENGTH] = (uint8_t)(length >> 16);
+  head[AT_LENGTH + 1] = (uint8_t)(length >> 8);
+  head[AT_LENGTH + 2] = (uint8_t)length;
 }
 
 size_t torc_header_size(const torc_header *h) {

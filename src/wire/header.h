@@ -64,6 +64,10 @@ int torc_header_decode(torc_header *out, torc_slice msg) TORC_MUST_CHECK;
  * ignored. TORC_ERR_LIMIT: lists too long, body or log too large. TORC_ERR_INVALID: a list that is
  * no multiple of 16 bytes, an offset above 14 bits, a version above 7 bits. */
 int torc_header_put(torc_wr *wr, const torc_header *h, size_t body_len) TORC_MUST_CHECK;
+/* Makes a header that is laid down already that of another part of its body [GAP-43]: kind, offset
+ * (14 bits, in units of 8 bytes) and Length. */
+enum { TORC_NO_FRAGMENT = 0x0000, TORC_FRAGMENT = 0x8000, TORC_LAST_FRAGMENT = 0xc000 };
+void torc_header_set_fragment(uint8_t *head, unsigned kind, uint16_t units, uint32_t length);
 /* Size of the header that torc_header_put would write. */
 size_t torc_header_size(const torc_header *h);
 

@@ -11,7 +11,7 @@
 /* What a member may take that has LINKS links and has been idle for long: lean, as simulators hold
  * it, and where nothing has come for a minute; and as daemons run it, with the PINGs that keep its
  * links alive remembered for 64 * T1. */
-#define IDLE_LEAN_MAX 12544
+#define IDLE_LEAN_MAX 12560
 #define IDLE_MAX 22016
 
 /* The member of a ring of a million as it looks from one place: neighbours close by, fingers at the

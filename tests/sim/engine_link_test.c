@@ -28,6 +28,27 @@ static void test_order(void **state) {
   rig_stop(&r);
 }
 
+/* Links of datagrams: a ring, and long messages in parts that overtake each other and get lost. */
+static void test_datagrams(void **state) {
+  rig r;
+  torc_sim_config c = {
+      .seed = 5, .threads = 1, .jitter_permille = 3000, .mtu = 500, .loss_ppm = 10000};
+  (void)state;
+  start_ring(&r, &c, 8);
+  assert_true(rig_is_whole(&r));
+  rig_listen(&r, 1);
+  for (uint32_t k = 1; k <= SAID; k++) {
+    rig_say(&r, 0, 1, k, 4000);
+    rig_run(&r, TORC_MS(5));
+  }
+  rig_run(&r, TORC_SEC(40));
+  assert_int_equal(r.nodes[0].num_done, SAID); /* the engine fails where a message is too long */
+  assert_int_equal(r.nodes[0].num_failed, 0);
+  assert_true(r.nodes[1].num_disordered > 0);
+  assert_int_equal(rig_lookups_lost(&r), 0);
+  rig_stop(&r);
+}
+
 /* How long an answer to 2,000 bytes takes. */
 static torc_time say_time(uint64_t bits_per_second) {
   rig r;
@@ -175,6 +196,7 @@ static void test_vanish_restart(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("messages of a link keep their order where their ways differ", test_order),
+      TORC_TEST("FRG-01 FRG-02 FRG-05 GAP-45 a ring on links of datagrams", test_datagrams),
       TORC_TEST("a narrow link takes its time", test_bandwidth),
       TORC_TEST("loss of a node and of all", test_loss),
       TORC_TEST("GAP-124 groups fall apart and find together", test_groups),

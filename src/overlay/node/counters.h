@@ -22,8 +22,10 @@
   X(transfers) X(transfer_failures) X(bootstrap_tries) X(bootstrap_failures) X(connects_sent)     \
   X(connects_received) X(connect_failures) X(keepalive_failures) X(no_memory) X(seen_evictions)   \
   X(redirects_followed) X(certificate_fetches) X(certificate_fetch_failures)                      \
-  X(certificate_fetch_limits) X(certificate_misses) X(certificate_checks) X(certificate_stores) \
-  X(certificate_keep_failures)
+  X(certificate_fetch_limits) X(certificate_misses) X(certificate_checks) X(certificate_stores)   \
+  X(certificate_keep_failures) X(fragments_in) X(fragments_out) X(messages_split)                 \
+  X(messages_reassembled) X(fragment_conflicts) X(fragment_timeouts) X(fragment_evictions)        \
+  X(drop_fragment_ignored) X(drop_fragment_full)
 /* clang-format on */
 
 typedef struct torc_node_stats {

@@ -14,6 +14,7 @@
 #include "base/slice.h"
 #include "base/timer.h"
 #include "overlay/node/counters.h"
+#include "overlay/node/reassembly.h"
 #include "overlay/storage/store.h"
 #include "overlay/topology/topology.h"
 #include "overlay/usage/usage.h"
@@ -77,6 +78,11 @@
 #define TORC_NODE_SURPLUS_CLOSE TORC_SEC(5)   /* */
 #define TORC_NODE_FOUND_TRIES 3u              /* */
 #define TORC_NODE_LEARNED_MAX 32u
+/* [GAP-45] A fragment leaves so many bytes of its link's mtu free, and has so long a body at least;
+ * where its header is too long for that, so many bytes are worth sending. */
+#define TORC_NODE_FRAGMENT_SPARE 32u
+#define TORC_NODE_FRAGMENT_BODY 256u
+#define TORC_NODE_FRAGMENT_LEAST 64u
 
 /* ---- jobs ---- */
 typedef struct torc_jobref torc_jobref;
@@ -137,7 +143,8 @@ typedef struct torc_link {
   uint16_t share;           /* bytes of this second that went on into congested links */
   uint16_t num_inbound;     /* messages being worked on */
   uint32_t inbound_bytes;
-  uint32_t second;             /* which one "this second" is, in node time */
+  uint16_t second;             /* which one "this second" is: the last bits of node time */
+  uint16_t mtu_words;          /* see torc_link_mtu */
   torc_time last_in, last_use; /* any message; any message that is no keepalive */
   torc_time up_at;
   torc_time due; /* keepalive, drain, surplus: when the link is to be looked at */
@@ -156,8 +163,7 @@ void torc_links_close_all(torc_node *n);
 bool torc_link_error_allowed(torc_node *n, torc_link *l);
 /* Begins a new second for the link's limits when the last one is over. */
 void torc_link_second(const torc_node *n, torc_link *l);
-void torc_link_count_out(torc_node *n, torc_link *l, size_t len); /* a message sent */
-void torc_links_init(torc_node *n, uint64_t seed);                /* seed: of hash tables */
+void torc_links_init(torc_node *n, uint64_t seed); /* seed: of hash tables */
 void torc_links_clear(torc_node *n);
 /* The platform's words; see torc_node_link_up and _down. */
 int torc_links_input_up(torc_node *n, torc_link_id id, const torc_link_info *info) TORC_MUST_CHECK;
@@ -167,11 +173,33 @@ void torc_link_mark_routing(torc_node *n, torc_link *l);
 /* One whole message that came on `l` (input.c). */
 void torc_input_message(torc_node *n, torc_link *l, torc_slice msg);
 
+/* ---- messages in parts (fragment.c) ---- */
+/* The longest message the link carries in one piece, 0: any. Kept in words of 4 bytes. */
+uint32_t torc_link_mtu(const torc_link *l);
+void torc_link_set_mtu(torc_link *l, uint32_t mtu);
+typedef struct torc_split {
+  uint32_t part;  /* body bytes of each part but the last; 0: the message goes as it is */
+  uint16_t units; /* offset of the next part */
+  bool is_last;   /* the last part ends the message */
+} torc_split;
+void torc_link_count_out(torc_node *n, torc_link *l, const torc_split *split, size_t head_len,
+                         size_t body_len); /* a message sent (links.c) */
+/* How a message with `body_len` bytes behind its header goes onto the link [FRG-02] [GAP-45].
+ * TORC_ERR_LIMIT: not at all. */
+int torc_split_plan(const torc_link *l, const torc_header *h, size_t body_len,
+                    torc_split *out) TORC_MUST_CHECK;
+size_t torc_split_parts(const torc_split *s, size_t body_len);
+/* Gives the next part: head ++ *part; what is behind it stays in *body. The header in `head` is
+ * made that of the part. */
+void torc_split_next(torc_split *s, uint8_t *head, size_t head_len, torc_slice *body,
+                     torc_slice *part);
+
 /* ---- outputs (output.c) ---- */
 typedef struct torc_out {
   torc_list node;
-  uint8_t *owned; /* freed with it */
-  char **strings; /* owned candidate strings */
+  torc_split split; /* SEND: its body has more than one part */
+  uint8_t *owned;   /* freed with it */
+  char **strings;   /* owned candidate strings */
   size_t num_strings;
   void *extra;       /* freed with it: the values of an event */
   torc_cert **certs; /* references an event's values hold */
@@ -184,9 +212,10 @@ size_t torc_out_size(torc_output_kind kind);
 void torc_out_push(torc_node *n, torc_out *o);
 void torc_out_free(torc_node *n, torc_out *o);
 /* A SEND of a message of `len` bytes, to be written to *room, which is freed with it, and pushed by
- * torc_out_sent. */
+ * torc_out_sent: its header is `head_len` bytes long. */
 torc_out *torc_out_sending(torc_node *n, const torc_link *l, size_t len, uint8_t **room);
-void torc_out_sent(torc_node *n, torc_link *l, torc_out *o);
+void torc_out_sent(torc_node *n, torc_link *l, torc_out *o, size_t head_len,
+                   const torc_split *split);
 int torc_out_params(torc_node *n, torc_out *o, const torc_connect_data *c);
 void torc_outputs_clear(torc_node *n);
 
@@ -204,6 +233,13 @@ typedef struct torc_step {
 /* Walks the route list in the order of GAP-28. `room`: TORC_LIST_MAX ids, used when a private id is
  * expanded. */
 void torc_route_step(torc_node *n, torc_slice route, uint8_t *room, torc_step *out);
+
+/* ---- messages for this node that come in parts (fragment.c) ---- */
+/* A part of a message for this node that came on `l` [FRG-05]. */
+void torc_fragment_take(torc_node *n, torc_link *l, const torc_header *h, torc_slice msg,
+                        const torc_step *step);
+bool torc_fragments_expire(torc_node *n); /* as torc_dups_expire */
+void torc_fragments_clear(torc_node *n);
 
 /* ---- certificates (certs.c) ---- */
 typedef void (*torc_cert_fn)(torc_node *n, void *ctx, int rc, torc_cert *cert);
@@ -319,6 +355,9 @@ void torc_inbound_hold(torc_node *n, torc_inbound *in, torc_link *l, size_t size
 void torc_inbound_free(torc_node *n, torc_inbound *in);
 /* Copies and decodes the message; NULL: no memory, counted. l NULL: from this node itself. */
 torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *step, torc_link *l);
+/* The same with memory of the node's that passes to it, also on failure; NULL: none. */
+torc_inbound *torc_inbound_take(torc_node *n, uint8_t *msg, size_t len, const torc_step *step,
+                                torc_link *l);
 void torc_dispatch(torc_node *n, torc_inbound *in); /* verified request: handle_misc.c */
 
 /* ---- stored elements whose signatures are to be checked (verify.c) ---- */
@@ -609,6 +648,7 @@ struct torc_node {
     uint8_t *head; /* as large as was needed; freed when nothing is forwarded for a while */
     torc_link_id link;
     torc_slice body;
+    torc_split split;
   } forward;
   torc_map private_ids;
 
@@ -660,6 +700,7 @@ struct torc_node {
   torc_map dups, dup_origins;
   torc_list dup_age, dup_harmless; /* the latter go first when memory ends */
   size_t dup_bytes;
+  torc_reasm *reasm; /* NULL: no fragment has come for a while */
   uint64_t last_dup_origin;
   torc_list private_age;
   torc_map trans;   /* xid -> torc_trans */

@@ -22,22 +22,30 @@ void torc_inbound_hold(torc_node *n, torc_inbound *in, torc_link *l, size_t size
 }
 
 torc_inbound *torc_inbound_new(torc_node *n, torc_slice msg, const torc_step *step, torc_link *l) {
-  torc_inbound *in = torc_calloc(n->mem, 1, sizeof *in);
-  if (in == NULL || torc_slice_dup(n->mem, msg, &in->msg) != 0 ||
-      torc_header_decode(&in->hdr, torc_slice_of(in->msg, msg.len)) != 0) {
+  uint8_t *copy = NULL;
+  if (torc_slice_dup(n->mem, msg, &copy) != 0) {
     n->stats->no_memory++;
-    if (in != NULL) {
-      torc_free(n->mem, in->msg);
-    }
+    return NULL;
+  }
+  return torc_inbound_take(n, copy, msg.len, step, l);
+}
+
+torc_inbound *torc_inbound_take(torc_node *n, uint8_t *msg, size_t len, const torc_step *step,
+                                torc_link *l) {
+  torc_inbound *in = torc_calloc(n->mem, 1, sizeof *in);
+  if (in == NULL || torc_header_decode(&in->hdr, torc_slice_of(msg, len)) != 0) {
+    n->stats->no_memory++;
+    torc_free(n->mem, msg);
     torc_free(n->mem, in);
     return NULL;
   }
+  in->msg = msg;
   in->is_local = l == NULL;
   in->has_entry = step->has_entry;
   in->entry = step->entry;
   in->is_exact = step->is_exact;
   in->is_wildcard = step->is_wildcard;
-  torc_inbound_hold(n, in, l, msg.len);
+  torc_inbound_hold(n, in, l, len);
   return in;
 }
 

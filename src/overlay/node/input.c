@@ -10,6 +10,11 @@ static bool is_request(torc_slice msg, const torc_header *h) {
          !(h->is_fragment && h->fragment_units != 0);
 }
 
+/* [GAP-44] Of two or more: a single fragment is a whole message. */
+static bool is_part(const torc_header *h) {
+  return h->is_fragment && !(h->is_last_fragment && h->fragment_units == 0);
+}
+
 /* [RTG-10..12] [GAP-14] [GAP-15] [HDR-09] [R-48]: 498 only for another checksum, version or EXP
  * [GAP-61] [GAP-140] [R-53]. False: the message has been dealt with. */
 static bool header_ok(torc_node *n, torc_link *l, const torc_header *h, torc_slice msg) {
@@ -24,7 +29,7 @@ static bool header_ok(torc_node *n, torc_link *l, const torc_header *h, torc_sli
     n->stats->drop_overlay++;
     if (is_request(msg, h)) {
       torc_early_error(n, l, h, TORC_CODE_INCOMPATIBLE, torc_slice_of(NULL, 0));
-    } else {
+    } else if (!is_part(h)) {
       torc_trans_foreign(n, l, h, msg);
     }
     return false;
@@ -57,14 +62,12 @@ static bool iterative_done(torc_node *n, torc_link *l, const torc_header *h, tor
 static void take(torc_node *n, torc_link *l, const torc_header *h, torc_slice msg,
                  const torc_step *step) {
   torc_inbound *in = NULL;
-  /* [GAP-44] A single fragment is a whole message; reassembly comes with the first datagram
-   * transport. */
-  if (h->is_fragment && !(h->is_last_fragment && h->fragment_units == 0)) {
-    n->stats->drop_fragment++;
-    return;
-  }
   if (is_request(msg, h) && torc_id_list_len(h->via) >= TORC_LIST_MAX) { /* no way back */
     n->stats->drop_via_full++;
+    return;
+  }
+  if (is_part(h)) {
+    torc_fragment_take(n, l, h, msg, step);
     return;
   }
   if (!torc_inbound_fits(n, l, msg.len)) {

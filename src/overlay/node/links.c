@@ -18,11 +18,18 @@ torc_link *torc_link_of_peer(const torc_node *n, const torc_id *peer) {
   return torc_map_get(&n->links_by_peer, peer);
 }
 
-void torc_link_count_out(torc_node *n, torc_link *l, size_t len) {
-  n->stats->messages_out++;
+void torc_link_count_out(torc_node *n, torc_link *l, const torc_split *split, size_t head_len,
+                         size_t body_len) {
+  size_t num = torc_split_parts(split, body_len);
+  size_t len = num * head_len + body_len;
+  if (split->part != 0) {
+    n->stats->messages_split++;
+    n->stats->fragments_out += num;
+  }
+  n->stats->messages_out += num;
   n->stats->bytes_out += len;
   if (!n->cfg.is_lean) {
-    l->traffic[0].messages_out++;
+    l->traffic[0].messages_out += num;
     l->traffic[0].bytes_out += len;
   }
 }
@@ -319,6 +326,7 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
   l->last_in = n->now;
   l->last_use = n->now;
   l->due = TORC_NEVER;
+  torc_link_set_mtu(l, info->mtu);
   if (num_traffic > 0) {
     l->traffic[0].local = local_address(info);
   }
@@ -420,8 +428,10 @@ int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
   torc_link *l = NULL;
   torc_link *old = torc_link_of_peer(n, &from->peer);
   bool is_second = old != NULL && !old->is_draining && !old->is_closing;
-  torc_link_info info = {
-      .kind = (torc_link_kind)from->kind, .peer = from->peer, .cert = from->cert};
+  torc_link_info info = {.kind = (torc_link_kind)from->kind,
+                         .peer = from->peer,
+                         .cert = from->cert,
+                         .mtu = torc_link_mtu(from)};
   if (!has_room(n, old)) {
     return TORC_ERR_LIMIT;
   }
@@ -561,6 +571,7 @@ size_t torc_core_links(const torc_node *n, torc_node_link_view *out, size_t max)
     v->is_client = torc_link_is_client(l);
     v->is_routing = l->is_routing;
     v->idle = n->now - l->last_in;
+    v->mtu = torc_link_mtu(l);
     if (!n->cfg.is_lean) {
       v->messages_in = l->traffic[0].messages_in;
       v->messages_out = l->traffic[0].messages_out;

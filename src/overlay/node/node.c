@@ -139,6 +139,7 @@ static void on_tidy(torc_timer *t, torc_time now) {
   torc_node *n = TORC_CONTAINER_OF(t, torc_node, tidy_timer);
   bool is_more = torc_dups_expire(n);
   is_more = torc_private_ids_expire(n) || is_more;
+  is_more = torc_fragments_expire(n) || is_more;
   if (n->forward.was_used || n->forward.is_full) {
     n->forward.was_used = false;
     is_more = true;
@@ -400,6 +401,7 @@ void torc_node_clear(torc_node *n) {
   torc_links_clear(n);
   torc_outputs_clear(n);
   torc_private_ids_clear(n);
+  torc_fragments_clear(n);
   torc_dups_clear(n);
   torc_seen_clear(n);
   torc_store_free(n->store);
@@ -554,6 +556,15 @@ int torc_core_link_congested(torc_node *n, torc_link_id link, bool congested, to
   return 0;
 }
 
+int torc_core_link_mtu(torc_node *n, torc_link_id link, uint32_t mtu, torc_time now) {
+  torc_node_enter(n, now);
+  torc_link *l = torc_link_find(n, link);
+  if (l != NULL) {
+    torc_link_set_mtu(l, mtu);
+  }
+  return 0;
+}
+
 int torc_core_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
   return torc_bootstrap_set_cached(n, cached, num_cached);
 }
@@ -590,16 +601,36 @@ int torc_core_answer_ready(torc_node *n, torc_token token, const torc_connect_pa
 
 /* ---- outputs ---- */
 
+/* The message being forwarded, or its next part. */
+static void poll_forward(torc_node *n, torc_output *out) {
+  memset(out, 0, torc_out_size(TORC_OUT_SEND));
+  out->kind = TORC_OUT_SEND;
+  out->link = n->forward.link;
+  out->head = torc_slice_of(n->forward.head, n->forward.head_len);
+  torc_split_next(&n->forward.split, n->forward.head, n->forward.head_len, &n->forward.body,
+                  &out->body);
+  n->forward.is_full = n->forward.body.len > 0;
+}
+
+/* The output at hand; one with a body has parts of it left as long as that is not empty. */
+static void poll_out(torc_node *n, torc_output *out) {
+  torc_out *o = n->polled;
+  memcpy(out, &o->o, torc_out_size(o->o.kind));
+  if (o->split.part != 0) {
+    uint8_t *head = (uint8_t *)o + offsetof(torc_out, o) + torc_out_size(TORC_OUT_SEND);
+    torc_split_next(&o->split, head, o->o.head.len, &o->o.body, &out->body);
+  }
+}
+
 bool torc_core_poll(torc_node *n, torc_output *out) {
+  if (n->polled != NULL && n->polled->split.part != 0 && n->polled->o.body.len > 0) {
+    poll_out(n, out);
+    return true;
+  }
   torc_out_free(n, n->polled);
   n->polled = NULL;
   if (n->forward.is_full) {
-    n->forward.is_full = false;
-    memset(out, 0, torc_out_size(TORC_OUT_SEND));
-    out->kind = TORC_OUT_SEND;
-    out->link = n->forward.link;
-    out->head = torc_slice_of(n->forward.head, n->forward.head_len);
-    out->body = n->forward.body;
+    poll_forward(n, out);
     return true;
   }
   torc_list *node = torc_list_pop_front(&n->outputs);
@@ -607,7 +638,7 @@ bool torc_core_poll(torc_node *n, torc_output *out) {
     return false;
   }
   n->polled = TORC_CONTAINER_OF(node, torc_out, node);
-  memcpy(out, &n->polled->o, torc_out_size(n->polled->o.kind));
+  poll_out(n, out);
   return true;
 }
 

@@ -79,8 +79,15 @@ torc_out *torc_out_sending(torc_node *n, const torc_link *l, size_t len, uint8_t
   return o;
 }
 
-void torc_out_sent(torc_node *n, torc_link *l, torc_out *o) {
-  torc_link_count_out(n, l, o->o.head.len);
+void torc_out_sent(torc_node *n, torc_link *l, torc_out *o, size_t head_len,
+                   const torc_split *split) {
+  torc_slice all = o->o.head;
+  o->split = *split;
+  if (split->part != 0) {
+    o->o.head = torc_slice_of(all.p, head_len);
+    o->o.body = torc_slice_sub(all, head_len, all.len - head_len);
+  }
+  torc_link_count_out(n, l, split, head_len, all.len - head_len);
   torc_out_push(n, o);
 }
 

@@ -7,7 +7,7 @@ _Static_assert(TORC_NODE_ERRORS_PER_SECOND < 16 && TORC_NODE_CERT_FETCHES_LINK_S
                "they are counted in four bits each");
 
 void torc_link_second(const torc_node *n, torc_link *l) {
-  uint32_t second = (uint32_t)(n->now / TORC_SEC(1));
+  uint16_t second = (uint16_t)(n->now / TORC_SEC(1));
   if (l->second != second) {
     l->second = second;
     l->errors = 0;

@@ -577,6 +577,19 @@ int torc_node_link_congested(torc_node *n, torc_link_id link, bool congested, to
                                       : torc_core_link_congested(n->second, link, congested, now);
 }
 
+int torc_node_link_mtu(torc_node *n, torc_link_id link, uint32_t mtu, torc_time now) {
+  n = live(n);
+  int rc = torc_core_link_mtu(n, link, mtu, now);
+  if (rc != 0 || n->second == NULL) {
+    return rc;
+  }
+  torc_parked *p = find_parked(n->move, link);
+  if (p != NULL) {
+    p->info.mtu = mtu;
+  }
+  return torc_core_link_mtu(n->second, link, mtu, now);
+}
+
 int torc_node_set_cached(torc_node *n, const torc_endpoint *cached, size_t num_cached) {
   n = live(n);
   int rc = torc_core_set_cached(n, cached, num_cached);

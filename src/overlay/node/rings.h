@@ -72,6 +72,8 @@ int torc_core_link_down(torc_node *n, torc_link_id link, torc_time now) TORC_MUS
 int torc_core_open_failed(torc_node *n, torc_token token, int rc, torc_time now) TORC_MUST_CHECK;
 int torc_core_link_congested(torc_node *n, torc_link_id link, bool congested,
                              torc_time now) TORC_MUST_CHECK;
+int torc_core_link_mtu(torc_node *n, torc_link_id link, uint32_t mtu,
+                       torc_time now) TORC_MUST_CHECK;
 int torc_core_set_cached(torc_node *n, const torc_endpoint *cached,
                          size_t num_cached) TORC_MUST_CHECK;
 int torc_core_discovered(torc_node *n, const torc_endpoint *at, torc_time now) TORC_MUST_CHECK;

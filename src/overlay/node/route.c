@@ -176,11 +176,12 @@ static int put_header(torc_wr *wr, const torc_header *h, torc_slice body) {
 static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) {
   size_t len = torc_header_size(h) + body.len;
   uint8_t *room = NULL;
-  torc_out *o = torc_out_sending(n, l, len, &room);
+  torc_split split;
   torc_wr wr;
-  int rc = 0;
+  int rc = torc_split_plan(l, h, body.len, &split); /* [FRG-02] */
+  torc_out *o = rc == 0 ? torc_out_sending(n, l, len, &room) : NULL;
   if (o == NULL) {
-    return TORC_ERR_NOMEM;
+    return rc != 0 ? rc : TORC_ERR_NOMEM;
   }
   torc_wr_init(&wr, room, len);
   rc = put_header(&wr, h, body);
@@ -190,7 +191,7 @@ static int send_on(torc_node *n, torc_link *l, torc_header *h, torc_slice body) 
     torc_out_free(n, o);
     return rc;
   }
-  torc_out_sent(n, l, o);
+  torc_out_sent(n, l, o, len - body.len, &split);
   return 0;
 }
 
@@ -259,7 +260,7 @@ static int grow_via(torc_node *n, const torc_header *h, const torc_link *from, u
                     torc_slice *via) {
   bool is_full = h->via.len >= TORC_LIST_MAX * TORC_ID_LEN;
   torc_id private_id;
-  if (n->cfg.compress_via) {
+  if (n->cfg.compress_via && !h->is_fragment) { /* its first entry is one of all fragments' */
     int rc = torc_private_id_make(n, h->via, &from->peer, &private_id);
     if (rc == 0) {
       memcpy(room, private_id.b, TORC_ID_LEN);
@@ -295,8 +296,10 @@ static bool make_head(torc_node *n, size_t size) {
   return true;
 }
 
-/* The hot path: the header is written into the node's one slot, the body leaves from the input. */
-static bool forward_in_place(torc_node *n, torc_link *to, const torc_header *h, torc_slice body) {
+/* The hot path: the header is written into the node's one slot, the body leaves from the input, and
+ * from there also in parts. */
+static bool forward_in_place(torc_node *n, torc_link *to, const torc_header *h, torc_slice body,
+                             const torc_split *split) {
   torc_wr wr;
   size_t size = torc_header_size(h);
   if (n->forward.is_full || size > TORC_NODE_FORWARD_HEAD || !make_head(n, size)) {
@@ -311,7 +314,8 @@ static bool forward_in_place(torc_node *n, torc_link *to, const torc_header *h, 
   n->forward.link = to->id;
   n->forward.head_len = (uint16_t)wr.len;
   n->forward.body = body;
-  torc_link_count_out(n, to, wr.len + body.len);
+  n->forward.split = *split;
+  torc_link_count_out(n, to, split, wr.len, body.len);
   return true;
 }
 
@@ -332,6 +336,7 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
   uint8_t room[TORC_LIST_MAX * TORC_ID_LEN];
   uint8_t *log_owned = NULL;
   torc_header h = *in;
+  torc_split split;
   torc_slice body = torc_slice_sub(msg, in->header_len, msg.len - in->header_len);
   if (in->ttl <= 1) {
     n->stats->drop_ttl++;
@@ -355,7 +360,8 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
     n->stats->no_memory++;
   }
   h.length = (uint32_t)(torc_header_size(&h) + body.len); /* [GAP-16] */
-  if (h.length > TORC_MESSAGE_MAX) { /* the next peer would close the link */
+  if (h.length > TORC_MESSAGE_MAX || /* the next peer would close the link */
+      torc_split_plan(step->link, &h, body.len, &split) != 0) { /* [FRG-03] */
     n->stats->drop_too_long++;
     torc_free(n->mem, log_owned);
     return;
@@ -363,10 +369,10 @@ void torc_route_forward(torc_node *n, torc_link *from, const torc_header *in, to
   n->stats->messages_forwarded++;
   from->last_use = n->now;
   step->link->last_use = n->now;
-  if (is_request(body)) {
+  if (is_request(body) && !(in->is_fragment && in->fragment_units != 0)) {
     torc_link_asked(n, step->link);
   }
-  if (log_owned != NULL || !forward_in_place(n, step->link, &h, body)) {
+  if (log_owned != NULL || !forward_in_place(n, step->link, &h, body, &split)) {
     if (send_on(n, step->link, &h, body) != 0) {
       n->stats->no_memory++;
     }

@@ -24,6 +24,8 @@ void torc_core_tables(const torc_node *n, void *ctx, torc_node_table_fn each) {
   each(ctx, "certificate_fetches", n->num_cert_active, TORC_NODE_CERT_FETCHES_MAX);
   each(ctx, "certificate_misses", torc_cert_misses(n), TORC_NODE_CERT_MISSES_MAX);
   each(ctx, "private_ids", n->private_ids.len, TORC_NODE_PRIVATE_IDS_MAX);
+  each(ctx, "fragment_sets", torc_reasm_sets(n->reasm), TORC_REASM_SETS);
+  each(ctx, "fragment_bytes", torc_reasm_bytes(n->reasm), TORC_REASM_BYTES);
   each(ctx, "seen", n->seen.len, TORC_NODE_SEEN_MAX);
   if (n->store != NULL) {
     torc_store_room room = torc_store_get_room(n->store);

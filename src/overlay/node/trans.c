@@ -73,7 +73,7 @@ static void transmit(torc_node *n, torc_trans *t) {
                  .link = t->r.link,
                  .sent_on = &t->sent_on};
   int rc = torc_route_send(n, &s);
-  if (rc == TORC_ERR_CLOSED) {
+  if (rc == TORC_ERR_CLOSED || rc == TORC_ERR_LIMIT) { /* LIMIT: too long for the link */
     t->failed = rc;
     torc_timer_arm(&n->timers, &t->timer, n->now);
   } else if (rc != 0) { /* no way now: perhaps at the next retransmission */
