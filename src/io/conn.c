@@ -14,6 +14,7 @@ typedef struct write_req { /* bytes libuv could not take at once */
   size_t len;
 } write_req;
 
+static const torc_net_link_ops ops;
 static void on_limit(torc_timer *t, torc_time now);
 static void rest(torc_conn *c);
 
@@ -24,13 +25,11 @@ torc_conn *torc_conn_new(torc_net *net) {
     net->stats.no_memory++;
     return NULL;
   }
-  c->net = net;
+  torc_net_link_init(&c->link, net, &ops);
   c->tcp.data = c;
   c->state = TORC_CONN_CONNECTING;
   torc_list_init(&c->siblings);
-  torc_list_init(&c->dirty);
   torc_list_init(&c->resting);
-  torc_list_init(&c->ended);
   torc_timer_init(&c->timer, on_limit);
   torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
   torc_buf_init(&c->tls.out, torc_mem_libc(), 0);
@@ -49,31 +48,29 @@ bool torc_conn_has_peer(const torc_conn *c, const torc_id *peer) {
   return false;
 }
 
-static size_t queued_on(const torc_conn *c) {
-  return c->tls.out.len + c->in_flight;
+static torc_conn *conn_of(torc_net_link *l) {
+  return TORC_CONTAINER_OF(l, torc_conn, link);
 }
 
-/* Brings the sum over all links up to date with this one. */
-static void recount(torc_conn *c) {
-  size_t queued = queued_on(c);
-  c->net->queued_bytes += queued - c->counted;
-  c->counted = queued;
+static size_t queued_on(const torc_net_link *l) {
+  const torc_conn *c = conn_of((torc_net_link *)(uintptr_t)l);
+  return c->tls.out.len + c->in_flight;
 }
 
 /* ---- the end ---- */
 
 static void on_closed(uv_handle_t *h) {
   torc_conn *c = h->data;
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   torc_list_remove(&c->all);
-  torc_list_remove(&c->ended);
+  torc_net_link_clear(&c->link);
   net->num_conns--;
   net->num_handles--;
   free(c);
 }
 
 static void drop_partial(torc_conn *c) {
-  c->net->partial_bytes -= c->partial.cap;
+  c->link.net->partial_bytes -= c->partial.cap;
   torc_buf_clear(&c->partial);
   torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
 }
@@ -81,44 +78,30 @@ static void drop_partial(torc_conn *c) {
 static void leave_half_open(torc_conn *c) {
   if (c->is_half_open) {
     c->is_half_open = false;
-    c->net->num_half_open--;
+    c->link.net->num_half_open--;
   }
-}
-
-/* No longer a link for the node: it is told at the next flush. */
-static void forget_link(torc_conn *c, int rc) {
-  torc_net *net = c->net;
-  if (c->id == 0 || torc_map_get(&net->links, &c->id) != c) {
-    return;
-  }
-  (void)torc_map_del(&net->links, &c->id);
-  net->stats.links_down++;
-  c->end_rc = rc;
-  torc_list_push_back(&net->ended, &c->ended);
-  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_down", TORC_F_ID("peer", &c->peer),
-           TORC_F_U64("link", c->id), TORC_F_ERR("why", rc));
 }
 
 void torc_conn_end(torc_conn *c, int rc) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (c->state == TORC_CONN_CLOSED) {
     return;
   }
   torc_dial *dial = c->dial;
-  forget_link(c, rc);
+  torc_net_link_forget(&c->link, rc);
   leave_half_open(c);
   c->state = TORC_CONN_CLOSED;
   c->dial = NULL;
   torc_list_remove(&c->siblings);
   torc_list_init(&c->siblings);
-  torc_list_remove(&c->dirty);
-  torc_list_init(&c->dirty);
+  torc_list_remove(&c->link.dirty);
+  torc_list_init(&c->link.dirty);
   torc_list_remove(&c->resting);
   torc_list_init(&c->resting);
   torc_timer_stop(&net->timers, &c->timer);
   drop_partial(c);
   torc_tls_clear(&c->tls);
-  recount(c);
+  torc_net_link_recount(&c->link);
   uv_close((uv_handle_t *)&c->tcp, on_closed);
   if (dial != NULL) {
     torc_dial_attempt_ended(dial, c, rc);
@@ -146,25 +129,24 @@ static void finish_drain(torc_conn *c) {
 }
 
 void torc_conn_drain(torc_conn *c) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (c->state != TORC_CONN_UP) {
     return;
   }
-  forget_link(c, TORC_ERR_CLOSED);
+  torc_net_link_forget(&c->link, TORC_ERR_CLOSED);
   c->state = TORC_CONN_DRAINING;
   drop_partial(c);
   torc_conn_set_reading(c, true); /* and thrown away */
   torc_tls_shutdown(&c->tls);
   torc_net_arm(net, &c->timer, torc_time_add(torc_net_now(), net->limits.linger));
-  torc_list_remove(&c->dirty);
-  torc_list_push_back(&net->dirty, &c->dirty);
+  torc_net_link_touch(&c->link);
 }
 
 /* A peer that has proved nothing gets no more than this. */
 static void fail_handshake(torc_conn *c, int rc) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   char remote[TORC_SOCK_TEXT];
-  torc_sock_text(&c->remote, remote);
+  torc_sock_text(&c->link.remote, remote);
   net->stats.handshakes_failed++;
   /* A wrong key shuts a peer out for good: that is told aloud, but once, and only of what was
    * dialled, for anybody can make the others fail. */
@@ -182,14 +164,14 @@ static void on_limit(torc_timer *t, torc_time now) {
   (void)now;
   switch (c->state) {
     case TORC_CONN_UP: /* */
-      c->net->stats.message_timeouts++;
-      TORC_LOG(c->net->log, TORC_LOG_DEBUG, "io:message_timeout", TORC_F_ID("peer", &c->peer),
-               TORC_F_U64("have", c->partial.len));
+      c->link.net->stats.message_timeouts++;
+      TORC_LOG(c->link.net->log, TORC_LOG_DEBUG, "io:message_timeout",
+               TORC_F_ID("peer", &c->link.peer), TORC_F_U64("have", c->partial.len));
       torc_conn_end(c, TORC_ERR_TIMEOUT);
       break;
     case TORC_CONN_CONNECTING:
     case TORC_CONN_HANDSHAKE:
-      c->net->stats.handshake_timeouts++;
+      c->link.net->stats.handshake_timeouts++;
       torc_conn_end(c, TORC_ERR_TIMEOUT);
       break;
     case TORC_CONN_DRAINING:
@@ -205,9 +187,9 @@ static void on_limit(torc_timer *t, torc_time now) {
 static void on_written(uv_write_t *req, int status) {
   write_req *w = TORC_CONTAINER_OF(req, write_req, req);
   torc_conn *c = req->data;
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   c->in_flight -= w->len;
-  recount(c);
+  torc_net_link_recount(&c->link);
   free(w->bytes);
   free(w);
   if (c->state == TORC_CONN_CLOSED) {
@@ -216,8 +198,7 @@ static void on_written(uv_write_t *req, int status) {
   if (status < 0) {
     torc_conn_end(c, TORC_ERR_IO);
   } else {
-    torc_list_remove(&c->dirty);
-    torc_list_push_back(&net->dirty, &c->dirty);
+    torc_net_link_touch(&c->link);
   }
   net->events.turn(net->events.ctx);
 }
@@ -239,7 +220,7 @@ static int queue_write(torc_conn *c) {
     return TORC_ERR_IO;
   }
   c->in_flight += w->len;
-  c->net->stats.writes_queued++;
+  c->link.net->stats.writes_queued++;
   torc_buf_init(out, torc_mem_libc(), max);
   return 0;
 }
@@ -251,7 +232,7 @@ static int write_now(torc_conn *c) {
   }
   uv_buf_t buf = uv_buf_init((char *)out->p, (unsigned)out->len);
   int n = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
-  c->net->stats.writes++;
+  c->link.net->stats.writes++;
   if (n < 0 && n != UV_EAGAIN) {
     return TORC_ERR_IO;
   }
@@ -276,40 +257,25 @@ void torc_conn_flush(torc_conn *c) {
     torc_conn_end(c, rc);
     return;
   }
-  recount(c);
+  torc_net_link_recount(&c->link);
   if (c->state == TORC_CONN_DRAINING && c->in_flight == 0 && c->tls.out.len == 0) {
     finish_drain(c);
   }
 }
 
 static void mark_dirty(torc_conn *c) {
-  if (c->tls.out.len > 0 && torc_list_empty(&c->dirty)) {
-    torc_list_push_back(&c->net->dirty, &c->dirty);
+  if (c->tls.out.len > 0 && torc_list_empty(&c->link.dirty)) {
+    torc_list_push_back(&c->link.net->dirty, &c->link.dirty);
   }
-}
-
-/* A peer that does not read cannot make us remember, nor can many of them together. */
-static int check_room(const torc_conn *c, size_t more) {
-  torc_net *net = c->net;
-  size_t queued = queued_on(c);
-  if (queued + more > net->limits.queue_max) {
-    net->stats.queue_overflows++;
-    return TORC_ERR_LIMIT;
-  }
-  if (queued > net->limits.queue_low && net->queued_bytes + more > net->limits.queue_total_max) {
-    net->stats.queue_total_overflows++;
-    return TORC_ERR_LIMIT;
-  }
-  return 0;
 }
 
 /* [TLS-04] Messages are written into the stream one after the other; head and body meet in one
  * record if they fit. */
 void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   size_t left = head.len + body.len;
-  size_t queued = queued_on(c);
-  int rc = check_room(c, left);
+  size_t queued = queued_on(&c->link);
+  int rc = torc_net_link_room(&c->link, left);
   torc_rd parts[2];
   torc_rd_init(&parts[0], head);
   torc_rd_init(&parts[1], body);
@@ -328,14 +294,14 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
   }
   if (rc != 0) {
     net->stats.tls_failures += rc == TORC_ERR_LIMIT ? 0 : 1;
-    TORC_LOG(net->log, TORC_LOG_DEBUG, "io:send_failed", TORC_F_ID("peer", &c->peer),
+    TORC_LOG(net->log, TORC_LOG_DEBUG, "io:send_failed", TORC_F_ID("peer", &c->link.peer),
              TORC_F_U64("queued", queued), TORC_F_ERR("why", rc));
     torc_conn_end(c, rc);
     return;
   }
   net->stats.messages_out++;
   net->stats.bytes_out += head.len + body.len;
-  recount(c);
+  torc_net_link_recount(&c->link);
   mark_dirty(c);
   if (c->tls.out.len > TORC_NET_SEND_AHEAD) {
     torc_conn_flush(c);
@@ -345,16 +311,16 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body) {
 /* ---- messages ---- */
 
 static void deliver(torc_conn *c, torc_slice msg) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   torc_timer_stop(&net->timers, &c->timer); /* runs for one message at a time */
   net->stats.messages_in++;
   net->stats.bytes_in += msg.len;
-  net->events.message(net->events.ctx, c->id, msg);
+  net->events.message(net->events.ctx, c->link.id, msg);
 }
 
 /* [GAP-48] no resynchronisation: what cannot be the start of a message closes the link. */
 static void bad_frame(torc_conn *c, int rc) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (rc == TORC_ERR_INVALID) { /* */
     net->stats.later_version++;
   } else if (rc == TORC_ERR_LIMIT) { /* */
@@ -362,7 +328,7 @@ static void bad_frame(torc_conn *c, int rc) {
   } else {
     net->stats.bad_frame++;
   }
-  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:bad_frame", TORC_F_ID("peer", &c->peer),
+  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:bad_frame", TORC_F_ID("peer", &c->link.peer),
            TORC_F_ERR("why", rc));
   torc_conn_end(c, TORC_ERR_FORMAT);
 }
@@ -370,7 +336,7 @@ static void bad_frame(torc_conn *c, int rc) {
 /* Keeps the beginning of a message. The buffer grows with the bytes that came, not with the Length
  * claimed. */
 static int keep(torc_conn *c, torc_slice bytes) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (net->partial_bytes - c->partial.cap + c->partial.len + bytes.len > net->limits.partial_max) {
     net->stats.partial_refused++;
     return TORC_ERR_LIMIT;
@@ -414,7 +380,7 @@ static void consume_partial(torc_conn *c, torc_slice *data) {
     return;
   }
   torc_buf whole = c->partial; /* the call may close the link */
-  c->net->partial_bytes -= whole.cap;
+  c->link.net->partial_bytes -= whole.cap;
   torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
   deliver(c, torc_buf_slice(&whole));
   torc_buf_clear(&whole);
@@ -448,7 +414,7 @@ static void consume(torc_conn *c, torc_slice data) {
 
 /* The limit runs from the first byte of a message, decrypted or not. */
 static void watch_message(torc_conn *c) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (c->state != TORC_CONN_UP) {
     return;
   }
@@ -462,7 +428,7 @@ static void watch_message(torc_conn *c) {
 
 /* The node may close the link from inside a message; its TLS object is then gone. */
 static void read_plain(torc_conn *c) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   for (;;) {
     size_t len = 0;
     int rc = 0;
@@ -484,7 +450,7 @@ static void read_plain(torc_conn *c) {
     if (rc != 0) {
       if (rc == TORC_ERR_CRYPTO) {
         net->stats.tls_failures++;
-        TORC_LOG(net->log, TORC_LOG_DEBUG, "io:tls_failed", TORC_F_ID("peer", &c->peer),
+        TORC_LOG(net->log, TORC_LOG_DEBUG, "io:tls_failed", TORC_F_ID("peer", &c->link.peer),
                  TORC_F_STR("why", c->tls.why));
       }
       torc_conn_end(c, rc);
@@ -501,17 +467,17 @@ static void read_plain(torc_conn *c) {
 /* [TLS-06] [GAP-136] The peer at the other end: the one expected, if the certificate has it; else
  * the certificate's first, which is what a node runs as. */
 static int identify(torc_conn *c, torc_pending **pending) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   const torc_cert *cert = c->tls.cert;
   *pending = NULL;
-  c->peer = cert->peers[0];
+  c->link.peer = cert->peers[0];
   if (c->dial != NULL && !torc_id_eq(&c->dial->expected, &torc_id_zero)) {
     if (!torc_conn_has_peer(c, &c->dial->expected)) {
       net->stats.wrong_peer++;
       memcpy(c->tls.why, "another peer than expected", sizeof "another peer than expected");
       return TORC_ERR_DENIED;
     }
-    c->peer = c->dial->expected;
+    c->link.peer = c->dial->expected;
   }
   if (torc_conn_has_peer(c, &net->self)) {
     net->stats.self_links++;
@@ -522,7 +488,7 @@ static int identify(torc_conn *c, torc_pending **pending) {
   if (c->dial == NULL) {
     *pending = torc_pending_of(net, c);
     if (*pending != NULL) {
-      c->peer = (*pending)->peer;
+      c->link.peer = (*pending)->peer;
       wanted = &(*pending)->fingerprint;
     }
   }
@@ -549,51 +515,36 @@ static void local_address(torc_conn *c, uint8_t out[18]) {
 
 /* The time of the handshake has passed on, that of messages begins. */
 static int go_up(torc_conn *c) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   torc_pending *pending = NULL;
+  torc_dial *dial = c->dial;
   int rc = identify(c, &pending);
-  if (rc == 0 && net->links.len >= net->limits.links_max) {
-    net->stats.links_refused++;
-    rc = TORC_ERR_LIMIT;
+  if (rc == 0) {
+    rc = torc_net_link_admit(&c->link);
   }
   if (rc != 0) {
     return rc;
   }
-  torc_link_id id = net->last_id + 1;
-  c->id = id;
-  rc = torc_map_put(&net->links, c);
-  if (rc != 0) {
-    c->id = 0;
-    return rc;
-  }
-  net->last_id = id;
+  torc_link_info info = {.cert = c->tls.cert};
+  c->tls.cert = NULL; /* its reference passes on; [TLS-08] it names the last hop from now on */
   c->state = TORC_CONN_UP;
-  c->not_after = c->tls.cert->not_after;
   torc_timer_stop(&net->timers, &c->timer);
   leave_half_open(c);
-  torc_link_info info = {.kind = TORC_LINK_TLS, .peer = c->peer, .cert = c->tls.cert};
-  c->tls.cert = NULL; /* its reference passes on; [TLS-08] it names the last hop from now on */
   local_address(c, info.local_addr);
-  if (c->dial != NULL) {
+  if (dial != NULL) {
     info.is_dialled = true;
-    info.token = c->dial->token;
-    c->dialable = c->remote;
-    torc_dial *dial = c->dial;
+    info.token = dial->token;
+    c->link.dialable = c->link.remote;
     c->dial = NULL;
     torc_dial_won(dial, c);
   } else if (pending != NULL) {
     info.token = pending->token;
     if (pending->num_addrs > 0) {
-      c->dialable = pending->addrs[0];
+      c->link.dialable = pending->addrs[0];
     }
     torc_pending_free(pending);
   }
-  net->stats.links_up++;
-  net->has_told_key = false;
-  TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_up", TORC_F_ID("peer", &c->peer),
-           TORC_F_U64("link", id));
-  c->is_told_up = true;
-  net->events.up(net->events.ctx, id, &info);
+  torc_net_link_tell(&c->link, &info);
   if (c->state == TORC_CONN_UP && net->is_paused) {
     torc_conn_set_reading(c, false);
   }
@@ -620,12 +571,12 @@ static void step_handshake(torc_conn *c) {
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
   torc_conn *c = h->data;
   (void)suggested;
-  *buf = uv_buf_init((char *)c->net->read_buf, TORC_NET_READ_BYTES);
+  *buf = uv_buf_init((char *)c->link.net->read_buf, TORC_NET_READ_BYTES);
 }
 
 static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
   torc_conn *c = s->data;
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (nread == 0 || c->state == TORC_CONN_CLOSED) {
     return;
   }
@@ -673,7 +624,7 @@ static void on_next_turn(uv_idle_t *idle) {
 /* A full buffer is one turn: a link that floods waits until every other one has been read. libuv
  * alone would read thirty-two buffers of one socket in a row. */
 static void rest(torc_conn *c) {
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   if (!c->is_reading || !torc_list_empty(&c->resting)) {
     return;
   }
@@ -695,14 +646,14 @@ void torc_conn_set_reading(torc_conn *c, bool on) {
 }
 
 int torc_conn_begin(torc_conn *c, bool is_client) {
-  torc_net *net = c->net;
-  int len = (int)sizeof c->remote;
+  torc_net *net = c->link.net;
+  int len = (int)sizeof c->link.remote;
   (void)uv_tcp_nodelay(&c->tcp, 1);
-  memset(&c->remote, 0, sizeof c->remote);
-  if (uv_tcp_getpeername(&c->tcp, &c->remote.sa, &len) != 0) {
+  memset(&c->link.remote, 0, sizeof c->link.remote);
+  if (uv_tcp_getpeername(&c->tcp, &c->link.remote.sa, &len) != 0) {
     return TORC_ERR_IO;
   }
-  torc_sock_normalise(&c->remote);
+  torc_sock_normalise(&c->link.remote);
   /* Room for one more message than the limit lets in, and for the handshake. */
   size_t out_max = net->limits.queue_max + 2 * TORC_MESSAGE_MAX;
   const torc_id *expected = c->dial == NULL ? NULL : &c->dial->expected;
@@ -718,3 +669,31 @@ int torc_conn_begin(torc_conn *c, bool is_client) {
   }
   return 0;
 }
+
+/* ---- as a link ---- */
+
+static void link_send(torc_net_link *l, torc_slice head, torc_slice body) {
+  torc_conn *c = conn_of(l);
+  if (c->state == TORC_CONN_UP) {
+    torc_conn_send(c, head, body);
+  }
+}
+
+static void link_flush(torc_net_link *l) {
+  torc_conn_flush(conn_of(l));
+}
+
+static void link_drain(torc_net_link *l) {
+  torc_conn_drain(conn_of(l));
+}
+
+static void link_set_reading(torc_net_link *l, bool on) {
+  torc_conn_set_reading(conn_of(l), on);
+}
+
+static const torc_net_link_ops ops = {.kind = TORC_LINK_TLS,
+                                      .send = link_send,
+                                      .flush = link_flush,
+                                      .drain = link_drain,
+                                      .set_reading = link_set_reading,
+                                      .queued = queued_on};

@@ -229,7 +229,7 @@ static bool may_dial_loopback(const torc_net *net) {
   }
   for (const torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
     const torc_conn *c = TORC_CONTAINER_OF((torc_list *)(uintptr_t)node, torc_conn, all);
-    if (c->state == TORC_CONN_UP && torc_sock_is_loopback(&c->remote)) {
+    if (c->state == TORC_CONN_UP && torc_sock_is_loopback(&c->link.remote)) {
       return true;
     }
   }

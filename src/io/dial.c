@@ -72,7 +72,7 @@ void torc_dial_attempt_ended(torc_dial *d, torc_conn *c, int rc) {
 
 static void on_connected(uv_connect_t *req, int status) {
   torc_conn *c = req->data;
-  torc_net *net = c->net;
+  torc_net *net = c->link.net;
   free(TORC_CONTAINER_OF(req, dial_connect, req));
   if (c->state != TORC_CONN_CONNECTING) {
     return; /* closed meanwhile */
@@ -80,7 +80,7 @@ static void on_connected(uv_connect_t *req, int status) {
   int rc = status < 0 ? TORC_ERR_IO : torc_conn_begin(c, true);
   if (rc != 0) {
     char text[TORC_SOCK_TEXT];
-    torc_sock_text(&c->remote, text);
+    torc_sock_text(&c->link.remote, text);
     TORC_LOG(net->log, TORC_LOG_DEBUG, "io:connect_failed", TORC_F_STR("remote", text),
              TORC_F_STR("why", status < 0 ? uv_strerror(status) : "no memory"));
     torc_conn_end(c, rc);
@@ -100,7 +100,7 @@ static int attempt(torc_dial *d, const torc_sock *addr) {
     return TORC_ERR_NOMEM;
   }
   net->stats.dialled++;
-  c->remote = *addr;
+  c->link.remote = *addr;
   r->req.data = c;
   if (uv_tcp_connect(&r->req, &c->tcp, &addr->sa, on_connected) != 0) {
     free(r);

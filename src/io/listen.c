@@ -17,7 +17,7 @@ static size_t half_open_of(const torc_net *net, const torc_sock *remote, torc_co
   *longest = NULL;
   for (const torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
     torc_conn *c = TORC_CONTAINER_OF((torc_list *)(uintptr_t)node, torc_conn, all);
-    if (c->is_half_open && (remote == NULL || torc_sock_site_eq(&c->remote, remote))) {
+    if (c->is_half_open && (remote == NULL || torc_sock_site_eq(&c->link.remote, remote))) {
       *longest = num == 0 ? c : *longest; /* the list is in the order of arrival */
       num++;
     }
@@ -56,13 +56,13 @@ static void on_connection(uv_stream_t *server, int status) {
     return;
   }
   int rc = uv_accept(server, (uv_stream_t *)&c->tcp) == 0 ? 0 : TORC_ERR_IO;
-  int len = (int)sizeof c->remote;
-  if (rc == 0 && uv_tcp_getpeername(&c->tcp, &c->remote.sa, &len) != 0) {
+  int len = (int)sizeof c->link.remote;
+  if (rc == 0 && uv_tcp_getpeername(&c->tcp, &c->link.remote.sa, &len) != 0) {
     rc = TORC_ERR_IO;
   }
-  torc_sock_normalise(&c->remote);
+  torc_sock_normalise(&c->link.remote);
   if (rc == 0) {
-    rc = admit(net, &c->remote);
+    rc = admit(net, &c->link.remote);
   }
   if (rc == 0) {
     rc = torc_conn_begin(c, false);

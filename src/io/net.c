@@ -77,7 +77,8 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   net->log = cfg->log;
   net->wall = cfg->wall;
   torc_timers_init(&net->timers);
-  torc_map_init(&net->links, torc_mem_libc(), offsetof(torc_conn, id), sizeof(torc_link_id), seed);
+  torc_map_init(&net->links, torc_mem_libc(), offsetof(torc_net_link, id), sizeof(torc_link_id),
+                seed);
   torc_list_init(&net->conns);
   torc_list_init(&net->dirty);
   torc_list_init(&net->resting);
@@ -173,19 +174,23 @@ void torc_net_tell_failure(torc_net *net, torc_token token, int rc) {
   torc_list_push_back(&net->failures, &f->all);
 }
 
-static size_t tell_congestion(torc_net *net, torc_conn *c) {
-  size_t queued = c->tls.out.len + c->in_flight;
-  if (!c->is_congested && queued > net->limits.queue_high) {
-    c->is_congested = true;
+static bool is_up(const torc_net_link *l) {
+  return l->id != 0 && torc_map_get(&l->net->links, &l->id) == l;
+}
+
+static size_t tell_congestion(torc_net *net, torc_net_link *l) {
+  size_t queued = l->ops->queued(l);
+  if (!l->is_congested && queued > net->limits.queue_high) {
+    l->is_congested = true;
     net->stats.congestions++;
-  } else if (c->is_congested && queued <= net->limits.queue_low) {
-    c->is_congested = false;
+  } else if (l->is_congested && queued <= net->limits.queue_low) {
+    l->is_congested = false;
   }
-  if (c->state != TORC_CONN_UP || c->is_congested == c->has_told_congested) {
+  if (!is_up(l) || l->is_congested == l->has_told_congested) {
     return 0;
   }
-  c->has_told_congested = c->is_congested;
-  net->events.congested(net->events.ctx, c->id, c->is_congested);
+  l->has_told_congested = l->is_congested;
+  net->events.congested(net->events.ctx, l->id, l->is_congested);
   return 1;
 }
 
@@ -193,18 +198,18 @@ size_t torc_net_flush(torc_net *net) {
   size_t told = 0;
   torc_list *node = NULL;
   while ((node = torc_list_pop_front(&net->dirty)) != NULL) {
-    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, dirty);
+    torc_net_link *l = TORC_CONTAINER_OF(node, torc_net_link, dirty);
     torc_list_init(node);
-    torc_conn_flush(c);
-    told += tell_congestion(net, c);
+    l->ops->flush(l);
+    told += tell_congestion(net, l);
   }
   while ((node = torc_list_pop_front(&net->ended)) != NULL) {
-    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, ended);
+    torc_net_link *l = TORC_CONTAINER_OF(node, torc_net_link, ended);
     torc_list_init(node);
-    if (c->is_told_up) {
-      c->is_told_up = false;
+    if (l->is_told_up) {
+      l->is_told_up = false;
       told++;
-      net->events.down(net->events.ctx, c->id, c->end_rc);
+      net->events.down(net->events.ctx, l->id, l->end_rc);
     }
   }
   while ((node = torc_list_pop_front(&net->failures)) != NULL) {
@@ -218,25 +223,27 @@ size_t torc_net_flush(torc_net *net) {
 
 /* ---- calls by link ---- */
 
-static torc_conn *find_link(const torc_net *net, torc_link_id link) {
+static torc_net_link *find_link(const torc_net *net, torc_link_id link) {
   return torc_map_get(&net->links, &link);
 }
 
 void torc_net_send(torc_net *net, torc_link_id link, torc_slice head, torc_slice body) {
-  torc_conn *c = find_link(net, link);
-  if (c != NULL && c->state == TORC_CONN_UP) {
-    torc_conn_send(c, head, body);
+  torc_net_link *l = find_link(net, link);
+  if (l != NULL) {
+    l->ops->send(l, head, body);
   }
 }
 
 void torc_net_close(torc_net *net, torc_link_id link) {
-  torc_conn *c = find_link(net, link);
-  if (c != NULL) {
-    torc_conn_drain(c);
+  torc_net_link *l = find_link(net, link);
+  if (l != NULL) {
+    l->ops->drain(l);
   }
 }
 
 void torc_net_pause(torc_net *net, bool is_paused) {
+  size_t it = 0;
+  torc_net_link *l = NULL;
   if (net->is_paused == is_paused) {
     return;
   }
@@ -244,11 +251,8 @@ void torc_net_pause(torc_net *net, bool is_paused) {
   if (is_paused) {
     net->stats.pauses++;
   }
-  for (torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
-    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, all);
-    if (c->state == TORC_CONN_UP) {
-      torc_conn_set_reading(c, !is_paused);
-    }
+  while ((l = torc_map_next(&net->links, &it)) != NULL) {
+    l->ops->set_reading(l, !is_paused);
   }
 }
 
@@ -259,12 +263,13 @@ int torc_net_renew(torc_net *net) {
 void torc_net_set_wall(torc_net *net, torc_wall now) {
   net->wall = now;
   torc_tls_ctx_set_wall(net->tls, now);
-  for (torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
-    torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, all);
-    if (c->state == TORC_CONN_UP && now > c->not_after) { /* [GAP-135] */
+  size_t it = 0;
+  torc_net_link *l = NULL;
+  while ((l = torc_map_next(&net->links, &it)) != NULL) {
+    if (now > l->not_after) { /* [GAP-135] */
       net->stats.expired_links++;
-      TORC_LOG(net->log, TORC_LOG_INFO, "io:certificate_expired", TORC_F_ID("peer", &c->peer));
-      torc_conn_drain(c);
+      TORC_LOG(net->log, TORC_LOG_INFO, "io:certificate_expired", TORC_F_ID("peer", &l->peer));
+      l->ops->drain(l);
     }
   }
 }
@@ -274,19 +279,20 @@ void torc_net_set_wall(torc_net *net, torc_wall now) {
 /* [BST-09] [BST-11] only peers linked directly, and only where they can be dialled. */
 void torc_net_each_dialable(const torc_net *net, void *ctx,
                             void (*each)(void *ctx, const torc_id *peer, const torc_endpoint *at)) {
-  for (const torc_list *node = net->conns.next; node != &net->conns; node = node->next) {
-    const torc_conn *c = TORC_CONTAINER_OF((torc_list *)(uintptr_t)node, torc_conn, all);
-    if (c->state != TORC_CONN_UP || c->dialable.sa.sa_family == 0) {
+  size_t it = 0;
+  const torc_net_link *l = NULL;
+  while ((l = torc_map_next(&net->links, &it)) != NULL) {
+    if (l->dialable.sa.sa_family == 0) {
       continue;
     }
     char host[TORC_SOCK_TEXT];
     torc_endpoint at;
     memset(&at, 0, sizeof at);
-    torc_sock_host(&c->dialable, host);
+    torc_sock_host(&l->dialable, host);
     memcpy(at.host, host, strlen(host) + 1);
-    at.port = torc_sock_port(&c->dialable);
-    at.peer = c->peer;
-    each(ctx, &c->peer, &at);
+    at.port = torc_sock_port(&l->dialable);
+    at.peer = l->peer;
+    each(ctx, &l->peer, &at);
   }
 }
 

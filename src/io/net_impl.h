@@ -56,28 +56,45 @@ typedef struct torc_fingerprint {
 
 typedef struct torc_dial torc_dial;
 
-typedef struct torc_conn {
-  uv_tcp_t tcp;
+/* What every link has, whatever carries it; the first member of what does. */
+typedef struct torc_net_link torc_net_link;
+typedef struct torc_net_link_ops {
+  torc_link_kind kind;
+  void (*send)(torc_net_link *l, torc_slice head, torc_slice body);
+  void (*flush)(torc_net_link *l); /* writes what waits */
+  void (*drain)(torc_net_link *l); /* closes in good order */
+  void (*set_reading)(torc_net_link *l, bool on);
+  size_t (*queued)(const torc_net_link *l); /* bytes that wait */
+} torc_net_link_ops;
+
+struct torc_net_link {
+  const torc_net_link_ops *ops;
   torc_net *net;
-  torc_conn_state state;
-  torc_link_id id;
-  torc_dial *dial;    /* NULL: accepted, or up */
-  torc_list all;      /* net->conns */
-  torc_list siblings; /* dial->conns */
-  torc_list dirty;    /* net->dirty: has output */
-  torc_list resting;  /* net->resting: had its turn, reads on after the others */
-  torc_list ended;    /* net->ended: `down` is to be told */
-  torc_timer timer;   /* handshake, message or linger limit, by state */
-  torc_tls tls;
-  torc_buf partial; /* the message under way */
-  size_t in_flight; /* bytes handed to libuv */
-  size_t counted;   /* of net->queued_bytes */
+  torc_link_id id; /* 0: not a link yet */
+  torc_list dirty; /* net->dirty: has output */
+  torc_list ended; /* net->ended: `down` is to be told */
+  size_t counted;  /* of net->queued_bytes */
   int end_rc;
-  bool is_half_open, is_told_up, is_congested, has_told_congested, is_reading, is_shut_down;
+  bool is_told_up, is_congested, has_told_congested;
   torc_sock remote;
   torc_sock dialable; /* family 0: not known */
   torc_id peer;
   torc_wall not_after;
+};
+
+typedef struct torc_conn {
+  torc_net_link link;
+  uv_tcp_t tcp;
+  torc_conn_state state;
+  torc_dial *dial;    /* NULL: accepted, or up */
+  torc_list all;      /* net->conns */
+  torc_list siblings; /* dial->conns */
+  torc_list resting;  /* net->resting: had its turn, reads on after the others */
+  torc_timer timer;   /* handshake, message or linger limit, by state */
+  torc_tls tls;
+  torc_buf partial; /* the message under way */
+  size_t in_flight; /* bytes handed to libuv */
+  bool is_half_open, is_reading, is_shut_down;
 } torc_conn;
 
 struct torc_dial {
@@ -136,7 +153,7 @@ struct torc_net {
   size_t num_listeners;
   torc_sock advertised[TORC_NET_ADVERTISE_MAX];
   size_t num_advertised;
-  torc_map links; /* by torc_link_id */
+  torc_map links; /* torc_net_link by id */
   torc_list conns, dirty, resting, ended, dials, pending, failures;
   size_t num_conns, num_half_open, num_pending, partial_bytes, queued_bytes;
   size_t num_handles; /* libuv still knows so many */
@@ -152,6 +169,24 @@ torc_time torc_net_now(void);
 /* Arms or stops a timer and keeps libuv's in step. */
 void torc_net_arm(torc_net *net, torc_timer *t, torc_time at);
 void torc_net_tell_failure(torc_net *net, torc_token token, int rc);
+
+/* link.c */
+void torc_net_link_init(torc_net_link *l, torc_net *net, const torc_net_link_ops *ops);
+/* It gets its number. TORC_ERR_LIMIT: too many links. TORC_ERR_NOMEM. */
+int torc_net_link_admit(torc_net_link *l) TORC_MUST_CHECK;
+/* Announces it to the node, which may close it at once. info: certificate, of which the reference
+ * passes on, token and addresses; the rest is filled in. */
+void torc_net_link_tell(torc_net_link *l, torc_link_info *info);
+/* No longer a link for the node: it is told at the next flush. */
+void torc_net_link_forget(torc_net_link *l, int rc);
+/* Its owner is about to be freed. */
+void torc_net_link_clear(torc_net_link *l);
+/* Has output: flushed at the end of this turn. */
+void torc_net_link_touch(torc_net_link *l);
+/* Brings the sum over all links up to date with this one. */
+void torc_net_link_recount(torc_net_link *l);
+/* Whether `more` bytes may wait. TORC_ERR_LIMIT. */
+int torc_net_link_room(const torc_net_link *l, size_t more) TORC_MUST_CHECK;
 
 /* conn.c */
 torc_conn *torc_conn_new(torc_net *net);
