@@ -318,9 +318,12 @@ void torc_turn_close(torc_turn *t, torc_time now) {
 
 void torc_turn_lost(torc_turn *t, torc_time now) {
   turn_advance(t, now);
+  if (t->state == TURN_OVER) {
+    return;
+  }
   if (t->state == TURN_CLOSING || t->is_ending) {
     closed(t);
-  } else if (t->state != TURN_OVER) {
+  } else {
     t->tells_moved = false;
     turn_fail(t, TORC_ERR_CLOSED, 0, (torc_slice){0});
   }

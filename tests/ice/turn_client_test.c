@@ -329,6 +329,8 @@ static void test_close(void **state) {
   turn_deliver(&b);
   assert_int_equal(turn_count(&b, TORC_TURN_OUT_ALLOCATED), 0);
   turn_succeed(&b, TORC_STUN_REFRESH);
+  torc_turn_lost(b.t, b.now); /* says nothing new */
+  turn_drain(&b);
   assert_int_equal(turn_count(&b, TORC_TURN_OUT_CLOSED), 1);
   turn_bed_clear(&b);
   /* Before anything. */
@@ -354,6 +356,7 @@ static void test_lost(void **state) {
   turn_bed_init(&b);
   turn_allocate(&b);
   torc_turn_close(b.t, b.now);
+  torc_turn_lost(b.t, b.now);
   torc_turn_lost(b.t, b.now);
   turn_drain(&b);
   assert_int_equal(turn_count(&b, TORC_TURN_OUT_CLOSED), 1);
