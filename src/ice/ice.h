@@ -83,8 +83,9 @@ typedef struct torc_ice_from {
   bool is_tcp;
 } torc_ice_from;
 /* One STUN message (first byte 0..3). 0: of a session, used or dropped and counted. A request on a
- * TCP connection that was accepted makes it the session's. TORC_ERR_NOTFOUND: of none: a Binding
- * request without or with a foreign user name, an answer nobody waits for. */
+ * TCP connection that was accepted makes it the session's; on the selected one it is still
+ * answered, for a frame of STUN may come before the other side's TLS. TORC_ERR_NOTFOUND: of none: a
+ * Binding request without or with a foreign user name, an answer nobody waits for. */
 int torc_ice_input(torc_ice *ice, const torc_ice_from *from, torc_slice bytes,
                    torc_time now) TORC_MUST_CHECK;
 /* How a CONNECT_TCP ended; rc 0: `socket` stands, `local` is its address. */

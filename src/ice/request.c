@@ -204,8 +204,8 @@ void torc_ice_early_clear(torc_ice_session *s) {
 static bool find_conn(torc_ice_session *s, const torc_ice_from *from, torc_ice_conn **out) {
   torc_ice_conn *c;
   *out = NULL;
-  if (!from->is_tcp) {
-    return true;
+  if (!from->is_tcp || (s->state == TORC_ICE_SELECTED && from->socket == s->info.socket)) {
+    return true; /* the other side's check may come behind its answer to ours */
   }
   c = torc_ice_conn_find(s->ice, from->socket);
   if (c == NULL && s->state <= TORC_ICE_RUNNING) {
