@@ -1,4 +1,4 @@
-/* One connection: TCP, then TLS, then messages.
+/* One connection: TCP, perhaps checks of ICE, then TLS, then messages.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,8 @@ typedef struct write_req { /* bytes libuv could not take at once */
 static const torc_net_link_ops ops;
 static void on_limit(torc_timer *t, torc_time now);
 static void rest(torc_conn *c);
+
+#define TORC_TLS_FIRST_BYTE 20 /* of a record; of a STUN frame's length it is less */
 
 torc_conn *torc_conn_new(torc_net *net) {
   torc_conn *c = calloc(1, sizeof *c);
@@ -88,10 +90,12 @@ void torc_conn_end(torc_conn *c, int rc) {
     return;
   }
   torc_dial *dial = c->dial;
+  torc_pending *pending = c->pending;
   torc_net_link_forget(&c->link, rc);
   leave_half_open(c);
   c->state = TORC_CONN_CLOSED;
   c->dial = NULL;
+  c->pending = NULL;
   torc_list_remove(&c->siblings);
   torc_list_init(&c->siblings);
   torc_list_remove(&c->link.dirty);
@@ -99,12 +103,17 @@ void torc_conn_end(torc_conn *c, int rc) {
   torc_list_remove(&c->resting);
   torc_list_init(&c->resting);
   torc_timer_stop(&net->timers, &c->timer);
+  torc_ice_tcp_forget(c);
   drop_partial(c);
   torc_tls_clear(&c->tls);
   torc_net_link_recount(&c->link);
   uv_close((uv_handle_t *)&c->tcp, on_closed);
   if (dial != NULL) {
     torc_dial_attempt_ended(dial, c, rc);
+  }
+  if (pending != NULL) {
+    pending->conn = NULL;
+    torc_pending_fail(pending, rc);
   }
 }
 
@@ -170,6 +179,8 @@ static void on_limit(torc_timer *t, torc_time now) {
       torc_conn_end(c, TORC_ERR_TIMEOUT);
       break;
     case TORC_CONN_CONNECTING:
+    case TORC_CONN_OPENING:
+    case TORC_CONN_ICE:
     case TORC_CONN_HANDSHAKE:
       c->link.net->stats.handshake_timeouts++;
       torc_conn_end(c, TORC_ERR_TIMEOUT);
@@ -335,7 +346,7 @@ static void bad_frame(torc_conn *c, int rc) {
 
 /* Keeps the beginning of a message. The buffer grows with the bytes that came, not with the Length
  * claimed. */
-static int keep(torc_conn *c, torc_slice bytes) {
+int torc_conn_keep(torc_conn *c, torc_slice bytes) {
   torc_net *net = c->link.net;
   if (net->partial_bytes - c->partial.cap + c->partial.len + bytes.len > net->limits.partial_max) {
     net->stats.partial_refused++;
@@ -370,7 +381,7 @@ static void consume_partial(torc_conn *c, torc_slice *data) {
   if (take == 0 && !is_whole) {
     return;
   }
-  int rc = keep(c, torc_slice_sub(*data, 0, take));
+  int rc = torc_conn_keep(c, torc_slice_sub(*data, 0, take));
   if (rc != 0) {
     torc_conn_end(c, rc);
     return;
@@ -404,7 +415,7 @@ static void consume(torc_conn *c, torc_slice data) {
       deliver(c, msg);
       continue;
     }
-    rc = keep(c, data);
+    rc = torc_conn_keep(c, data);
     if (rc != 0) {
       torc_conn_end(c, rc);
     }
@@ -466,33 +477,28 @@ static void read_plain(torc_conn *c) {
 
 /* [TLS-06] [GAP-136] The peer at the other end: the one expected, if the certificate has it; else
  * the certificate's first, which is what a node runs as. */
-static int identify(torc_conn *c, torc_pending **pending) {
+static int identify(torc_conn *c) {
   torc_net *net = c->link.net;
   const torc_cert *cert = c->tls.cert;
-  *pending = NULL;
+  const torc_id *expected = c->pending != NULL ? &c->pending->peer
+                            : c->dial != NULL  ? &c->dial->expected
+                                               : &torc_id_zero;
   c->link.peer = cert->peers[0];
-  if (c->dial != NULL && !torc_id_eq(&c->dial->expected, &torc_id_zero)) {
-    if (!torc_conn_has_peer(c, &c->dial->expected)) {
+  if (!torc_id_eq(expected, &torc_id_zero)) {
+    if (!torc_conn_has_peer(c, expected)) {
       net->stats.wrong_peer++;
       memcpy(c->tls.why, "another peer than expected", sizeof "another peer than expected");
       return TORC_ERR_DENIED;
     }
-    c->link.peer = c->dial->expected;
+    c->link.peer = *expected;
   }
   if (torc_conn_has_peer(c, &net->self)) {
     net->stats.self_links++;
     memcpy(c->tls.why, "connected to itself", sizeof "connected to itself");
     return TORC_ERR_EXISTS;
   }
-  const torc_fingerprint *wanted = c->dial != NULL ? &c->dial->fingerprint : NULL;
-  if (c->dial == NULL) {
-    *pending = torc_pending_of(net, c);
-    if (*pending != NULL) {
-      c->link.peer = (*pending)->peer;
-      wanted = &(*pending)->fingerprint;
-    }
-  }
-  if (wanted != NULL && !torc_fingerprint_matches(wanted, cert)) { /* [GAP-72] */
+  /* [ICE-06] [GAP-72] */
+  if (c->pending != NULL && !torc_fingerprint_matches(&c->pending->fingerprint, cert)) {
     net->stats.bad_fingerprint++;
     memcpy(c->tls.why, "fingerprint differs from CONNECT",
            sizeof "fingerprint differs from CONNECT");
@@ -513,37 +519,42 @@ static void local_address(torc_conn *c, uint8_t out[18]) {
   torc_sock_wire(&local, out);
 }
 
+/* Whatever wanted this link has it. */
+static void end_search(torc_conn *c, torc_link_info *info) {
+  torc_dial *dial = c->dial;
+  torc_pending *pending = c->pending;
+  if (dial != NULL) {
+    info->token = dial->token;
+    c->link.dialable = c->link.remote;
+    c->dial = NULL;
+    torc_dial_won(dial, c);
+  } else if (pending != NULL) {
+    info->token = pending->token;
+    c->link.dialable = pending->dialable;
+    c->pending = NULL;
+    pending->conn = NULL;
+    torc_pending_free(pending);
+  }
+}
+
 /* The time of the handshake has passed on, that of messages begins. */
 static int go_up(torc_conn *c) {
   torc_net *net = c->link.net;
-  torc_pending *pending = NULL;
-  torc_dial *dial = c->dial;
-  int rc = identify(c, &pending);
+  int rc = identify(c);
   if (rc == 0) {
     rc = torc_net_link_admit(&c->link);
   }
   if (rc != 0) {
     return rc;
   }
-  torc_link_info info = {.cert = c->tls.cert};
+  /* in TLS 1.3 the server is ready last */
+  torc_link_info info = {.cert = c->tls.cert, .is_dialled = c->is_client};
   c->tls.cert = NULL; /* its reference passes on; [TLS-08] it names the last hop from now on */
   c->state = TORC_CONN_UP;
   torc_timer_stop(&net->timers, &c->timer);
   leave_half_open(c);
   local_address(c, info.local_addr);
-  if (dial != NULL) {
-    info.is_dialled = true;
-    info.token = dial->token;
-    c->link.dialable = c->link.remote;
-    c->dial = NULL;
-    torc_dial_won(dial, c);
-  } else if (pending != NULL) {
-    info.token = pending->token;
-    if (pending->num_addrs > 0) {
-      c->link.dialable = pending->addrs[0];
-    }
-    torc_pending_free(pending);
-  }
+  end_search(c, &info);
   torc_net_link_tell(&c->link, &info);
   if (c->state == TORC_CONN_UP && net->is_paused) {
     torc_conn_set_reading(c, false);
@@ -574,6 +585,48 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
   *buf = uv_buf_init((char *)c->link.net->read_buf, TORC_NET_READ_BYTES);
 }
 
+/* [GAP-48] TLS at once, or checks before it: what dials us says so with its first byte. */
+static int open_accepted(torc_conn *c, torc_slice bytes) {
+  return bytes.p[0] >= TORC_TLS_FIRST_BYTE ? torc_conn_begin(c, false) : torc_ice_tcp_adopt(c);
+}
+
+static bool is_framed(const torc_conn *c) {
+  return c->socket != 0 &&
+         (c->state == TORC_CONN_ICE || (c->state == TORC_CONN_HANDSHAKE && !c->has_tls));
+}
+
+void torc_conn_input(torc_conn *c, torc_slice bytes) {
+  int rc = c->state == TORC_CONN_OPENING ? open_accepted(c, bytes) : 0;
+  if (rc != 0) {
+    torc_conn_end(c, rc);
+    return;
+  }
+  if (is_framed(c)) {
+    torc_ice_tcp_input(c, bytes);
+    return;
+  }
+  c->tls.in = bytes;
+  if (c->state == TORC_CONN_HANDSHAKE) {
+    step_handshake(c);
+  }
+  if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
+    read_plain(c);
+  }
+  watch_message(c);
+  if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
+    mark_dirty(c); /* TLS itself may have answered: an alert, a new key */
+  }
+}
+
+void torc_conn_begin_tls(torc_conn *c) {
+  torc_buf whole = c->partial; /* the call may end the connection */
+  c->has_tls = true;
+  c->link.net->partial_bytes -= whole.cap;
+  torc_buf_init(&c->partial, torc_mem_libc(), TORC_MESSAGE_MAX);
+  torc_conn_input(c, torc_buf_slice(&whole));
+  torc_buf_clear(&whole);
+}
+
 static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
   torc_conn *c = s->data;
   torc_net *net = c->link.net;
@@ -591,17 +644,7 @@ static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
     net->events.turn(net->events.ctx);
     return;
   }
-  c->tls.in = torc_slice_of(buf->base, (size_t)nread);
-  if (c->state == TORC_CONN_HANDSHAKE) {
-    step_handshake(c);
-  }
-  if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
-    read_plain(c);
-  }
-  watch_message(c);
-  if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
-    mark_dirty(c); /* TLS itself may have answered: an alert, a new key */
-  }
+  torc_conn_input(c, torc_slice_of(buf->base, (size_t)nread));
   if (nread == (ssize_t)TORC_NET_READ_BYTES && c->state != TORC_CONN_CLOSED) {
     rest(c);
   }
@@ -645,6 +688,32 @@ void torc_conn_set_reading(torc_conn *c, bool on) {
   }
 }
 
+int torc_conn_open(torc_conn *c) {
+  torc_net *net = c->link.net;
+  c->state = TORC_CONN_OPENING;
+  torc_net_arm(net, &c->timer, torc_time_add(torc_net_now(), net->limits.handshake));
+  torc_conn_set_reading(c, true);
+  return c->state == TORC_CONN_OPENING ? 0 : TORC_ERR_IO;
+}
+
+/* Frames of ICE that the socket has not taken yet leave before TLS. */
+static int init_tls(torc_conn *c, bool is_client) {
+  torc_net *net = c->link.net;
+  /* Room for one more message than the limit lets in, and for the handshake. */
+  size_t out_max = net->limits.queue_max + 2 * TORC_MESSAGE_MAX;
+  const torc_id *expected = c->pending != NULL ? &c->pending->peer
+                            : c->dial != NULL  ? &c->dial->expected
+                                               : NULL;
+  torc_buf frames = c->tls.out;
+  int rc = torc_tls_init(&c->tls, net->tls, is_client, expected, out_max);
+  if (rc == 0 && frames.len > 0) {
+    rc = torc_buf_append(&c->tls.out, torc_buf_slice(&frames));
+  }
+  torc_buf_clear(&frames);
+  c->is_client = is_client;
+  return rc;
+}
+
 int torc_conn_begin(torc_conn *c, bool is_client) {
   torc_net *net = c->link.net;
   int len = (int)sizeof c->link.remote;
@@ -654,10 +723,7 @@ int torc_conn_begin(torc_conn *c, bool is_client) {
     return TORC_ERR_IO;
   }
   torc_sock_normalise(&c->link.remote);
-  /* Room for one more message than the limit lets in, and for the handshake. */
-  size_t out_max = net->limits.queue_max + 2 * TORC_MESSAGE_MAX;
-  const torc_id *expected = c->dial == NULL ? NULL : &c->dial->expected;
-  int rc = torc_tls_init(&c->tls, net->tls, is_client, expected, out_max);
+  int rc = init_tls(c, is_client);
   if (rc != 0) {
     return rc;
   }

@@ -213,18 +213,29 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list
   net->events.turn(net->events.ctx);
 }
 
-/* [GAP-138] TLS straight away, without ICE; without an expected peer-id any peer of the overlay
- * will do. */
-void torc_net_open(torc_net *net, torc_token token, const torc_endpoint *endpoint) {
-  torc_dial *d = dial_new(net, token, &endpoint->peer);
-  torc_sock addr;
+void torc_dial_start(torc_net *net, torc_token token, const torc_id *expected,
+                     const torc_sock *addrs, size_t num_addrs) {
+  torc_dial *d = dial_new(net, token, expected);
   if (d == NULL) {
     return;
   }
+  d->rc = TORC_ERR_INVALID;
+  for (size_t i = 0; i < num_addrs; i++) {
+    add_addr(d, &addrs[i]);
+  }
+  try_next(d);
+}
+
+/* [GAP-138] TLS straight away, without ICE; without an expected peer-id any peer of the overlay
+ * will do. */
+void torc_net_open(torc_net *net, torc_token token, const torc_endpoint *endpoint) {
+  torc_sock addr;
   if (torc_sock_literal(endpoint->host, endpoint->port, &addr) == 0) {
-    add_addr(d, &addr);
-    d->rc = TORC_ERR_INVALID;
-    try_next(d);
+    torc_dial_start(net, token, &endpoint->peer, &addr, 1);
+    return;
+  }
+  torc_dial *d = dial_new(net, token, &endpoint->peer);
+  if (d == NULL) {
     return;
   }
   char port[8];
@@ -237,18 +248,4 @@ void torc_net_open(torc_net *net, torc_token token, const torc_endpoint *endpoin
   }
   d->is_resolving = true;
   net->num_handles++;
-}
-
-void torc_dial_start(torc_net *net, torc_token token, const torc_id *expected,
-                     const torc_fingerprint *fingerprint, const torc_sock *addrs,
-                     size_t num_addrs) {
-  torc_dial *d = dial_new(net, token, expected);
-  if (d == NULL) {
-    return;
-  }
-  d->fingerprint = *fingerprint;
-  for (size_t i = 0; i < num_addrs; i++) {
-    add_addr(d, &addrs[i]);
-  }
-  try_next(d);
 }

@@ -65,7 +65,7 @@ static void on_connection(uv_stream_t *server, int status) {
     rc = admit(net, &c->link.remote);
   }
   if (rc == 0) {
-    rc = torc_conn_begin(c, false);
+    rc = torc_conn_open(c);
   }
   if (rc != 0) {
     torc_conn_end(c, rc);

@@ -90,6 +90,9 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
     rc = allocate(net);
   }
   if (rc == 0) {
+    rc = torc_net_ice_init(net, seed);
+  }
+  if (rc == 0) {
     rc = torc_tls_ctx_new(&net->tls, cfg->pki, err, err_cap);
   } else {
     torc_fail(rc, err, err_cap, "no memory or no random numbers");
@@ -153,6 +156,7 @@ void torc_net_free(torc_net *net) {
     free(net->listeners[i]);
   }
   torc_map_clear(&net->links);
+  torc_net_ice_clear(net);
   torc_tls_ctx_free(net->tls);
   free(net->read_buf);
   free(net->plain_buf);
@@ -197,6 +201,7 @@ static size_t tell_congestion(torc_net *net, torc_net_link *l) {
 size_t torc_net_flush(torc_net *net) {
   size_t told = 0;
   torc_list *node = NULL;
+  torc_net_ice_pump(net);
   while ((node = torc_list_pop_front(&net->dirty)) != NULL) {
     torc_net_link *l = TORC_CONTAINER_OF(node, torc_net_link, dirty);
     torc_list_init(node);

@@ -1,4 +1,4 @@
-/* TLS links over TCP on a libuv loop [TLS-01] [TLS-03]: listening, dialling, framing,
+/* Links on a libuv loop [TLS-01] [TLS-03]: listening, dialling, ICE, framing,
  * back-pressure. Knows certificates and message lengths, nothing else of the overlay. One thread.
  *
  * What happens is told through torc_net_events. `down`, `open_failed` and `congested` come from
@@ -25,7 +25,9 @@ typedef struct torc_net torc_net;
 typedef struct torc_net_limits {
   torc_time handshake; /* TCP accepted to TLS done */
   torc_time message;   /* first to last byte of one message */
-  torc_time dial;      /* all addresses of one OPEN or CONNECT */
+  torc_time dial;      /* all addresses of one OPEN */
+  torc_time answer;    /* from an offer to its answer, from an answer until it has left */
+  torc_time connect;   /* from then to the link: checks and handshake */
   torc_time stagger;   /* before the next address is tried beside the first */
   torc_time linger;    /* for what is queued when a link is closed in good order */
   uint32_t half_open_max,
@@ -40,10 +42,10 @@ typedef struct torc_net_limits {
 #define TORC_NET_LIMITS_INIT                                                                     \
   {                                                                                              \
     .handshake = TORC_SEC(10), .message = TORC_SEC(30), .dial = TORC_SEC(10),                    \
-    .stagger = TORC_MS(250), .linger = TORC_SEC(2), .half_open_max = 256,                        \
-    .half_open_per_ip_max = 64, .links_max = 1024, .pending_max = 256, .queue_high = 256u << 10, \
-    .queue_low = 64u << 10, .queue_max = 8u << 20, .queue_total_max = 64u << 20,                 \
-    .partial_max = 32u << 20                                                                     \
+    .answer = TORC_SEC(35), .connect = TORC_SEC(20), .stagger = TORC_MS(250),                    \
+    .linger = TORC_SEC(2), .half_open_max = 256, .half_open_per_ip_max = 64, .links_max = 1024,  \
+    .pending_max = 256, .queue_high = 256u << 10, .queue_low = 64u << 10, .queue_max = 8u << 20, \
+    .queue_total_max = 64u << 20, .partial_max = 32u << 20                                       \
   }
 
 typedef struct torc_net_events {
@@ -106,24 +108,25 @@ void torc_net_set_wall(torc_net *net, torc_wall now);
 /* New links show the certificate that the pki has as its own now [ENR-38]. TORC_ERR_CRYPTO. */
 int torc_net_renew(torc_net *net) TORC_MUST_CHECK;
 
-/* ---- CONNECT with TCP host candidates [CON-01] ---- */
+/* ---- CONNECT [CON-01] ---- */
 
 /* Storage of the candidate strings of a torc_connect_params. */
 typedef struct torc_net_params {
   torc_connect_params p;
-  char text[TORC_NET_ADVERTISE_MAX][160];
+  char text[TORC_CANDIDATES_MAX][160];
 } torc_net_params;
-/* Own parameters for an offer. TORC_ERR_CRYPTO: no randomness. TORC_ERR_CONFIG: no address of this
- * machine can be offered, which is logged with what to do (io:no_own_address). */
-int torc_net_offer(torc_net *net, torc_net_params *out) TORC_MUST_CHECK;
+/* Own parameters for the offer `token`, which is remembered. TORC_ERR_LIMIT: too many are under
+ * way. TORC_ERR_CRYPTO: no randomness. TORC_ERR_CONFIG: no address of this machine can be offered,
+ * which is logged with what to do (io:no_own_address). */
+int torc_net_offer(torc_net *net, torc_token token, torc_net_params *out) TORC_MUST_CHECK;
 /* Own parameters for the answer to `remote`; 0, or the code to refuse with. The remote side is
  * remembered under `token`. */
 uint16_t torc_net_answer(torc_net *net, torc_token token, const torc_connect_params *remote,
                          torc_net_params *out);
-/* The answer came: dials or awaits. */
+/* The answer came: connectivity checks, then (D)TLS; ends with `up` or `open_failed`. */
 void torc_net_connect(torc_net *net, torc_token token, const torc_id *peer,
                       const torc_connect_params *remote);
-/* The answer was sent: dials or awaits. */
+/* The answer was sent: the same. */
 void torc_net_accept(torc_net *net, torc_token token, const torc_id *peer);
 
 /* ---- views ---- */

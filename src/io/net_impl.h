@@ -9,17 +9,22 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/timer.h"
+#include "ice/ice.h"
+#include "io/fingerprint.h"
 #include "io/net.h"
+#include "io/stun_crypto.h"
 #include "io/tls.h"
 
 #define TORC_NET_READ_BYTES 65536u   /* one read of a socket, shared by all links */
 #define TORC_NET_RECORD_BYTES 16384u /* one TLS record */
 #define TORC_NET_PLAIN_BYTES (4u * TORC_NET_RECORD_BYTES)
-#define TORC_NET_DIAL_ADDRS_MAX 8 /* addresses tried for one OPEN or CONNECT */
+#define TORC_NET_DIAL_ADDRS_MAX 8 /* addresses tried for one OPEN */
 #define TORC_NET_BACKLOG 256
 #define TORC_NET_SEND_AHEAD \
   262144u /* queued bytes after which a send writes to the socket at once */
-#define TORC_NET_FINGERPRINT_MAX 64u /* bytes of the longest digest accepted, SHA-512 */
+#define TORC_NET_LOCALS_MAX TORC_ICE_LOCAL_MAX
+#define TORC_REMOTE_HOST_MAX 64u /* a name in a candidate: "<uuid>.local" */
+#define TORC_NET_STUN_MAX 2048u  /* bytes of one STUN message on a TCP connection of ICE */
 
 /* clang-format never comes to rest with this list. */
 /* clang-format off */
@@ -30,7 +35,7 @@
   X(bad_fingerprint) X(bad_frame) X(later_version) X(bad_length) X(message_timeouts) \
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
-  X(pending_refused) X(no_memory) X(pauses) X(no_own_address)
+  X(pending_refused) X(pairs_tcp) X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address)
 /* clang-format on */
 
 typedef struct torc_net_stats {
@@ -41,20 +46,16 @@ typedef struct torc_net_stats {
 
 typedef enum torc_conn_state {
   TORC_CONN_CONNECTING, /* TCP */
+  TORC_CONN_OPENING,    /* accepted: the first byte says whether TLS or ICE begins */
+  TORC_CONN_ICE,        /* connectivity checks */
   TORC_CONN_HANDSHAKE,  /* TLS */
   TORC_CONN_UP,
   TORC_CONN_DRAINING, /* closing in good order */
   TORC_CONN_CLOSED    /* waits for libuv */
 } torc_conn_state;
 
-/* A fingerprint of CONNECT, parsed [CON-08]. */
-typedef struct torc_fingerprint {
-  int nid; /* OpenSSL's number of the hash; 0: none */
-  size_t len;
-  uint8_t digest[TORC_NET_FINGERPRINT_MAX];
-} torc_fingerprint;
-
 typedef struct torc_dial torc_dial;
+typedef struct torc_pending torc_pending;
 
 /* What every link has, whatever carries it; the first member of what does. */
 typedef struct torc_net_link torc_net_link;
@@ -86,15 +87,21 @@ typedef struct torc_conn {
   torc_net_link link;
   uv_tcp_t tcp;
   torc_conn_state state;
-  torc_dial *dial;    /* NULL: accepted, or up */
-  torc_list all;      /* net->conns */
-  torc_list siblings; /* dial->conns */
-  torc_list resting;  /* net->resting: had its turn, reads on after the others */
-  torc_timer timer;   /* handshake, message or linger limit, by state */
+  torc_dial *dial;        /* NULL: accepted, of ICE, or up */
+  torc_pending *pending;  /* the CONNECT whose selected pair this is */
+  torc_ice_socket socket; /* its name there; 0: not of ICE */
+  torc_token ice_token;   /* the agent's attempt to connect; 0: none */
+  torc_sock local;        /* of ICE: the base */
+  torc_list all;          /* net->conns */
+  torc_list siblings;     /* dial->conns */
+  torc_list resting;      /* net->resting: had its turn, reads on after the others */
+  torc_timer timer;       /* handshake, message or linger limit, by state */
   torc_tls tls;
   torc_buf partial; /* the message under way */
   size_t in_flight; /* bytes handed to libuv */
   bool is_half_open, is_reading, is_shut_down;
+  bool is_client; /* of TLS */
+  bool has_tls;   /* bytes of TLS have come: no more STUN */
 } torc_conn;
 
 struct torc_dial {
@@ -103,7 +110,6 @@ struct torc_dial {
   torc_list conns; /* attempts under way */
   torc_token token;
   torc_id expected; /* 0: any peer of the overlay */
-  torc_fingerprint fingerprint;
   torc_sock addrs[TORC_NET_DIAL_ADDRS_MAX];
   size_t num_addrs, next_addr;
   torc_timer stagger, deadline;
@@ -112,19 +118,35 @@ struct torc_dial {
   int rc; /* of the last attempt */
 };
 
-/* A CONNECT between its parameters and its link. */
-typedef struct torc_pending {
+/* A CONNECT from its parameters to its link. */
+typedef enum torc_pending_state {
+  TORC_PENDING_OFFERED,  /* the answer is awaited */
+  TORC_PENDING_ANSWERED, /* the answer has not left yet */
+  TORC_PENDING_CHECKING, /* ICE */
+  TORC_PENDING_SECURING  /* TLS or DTLS on the selected pair */
+} torc_pending_state;
+
+typedef struct torc_remote { /* the other side's parameters until checks begin */
+  char ufrag[257], password[257];
+  torc_candidate candidates[TORC_CANDIDATES_MAX];
+  size_t num;
+  char hosts[TORC_CANDIDATES_MAX][TORC_REMOTE_HOST_MAX]; /* names that candidates borrow */
+} torc_remote;
+
+struct torc_pending {
   torc_list all; /* net->pending */
   torc_net *net;
   torc_token token;
-  bool is_awaiting; /* the other side dials; else: answered, ACCEPT is still to come */
-  bool is_active;   /* this side dials */
+  torc_pending_state state;
+  torc_ice_id ice;
+  bool is_client; /* of (D)TLS [CON-09] */
   torc_id peer;
   torc_fingerprint fingerprint;
-  torc_sock addrs[TORC_NET_DIAL_ADDRS_MAX];
-  size_t num_addrs;
+  torc_remote *remote;
+  torc_sock dialable; /* where the other side takes connections, if it says so */
+  torc_conn *conn;    /* SECURING over TCP */
   torc_timer timer;
-} torc_pending;
+};
 
 typedef struct torc_failure { /* an open_failed to be told */
   torc_list all;
@@ -154,6 +176,12 @@ struct torc_net {
   torc_sock advertised[TORC_NET_ADVERTISE_MAX];
   size_t num_advertised;
   torc_map links; /* torc_net_link by id */
+  torc_ice *ice;
+  torc_stun_openssl *stun;
+  torc_timer ice_timer;
+  torc_map ice_conns; /* by torc_ice_socket */
+  torc_ice_socket last_socket;
+  bool is_ice_running; /* its outputs are being carried out */
   torc_list conns, dirty, resting, ended, dials, pending, failures;
   size_t num_conns, num_half_open, num_pending, partial_bytes, queued_bytes;
   size_t num_handles; /* libuv still knows so many */
@@ -190,6 +218,8 @@ int torc_net_link_room(const torc_net_link *l, size_t more) TORC_MUST_CHECK;
 
 /* conn.c */
 torc_conn *torc_conn_new(torc_net *net);
+/* Waits for the first byte on an accepted socket. */
+int torc_conn_open(torc_conn *c);
 /* Begins the TLS handshake on a connected socket [TLS-09]. */
 int torc_conn_begin(torc_conn *c, bool is_client);
 void torc_conn_end(torc_conn *c, int rc); /* closes at once */
@@ -198,18 +228,52 @@ void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body);
 void torc_conn_flush(torc_conn *c);
 void torc_conn_set_reading(torc_conn *c, bool on);
 bool torc_conn_has_peer(const torc_conn *c, const torc_id *peer);
+/* Keeps the beginning of a message or frame in c->partial. TORC_ERR_LIMIT. */
+int torc_conn_keep(torc_conn *c, torc_slice bytes);
+/* What c->partial holds is TLS. */
+void torc_conn_begin_tls(torc_conn *c);
+/* What has come of the connection, from the first byte on. */
+void torc_conn_input(torc_conn *c, torc_slice bytes);
 
 /* dial.c */
+/* Several addresses of one peer. */
 void torc_dial_start(torc_net *net, torc_token token, const torc_id *expected,
-                     const torc_fingerprint *fingerprint, const torc_sock *addrs, size_t num_addrs);
+                     const torc_sock *addrs, size_t num_addrs);
 void torc_dial_attempt_ended(torc_dial *d, torc_conn *c, int rc);
 void torc_dial_won(torc_dial *d, torc_conn *c); /* frees d */
 void torc_dial_free(torc_dial *d);
 
 /* connect.c */
-/* The CONNECT that awaits `peer`, or NULL. */
-torc_pending *torc_pending_of(torc_net *net, const torc_conn *c);
+torc_pending *torc_pending_of_ice(torc_net *net, torc_ice_id id);
 void torc_pending_free(torc_pending *p);
-bool torc_fingerprint_matches(const torc_fingerprint *f, const torc_cert *cert);
+/* It has come to nothing: told and freed. */
+void torc_pending_fail(torc_pending *p, int rc);
+
+/* candidates.c */
+/* What this side offers. TORC_ERR_CONFIG: no address, which is logged. */
+int torc_net_locals(torc_net *net, torc_ice_local out[TORC_NET_LOCALS_MAX],
+                    size_t *num) TORC_MUST_CHECK;
+void torc_addr_to_sock(const torc_addr *a, torc_sock *out); /* family 0 stays unusable */
+void torc_sock_to_addr(const torc_sock *a, torc_addr *out);
+/* Whether the loopback of this machine may be tried because the other side says so. */
+bool torc_net_may_loopback(const torc_net *net);
+
+/* net_ice.c: the ICE agent and what it wants done. */
+int torc_net_ice_init(torc_net *net, uint64_t seed) TORC_MUST_CHECK;
+void torc_net_ice_clear(torc_net *net);
+/* After every call on net->ice. */
+void torc_net_ice_pump(torc_net *net);
+
+/* ice_tcp.c: connections of ICE before TLS [ICE-16] [GAP-48]. */
+void torc_ice_tcp_connect(torc_net *net, const torc_ice_output *o);
+void torc_ice_tcp_send(torc_net *net, const torc_ice_output *o);
+void torc_ice_tcp_close(torc_net *net, const torc_ice_output *o);
+torc_conn *torc_ice_tcp_of(const torc_net *net, torc_ice_socket socket);
+/* An accepted connection whose first byte is STUN's: it gets a name. */
+int torc_ice_tcp_adopt(torc_conn *c) TORC_MUST_CHECK;
+/* Frames of RFC 4571, until TLS begins; what is left in c->partial is TLS. */
+void torc_ice_tcp_input(torc_conn *c, torc_slice bytes);
+/* The connection is at its end. */
+void torc_ice_tcp_forget(torc_conn *c);
 
 #endif

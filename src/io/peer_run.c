@@ -56,7 +56,7 @@ static void do_job(torc_peer *p, const torc_job *job) {
 
 static void offer(torc_peer *p, torc_token token) {
   torc_net_params params;
-  int rc = torc_net_offer(p->net, &params);
+  int rc = torc_net_offer(p->net, token, &params);
   if (rc == 0) {
     rc = torc_node_offer_ready(p->node, token, &params.p, torc_peer_now(p));
   } else {

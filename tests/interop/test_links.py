@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+import ice
 import interop_daemons as daemons
 import peer
 import wire
@@ -283,25 +284,37 @@ def test_R_39_GAP_141_client_beyond_the_limit_gets_503_and_is_closed_after_5_s(s
             client.close()
 
 
-# CONNECT: the peer dials us
+# CONNECT: checks, then TLS on the pair
+
+UFRAG, PASSWORD = "thirdparty", "a/password+of/thirty/characters"
 
 
-def test_CON_04_GAP_72_GAP_73_GAP_71_connect_makes_the_answerer_dial_us(attach, ring):
+def offer(client, listener, fingerprint):
+    port = listener.getsockname()[1]
+    candidate = f"candidate:1 1 TCP 2105458943 127.0.0.1 {port} typ host tcptype passive"
+    return wire.ConnectData(UFRAG, PASSWORD, 6084, fingerprint, "passive", [candidate]).encode()
+
+
+def checked(listener, theirs):
+    """The connection that the answerer made, once both have checked it."""
+    raw = listener.accept()[0]
+    raw.settimeout(10)
+    return ice.Controlling(raw, (UFRAG, PASSWORD), (theirs.ufrag, theirs.password)).run()
+
+
+def test_CON_04_CON_13_GAP_48_GAP_72_GAP_73_GAP_71_ICE_26_ICE_27_ICE_29_TLS_09_connect_with_a_third_party(attach, ring):
     client = attach(0)
     target = next(i for i in range(5) if ring.peer_ids[i] != client.link.remote.peer_id)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
-        port = listener.getsockname()[1]
-        candidate = f"candidate:1 1 TCP 2105458943 127.0.0.1 {port} typ host tcptype passive"
-        data = wire.ConnectData("ufrag", "password", 6084, client.own.fingerprint, "passive", [candidate])
-        answer = client.request([ring.peer_ids[target]], wire.CONNECT, data.encode())
+        answer = client.request([ring.peer_ids[target]], wire.CONNECT, offer(client, listener, client.own.fingerprint))
         assert answer.code == 200
         theirs = wire.decode_whole(wire.ConnectData.decode, answer.payload)
         assert (theirs.application, theirs.role) == (6084, "active")
         assert theirs.fingerprint == answer.member.fingerprint
         assert re.fullmatch(r"sha-256( [0-9A-F]{2}(:[0-9A-F]{2}){31})", theirs.fingerprint)
         assert [wire.Candidate.decode(text).transport for text in theirs.candidates]
-        link = peer.Link(ring.overlay, client.own, listener.accept()[0], ring.peer_ids[target], server=True)
+        link = peer.Link(ring.overlay, client.own, checked(listener, theirs), ring.peer_ids[target], server=True)
     direct = peer.Client(ring.overlay, client.own)
     direct.link = link
     with direct:
@@ -311,16 +324,10 @@ def test_CON_04_GAP_72_GAP_73_GAP_71_connect_makes_the_answerer_dial_us(attach, 
 def test_GAP_72_connect_with_the_fingerprint_of_another_certificate_makes_no_link(attach, ring):
     client, other = attach(0), attach.member()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(2)
-        port = listener.getsockname()[1]
-        candidate = f"candidate:1 1 TCP 2105458943 127.0.0.1 {port} typ host tcptype passive"
-        data = wire.ConnectData("ufrag", "password", 6084, other.fingerprint, "passive", [candidate])
-        answer = client.request([ring.peer_ids[1]], wire.CONNECT, data.encode())
-        try:
-            raw = listener.accept()[0]
-        except TimeoutError:
-            return
+        listener.settimeout(10)
+        answer = client.request([ring.peer_ids[1]], wire.CONNECT, offer(client, listener, other.fingerprint))
         assert answer.code == 200
+        raw = checked(listener, wire.decode_whole(wire.ConnectData.decode, answer.payload))
         link = peer.Link(ring.overlay, client.own, raw, ring.peer_ids[1], server=True)
     direct = peer.Client(ring.overlay, client.own)
     direct.link = link

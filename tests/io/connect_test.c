@@ -28,7 +28,7 @@ static int end(void **state) {
 static void run_connect(hn_end *r, hn_end *a, const torc_id *rid, const torc_id *aid) {
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   torc_net_accept(a->net, 22, rid);
   torc_net_connect(r->net, 11, aid, &answer.p);
@@ -47,7 +47,7 @@ static void expect_linked(hn_end *r, hn_end *a, const torc_id *rid, const torc_i
   assert_int_equal(a->net->num_pending, 0);
 }
 
-static void both(const char *r_listen, const char *a_listen, const char *dialler) {
+static void both(const char *r_listen, const char *a_listen) {
   torc_id rid = hp_id(1);
   torc_id aid = hp_id(2);
   hn_end *r = hn_add(&w, 1, r_listen);
@@ -61,23 +61,23 @@ static void both(const char *r_listen, const char *a_listen, const char *dialler
   }
   run_connect(r, a, &rid, &aid);
   expect_linked(r, a, &rid, &aid);
-  const hn_end *d = strcmp(dialler, "requester") == 0 ? r : a;
-  assert_int_equal(d->net->stats.dialled, r_listen == NULL && d == r ? 2 : 1);
+  assert_int_equal(r->net->stats.pairs_tcp, 1);
+  assert_int_equal(a->net->stats.pairs_tcp, 1);
 }
 
 static void test_both_listen(void **state) {
   (void)state;
-  both("127.0.0.1:0", "127.0.0.1:0", "answerer");
+  both("127.0.0.1:0", "127.0.0.1:0");
 }
 
 static void test_ipv6(void **state) {
   (void)state;
-  both("[::1]:0", "[::1]:0", "answerer");
+  both("[::1]:0", "[::1]:0");
 }
 
 static void test_only_answerer_listens(void **state) {
   (void)state;
-  both(NULL, "127.0.0.1:0", "requester");
+  both(NULL, "127.0.0.1:0");
 }
 
 static void test_wildcard(void **state) {
@@ -86,8 +86,8 @@ static void test_wildcard(void **state) {
   torc_sock own[8];
   hn_end *r = hn_add(&w, 1, "0.0.0.0:0");
   size_t num = torc_sock_interfaces(AF_INET, torc_net_port(r->net, 0), own, 8);
-  assert_int_equal(torc_net_offer(r->net, &offer), 0);
-  assert_int_equal(offer.p.num_candidates, num);
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_true(offer.p.num_candidates >= num);
   for (size_t i = 0; i < num; i++) {
     torc_candidate c;
     char host[TORC_SOCK_TEXT];
@@ -99,23 +99,35 @@ static void test_wildcard(void **state) {
 
 /* ---- own parameters ---- */
 
+static void expect_candidate(const char *text, torc_cand_transport transport,
+                             torc_cand_tcptype tcptype, const char *host, uint16_t port) {
+  torc_candidate c;
+  assert_int_equal(torc_candidate_parse(torc_slice_str(text), &c), 0);
+  assert_int_equal(c.component, 1);
+  assert_int_equal(c.type, TORC_CAND_HOST);
+  assert_int_equal(c.transport, transport);
+  assert_int_equal(c.tcptype, tcptype);
+  assert_true(torc_slice_eq(c.host, torc_slice_str(host)));
+  assert_int_equal(c.addr.port, port);
+}
+
 static void test_offer(void **state) {
   (void)state;
   hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
   torc_net_params p;
   torc_net_params q;
   char want[160];
-  assert_int_equal(torc_net_offer(e->net, &p), 0);
-  assert_int_equal(torc_net_offer(e->net, &q), 0);
+  assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
+  assert_int_equal(torc_net_offer(e->net, 2, &q), 0);
   assert_string_equal(p.p.role, "passive");
   assert_int_equal(p.p.application, 6084);
   assert_true(strlen(p.p.ufrag) >= 4 && strlen(p.p.password) >= 22);
   assert_string_not_equal(p.p.ufrag, q.p.ufrag);
   assert_string_not_equal(p.p.password, q.p.password);
-  assert_int_equal(p.p.num_candidates, 1);
-  snprintf(want, sizeof want, "candidate:1 1 TCP 2124414975 127.0.0.1 %u typ host tcptype passive",
-           (unsigned)torc_net_port(e->net, 0));
-  assert_string_equal(p.p.candidates[0], want);
+  uint16_t port = torc_net_port(e->net, 0);
+  assert_int_equal(p.p.num_candidates, 2);
+  expect_candidate(p.p.candidates[0], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "127.0.0.1", port);
+  expect_candidate(p.p.candidates[1], TORC_CAND_TCP, TORC_TCPTYPE_ACTIVE, "127.0.0.1", 9);
   uint8_t digest[32];
   torc_slice der = torc_pki_own_cert(e->pki)->der;
   size_t n = (size_t)snprintf(want, sizeof want, "sha-256 ");
@@ -131,9 +143,9 @@ static void test_offer_active(void **state) {
   hn_end *e = hn_add(&w, 1, NULL);
   torc_net_params p;
   torc_candidate c;
-  assert_int_equal(torc_net_offer(e->net, &p), 0);
-  assert_string_equal(p.p.role, "active");
-  assert_int_equal(p.p.num_candidates, 1);
+  assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
+  assert_string_equal(p.p.role, "passive"); /* of TLS only [ICE-24] */
+  assert_true(p.p.num_candidates >= 1);
   assert_int_equal(torc_candidate_parse(torc_slice_str(p.p.candidates[0]), &c), 0);
   assert_int_equal(c.tcptype, TORC_TCPTYPE_ACTIVE);
   assert_int_equal(c.addr.port, 9);
@@ -146,12 +158,11 @@ static void test_advertised(void **state) {
   char err[200] = "";
   assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), 0);
   assert_int_equal(torc_net_advertise(e->net, "[2001:db8::1]:6084", err, sizeof err), 0);
-  assert_int_equal(torc_net_offer(e->net, &p), 0);
-  assert_int_equal(p.p.num_candidates, 2);
-  assert_string_equal(p.p.candidates[0],
-                      "candidate:1 1 TCP 2124414975 192.0.2.1 6084 typ host tcptype passive");
-  assert_string_equal(p.p.candidates[1],
-                      "candidate:2 1 TCP 2124414719 2001:db8::1 6084 typ host tcptype passive");
+  assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
+  assert_int_equal(p.p.num_candidates, 3);
+  expect_candidate(p.p.candidates[0], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "192.0.2.1", 6084);
+  expect_candidate(p.p.candidates[1], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "2001:db8::1", 6084);
+  expect_candidate(p.p.candidates[2], TORC_CAND_TCP, TORC_TCPTYPE_ACTIVE, "127.0.0.1", 9);
   for (int i = 0; i < 6; i++) {
     assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), 0);
   }
@@ -182,7 +193,7 @@ static answer_case answers[] = {
     {"", "sha-256 " FP32, {GOOD_CANDIDATE}, 400, NULL},
     {"PASSIVE!", "sha-256 " FP32, {GOOD_CANDIDATE}, 400, NULL},
     {"passive", "sha-256 " FP32, {NULL}, 400, NULL},
-    {"passive", "sha-256 " FP32, {ACTIVE_CANDIDATE}, 400, NULL},
+    {"passive", "sha-256 " FP32, {ACTIVE_CANDIDATE}, 0, "active"},
     {"passive", "sha-256 " FP32, {"nonsense"}, 400, NULL},
     {"passive", "sha-256 " FP32, {"nonsense", GOOD_CANDIDATE}, 0, "active"},
     {"passive", "sha-256 " FP32, {"a=" GOOD_CANDIDATE}, 0, "active"},
@@ -191,7 +202,7 @@ static answer_case answers[] = {
      {"candidate:1 1 tcp-pass 100 192.0.2.9 6084 typ host"},
      0,
      "active"},
-    {"passive", "sha-256 " FP32, {"candidate:1 1 UDP 100 192.0.2.9 6084 typ host"}, 400, NULL},
+    {"passive", "sha-256 " FP32, {"candidate:1 1 UDP 100 192.0.2.9 6084 typ host"}, 0, "active"},
     {"passive",
      "sha-256 " FP32,
      {"candidate:1 2 TCP 100 192.0.2.9 6084 typ host tcptype passive"},
@@ -200,8 +211,8 @@ static answer_case answers[] = {
     {"passive",
      "sha-256 " FP32,
      {"candidate:1 1 TCP 100 192.0.2.9 6084 typ relay tcptype passive"},
-     400,
-     NULL},
+     0,
+     "active"},
     {"passive",
      "sha-256 " FP32,
      {"candidate:1 1 TCP 100 192.0.2.9 0 typ host tcptype passive"},
@@ -245,6 +256,17 @@ static answer_case answers[] = {
     {"passive",
      "sha-256 " FP32,
      {"candidate:1 1 TCP 100 abc.local 6084 typ host tcptype passive"},
+     0,
+     "active"},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 TCP 100 abc.example.org 6084 typ host tcptype passive"},
+     400,
+     NULL},
+    {"passive",
+     "sha-256 " FP32,
+     {"candidate:1 1 UDP 100 "
+      "a-name-that-is-longer-than-sixty-three-characters-cannot-be-meant.local 6084 typ host"},
      400,
      NULL},
     {"passive", "", {GOOD_CANDIDATE}, 400, NULL},
@@ -301,13 +323,15 @@ static void test_answers(void **state) {
 
 static void test_nobody_listens(void **state) {
   (void)state;
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
   hn_end *r = hn_add(&w, 1, NULL);
   hn_end *a = hn_add(&w, 2, NULL);
-  torc_net_params offer;
-  torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, &offer), 0);
-  assert_int_equal(torc_net_answer(a->net, 1, &offer.p, &answer), TORC_CODE_BAD_REQUEST);
-  assert_int_equal(a->net->stats.connects_refused, 1);
+  run_connect(r, a, &rid, &aid);
+  hn_wait(&w, &r->num_failed, 1);
+  hn_wait(&w, &a->num_failed, 1);
+  assert_int_equal(r->failed_rcs[0], TORC_ERR_NOTFOUND);
+  assert_int_equal(r->net->num_pending + a->net->num_pending, 0);
 }
 
 /* An offer from outside must not make us dial what listens on our own loopback. */
@@ -325,7 +349,7 @@ static void test_foreign_loopback(void **state) {
   assert_int_equal(torc_net_answer(inside->net, 1, &remote, &out), 0);
 }
 
-/* Thirty candidates: the eight best are kept, in their order. */
+/* As many as CONNECT takes in: all are given to the agent, whose matter it is whom it tries. */
 static void test_many_candidates(void **state) {
   (void)state;
   char text[TORC_CANDIDATES_MAX][96];
@@ -334,23 +358,15 @@ static void test_many_candidates(void **state) {
   hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
   fill(&remote, "passive", "sha-256 " FP32, (const char *const[]){NULL}, 1);
   for (uint32_t i = 0; i < TORC_CANDIDATES_MAX; i++) {
-    uint32_t priority = (i * 17) % 32 + 1; /* every number once */
     snprintf(text[i], sizeof text[i],
-             "candidate:1 1 TCP %u 192.0.2.%u 6084 typ host tcptype passive", priority, priority);
+             "candidate:1 1 TCP %u 192.0.2.%u 6084 typ host tcptype passive", i + 1, i + 1);
     remote.candidates[i] = text[i];
   }
   remote.num_candidates = TORC_CANDIDATES_MAX;
   assert_int_equal(torc_net_answer(e->net, 1, &remote, &out), 0);
   const torc_pending *p = TORC_CONTAINER_OF(e->net->pending.next, torc_pending, all);
-  assert_int_equal(p->num_addrs, TORC_NET_DIAL_ADDRS_MAX);
-  for (size_t i = 0; i < p->num_addrs; i++) {
-    char host[TORC_SOCK_TEXT];
-    char want[TORC_SOCK_TEXT];
-    torc_sock_host(&p->addrs[i], host);
-    snprintf(want, sizeof want, "192.0.2.%zu", 32 - i);
-    assert_string_equal(host, want);
-  }
-  assert_int_equal(e->net->stats.candidates_skipped, TORC_CANDIDATES_MAX - TORC_NET_DIAL_ADDRS_MAX);
+  assert_int_equal(p->remote->num, TORC_CANDIDATES_MAX);
+  assert_int_equal(e->net->stats.candidates_skipped, 0);
 }
 
 /* ---- the link must be the one of the fingerprint ---- */
@@ -373,7 +389,7 @@ static void other_hash(const char *name, const EVP_MD *md) {
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
   hash_of(r, name, md, offer.p.fingerprint, sizeof offer.p.fingerprint);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   hash_of(a, name, md, answer.p.fingerprint, sizeof answer.p.fingerprint);
@@ -397,45 +413,53 @@ static void test_sha512(void **state) {
   other_hash("sha-512", EVP_sha512());
 }
 
-static void test_dialler_sees_mismatch(void **state) {
-  (void)state;
-  torc_id rid = hp_id(1);
-  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
-  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
-  torc_net_params offer;
-  torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, &offer), 0);
-  snprintf(offer.p.fingerprint, sizeof offer.p.fingerprint, "sha-256 %s", FP32);
-  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
-  torc_net_accept(a->net, 22, &rid);
-  hn_wait(&w, &a->num_failed, 1);
-  assert_int_equal(a->failed[0], 22);
-  assert_int_equal(a->failed_rcs[0], TORC_ERR_CRYPTO);
-  assert_int_equal(a->net->stats.bad_fingerprint, 1);
-  assert_int_equal(a->num_ups, 0);
-  hn_wait(&w, &r->num_downs, r->num_ups);
+static void expect_mismatch(hn_end *sees, hn_end *other, torc_token token) {
+  hn_wait(&w, &sees->num_failed, 1);
+  assert_int_equal(sees->failed[0], token);
+  assert_int_equal(sees->failed_rcs[0], TORC_ERR_CRYPTO);
+  assert_int_equal(sees->net->stats.bad_fingerprint, 1);
+  assert_int_equal(sees->num_ups, 0);
+  /* In TLS 1.3 the client is ready before the server has judged it, and the other way round a
+   * server may not hear of it before it is ready. */
+  uint64_t end_at = uv_hrtime() + 10000000000u;
+  while (other->num_downs + other->num_failed == 0 && uv_hrtime() < end_at) {
+    hn_run(&w, 1);
+  }
+  assert_int_equal(other->num_downs + other->num_failed, 1);
+  assert_int_equal(other->num_downs, other->num_ups);
+  assert_int_equal(sees->net->num_pending + other->net->num_pending, 0);
 }
 
-static void test_listener_sees_mismatch(void **state) {
+static void test_answerer_sees_mismatch(void **state) {
   (void)state;
-  w.limits.dial = TORC_MS(1500);
   torc_id rid = hp_id(1);
   torc_id aid = hp_id(2);
   hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  snprintf(offer.p.fingerprint, sizeof offer.p.fingerprint, "sha-256 %s", FP32);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  torc_net_accept(a->net, 22, &rid);
+  torc_net_connect(r->net, 11, &aid, &answer.p);
+  expect_mismatch(a, r, 22);
+}
+
+static void test_requester_sees_mismatch(void **state) {
+  (void)state;
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   snprintf(answer.p.fingerprint, sizeof answer.p.fingerprint, "sha-256 %s", FP32);
   torc_net_connect(r->net, 11, &aid, &answer.p);
   torc_net_accept(a->net, 22, &rid);
-  hn_wait_counter(&w, &r->net->stats.bad_fingerprint, 1);
-  assert_int_equal(r->num_ups, 0);
-  hn_wait(&w, &a->num_downs, a->num_ups);
-  hn_wait(&w, &r->num_failed, 1); /* nobody else comes */
-  assert_int_equal(r->failed_rcs[0], TORC_ERR_TIMEOUT);
-  assert_int_equal(r->net->stats.await_timeouts, 1);
+  expect_mismatch(r, a, 11);
 }
 
 static void test_wrong_peer(void **state) {
@@ -452,13 +476,16 @@ static void test_wrong_peer(void **state) {
 
 /* ---- time and number ---- */
 
-static void test_await_ends(void **state) {
+/* The other side answers and is never heard of again. */
+static void test_checks_end(void **state) {
   (void)state;
-  w.limits.dial = TORC_MS(50);
+  w.limits.connect = TORC_MS(50);
   torc_id aid = hp_id(2);
   hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  torc_net_params offer;
   torc_connect_params answer;
   fill(&answer, "active", "sha-256 " FP32, (const char *const[]){ACTIVE_CANDIDATE, NULL}, 2);
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
   torc_net_connect(r->net, 11, &aid, &answer);
   assert_int_equal(r->num_failed, 0);
   hn_wait(&w, &r->num_failed, 1);
@@ -467,25 +494,44 @@ static void test_await_ends(void **state) {
   assert_int_equal(r->net->num_pending, 0);
 }
 
+static void expect_forgotten(hn_end *e) {
+  uint64_t end_at = uv_hrtime() + 10000000000u;
+  assert_int_equal(e->net->num_pending, 1);
+  while (e->net->num_pending > 0 && uv_hrtime() < end_at) {
+    hn_run(&w, 1);
+  }
+  assert_int_equal(e->net->num_pending, 0);
+  assert_int_equal(e->num_failed, 0);
+}
+
 static void test_answer_never_sent(void **state) {
   (void)state;
-  w.limits.dial = TORC_MS(50);
+  w.limits.answer = TORC_MS(50);
   torc_connect_params offer;
   torc_net_params out;
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   fill(&offer, "passive", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
   assert_int_equal(torc_net_answer(a->net, 5, &offer, &out), 0);
-  assert_int_equal(a->net->num_pending, 1);
-  uint64_t end_at = uv_hrtime() + 10000000000u;
-  while (a->net->num_pending > 0 && uv_hrtime() < end_at) {
-    hn_run(&w, 1);
-  }
-  assert_int_equal(a->net->num_pending, 0);
-  assert_int_equal(a->num_failed, 0);
+  expect_forgotten(a);
   torc_id peer = hp_id(1);
   torc_net_accept(a->net, 5, &peer); /* too late */
   hn_wait(&w, &a->num_failed, 1);
   assert_int_equal(a->failed_rcs[0], TORC_ERR_NOTFOUND);
+}
+
+static void test_offer_never_answered(void **state) {
+  (void)state;
+  w.limits.answer = TORC_MS(50);
+  torc_id aid = hp_id(2);
+  torc_net_params offer;
+  torc_connect_params answer;
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  assert_int_equal(torc_net_offer(r->net, 5, &offer), 0);
+  expect_forgotten(r); /* the node's own request has failed by then */
+  fill(&answer, "active", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
+  torc_net_connect(r->net, 5, &aid, &answer);
+  hn_wait(&w, &r->num_failed, 1);
+  assert_int_equal(r->failed_rcs[0], TORC_ERR_NOTFOUND);
 }
 
 static void test_pending_max(void **state) {
@@ -499,28 +545,33 @@ static void test_pending_max(void **state) {
   assert_int_equal(torc_net_answer(a->net, 6, &offer, &out), 0);
   assert_int_equal(torc_net_answer(a->net, 7, &offer, &out), TORC_CODE_UNAVAILABLE);
   assert_int_equal(a->net->stats.pending_refused, 1);
-  torc_id peer = hp_id(1);
-  snprintf(offer.role, sizeof offer.role, "active");
-  torc_net_connect(a->net, 8, &peer, &offer);
-  hn_wait(&w, &a->num_failed, 1);
-  assert_int_equal(a->failed_rcs[0], TORC_ERR_LIMIT);
+  assert_int_equal(torc_net_offer(a->net, 8, &out), TORC_ERR_LIMIT);
+  assert_int_equal(a->net->stats.pending_refused, 2);
 }
 
 static void test_bad_answer(void **state) {
   (void)state;
+  static const struct {
+    const char *ufrag, *role, *fingerprint, *candidate;
+  } cases[] = {{"abcd", "holdconn", "sha-256 " FP32, GOOD_CANDIDATE},
+               {"abcd", "active", "none", GOOD_CANDIDATE},
+               {"abcd", "active", "sha-256 " FP32, "nonsense"},
+               {"a b", "active", "sha-256 " FP32, GOOD_CANDIDATE}};
   torc_id aid = hp_id(2);
   torc_connect_params answer;
+  torc_net_params offer;
   hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
-  fill(&answer, "holdconn", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
-  torc_net_connect(r->net, 1, &aid, &answer);
-  fill(&answer, "active", "none", (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
-  torc_net_connect(r->net, 2, &aid, &answer);
-  fill(&answer, "passive", "sha-256 " FP32, (const char *const[]){ACTIVE_CANDIDATE, NULL}, 2);
-  torc_net_connect(r->net, 3, &aid, &answer);
-  hn_wait(&w, &r->num_failed, 3);
-  assert_int_equal(r->failed_rcs[0], TORC_ERR_FORMAT);
-  assert_int_equal(r->failed_rcs[1], TORC_ERR_FORMAT);
-  assert_int_equal(r->failed_rcs[2], TORC_ERR_IO);
+  for (size_t i = 0; i < TORC_ARRAY_LEN(cases); i++) {
+    assert_int_equal(torc_net_offer(r->net, i + 1, &offer), 0);
+    fill(&answer, cases[i].role, cases[i].fingerprint,
+         (const char *const[]){cases[i].candidate, NULL}, 2);
+    snprintf(answer.ufrag, sizeof answer.ufrag, "%s", cases[i].ufrag);
+    torc_net_connect(r->net, i + 1, &aid, &answer);
+    hn_wait(&w, &r->num_failed, i + 1);
+    assert_int_equal(r->failed[i], i + 1);
+    assert_int_equal(r->failed_rcs[i], TORC_ERR_FORMAT);
+  }
+  assert_int_equal(r->net->num_pending, 0);
 }
 
 /* ---- whom to remember ---- */
@@ -567,28 +618,31 @@ static void test_dialable(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      T("CON-01 CON-08 CON-09 GAP-73 GAP-75 both listen: the answerer dials", test_both_listen),
+      T("CON-01 CON-08 CON-09 CON-14 GAP-73 GAP-75 TLS-09 both listen", test_both_listen),
       T("CON-10 CON-13 the same over IPv6", test_ipv6),
-      T("CON-09 CON-14 GAP-73 a requester that cannot listen is active and dials",
+      T("CON-09 CON-14 GAP-73 ICE-24 a requester that cannot listen dials",
         test_only_answerer_listens),
       T("CON-10 listening everywhere offers the addresses of the interfaces", test_wildcard),
       T("CON-06 CON-08 CON-10 CON-11 GAP-71 GAP-72 the offer's fields", test_offer),
-      T("CON-10 GAP-73 who cannot listen offers an active candidate with port 9",
+      T("CON-10 ICE-24 who cannot listen offers an active candidate with port 9",
         test_offer_active),
       T("CON-10 advertised addresses stand in for the listening ones", test_advertised),
       T("CON-08 CON-09 CON-10 CON-12 GAP-71 GAP-72 GAP-73 GAP-78 offers good and bad",
         test_answers),
-      T("GAP-73 GAP-71 two that cannot listen: 400", test_nobody_listens),
+      T("CON-14 two of whom neither can be reached", test_nobody_listens),
       T("CON-10 an offer of our own loopback is not dialled", test_foreign_loopback),
-      T("CON-10 GAP-71 the eight best of many candidates", test_many_candidates),
+      T("CON-10 GAP-71 many candidates", test_many_candidates),
       T("GAP-72 CON-08 fingerprint by SHA-1", test_sha1),
       T("GAP-72 CON-08 fingerprint by SHA-384", test_sha384),
       T("GAP-72 CON-08 fingerprint by SHA-512", test_sha512),
-      T("GAP-72 CON-08 the dialler closes on another fingerprint", test_dialler_sees_mismatch),
-      T("GAP-72 CON-08 the listener closes on another fingerprint", test_listener_sees_mismatch),
+      T("GAP-72 CON-08 ICE-06 the answerer closes on another fingerprint",
+        test_answerer_sees_mismatch),
+      T("GAP-72 CON-08 ICE-06 the requester closes on another fingerprint",
+        test_requester_sees_mismatch),
       T("TLS-06 CON-08 another peer at the address is refused", test_wrong_peer),
-      T("CON-14 awaiting ends in time", test_await_ends),
+      T("CON-14 who answers and never checks", test_checks_end),
       T("GAP-75 an answer that is never sent is forgotten", test_answer_never_sent),
+      T("CON-14 an offer that is never answered is forgotten", test_offer_never_answered),
       T("GAP-76 only so many CONNECTs at a time", test_pending_max),
       T("GAP-72 GAP-73 an answer that cannot be used", test_bad_answer),
       T("BST-11 GAP-139 addresses worth remembering", test_dialable),

@@ -579,13 +579,11 @@ static void test_stagger(void **state) {
   hn_end *a = hn_add(&w, 1, NULL);
   hn_end *b = hn_add(&w, 2, "127.0.0.1:0");
   torc_sock addrs[2];
-  torc_fingerprint none;
   torc_id peer = hp_id(2);
-  memset(&none, 0, sizeof none);
   assert_int_equal(torc_sock_literal("127.0.0.1", port, &addrs[0]), 0);
   assert_int_equal(torc_sock_literal("127.0.0.1", torc_net_port(b->net, 0), &addrs[1]), 0);
   uint64_t from = uv_hrtime();
-  torc_dial_start(a->net, 8, &peer, &none, addrs, 2);
+  torc_dial_start(a->net, 8, &peer, addrs, 2);
   hn_wait(&w, &a->num_ups, 1);
   assert_true(uv_hrtime() - from >= 38000000u);
   assert_int_equal(a->ups[0].token, 8);
@@ -597,7 +595,7 @@ static void test_stagger(void **state) {
   /* An address that refuses is passed over at once. */
   close(fd);
   from = uv_hrtime();
-  torc_dial_start(a->net, 9, &peer, &none, addrs, 2);
+  torc_dial_start(a->net, 9, &peer, addrs, 2);
   hn_wait(&w, &a->num_ups, 2);
   assert_int_equal(a->ups[1].token, 9);
 }
