@@ -15,6 +15,10 @@
 
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
 
+/* The numbers that ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE had before RFC 8656; coturn 4.6
+ * knows no others. Nobody must understand them. */
+enum { OLD_ADDITIONAL_ADDRESS_FAMILY = 0x8032, OLD_ADDRESS_ERROR_CODE = 0x8033 };
+
 void turn_advance(torc_turn *t, torc_time now) {
   if (now > t->now) {
     t->now = now;
@@ -238,6 +242,7 @@ static void put_allocate(void *ctx, torc_stun_wr *w) {
     torc_stun_put_u32(w, A(REQUESTED_ADDRESS_FAMILY), 2u << 24);
   } else if (t->cfg.families == (TORC_TURN_V4 | TORC_TURN_V6)) {
     torc_stun_put_u32(w, A(ADDITIONAL_ADDRESS_FAMILY), 2u << 24);
+    torc_stun_put_u32(w, OLD_ADDITIONAL_ADDRESS_FAMILY, 2u << 24);
   }
   if (t->forbids_fragments) {
     torc_stun_put_flag(w, A(DONT_FRAGMENT));
@@ -377,10 +382,17 @@ static bool take_relayed(torc_turn *t, const torc_stun_msg *m) {
   return t->relayed[0].family != 0 || t->relayed[1].family != 0;
 }
 
-/* ADDRESS-ERROR-CODE, section 18.12: why the other family is missing. */
+/* ADDRESS-ERROR-CODE, section 18.12: why the other family is missing. 0: nothing is said. */
 static uint16_t missing_code(const torc_stun_msg *m) {
-  torc_slice v = torc_stun_value(m, K(ADDRESS_ERROR_CODE));
-  return v.len >= 4 ? (uint16_t)((v.p[2] & 7u) * 100 + v.p[3]) : 0;
+  torc_rd rd = torc_stun_attrs(m);
+  torc_slice v;
+  uint16_t type;
+  while (torc_stun_attr_next(&rd, &type, &v)) {
+    if ((type == A(ADDRESS_ERROR_CODE) || type == OLD_ADDRESS_ERROR_CODE) && v.len >= 4) {
+      return (uint16_t)((v.p[2] & 7u) * 100 + v.p[3]);
+    }
+  }
+  return 0;
 }
 
 static void allocated(torc_turn *t, const torc_stun_msg *m) {

@@ -12,6 +12,7 @@
 #include "base/slice.h"
 #include "ice/stun_answer.h"
 #include "ice/stun_tx.h"
+#include "interop/end.h"
 #include "io/addr.h"
 #include "io/stun_crypto.h"
 
@@ -24,58 +25,16 @@ static const char usage[] =
     "       stun_end stale ADDRESS PORT udp|tcp USER PASSWORD\n"
     "       stun_end messages\n";
 
-static torc_time now(void) {
-  struct timespec t;
-  (void)clock_gettime(CLOCK_MONOTONIC, &t);
-  return TORC_SEC(t.tv_sec) + (torc_time)t.tv_nsec / 1000;
-}
-
-static void print_hex(const char *what, torc_slice bytes) {
-  printf("{\"%s\": \"", what);
-  for (size_t i = 0; i < bytes.len; i++) {
-    printf("%02x", bytes.p[i]);
-  }
-  printf("\"}\n");
-  (void)fflush(stdout);
-}
-
-static void fail(const char *what) {
-  (void)fprintf(stderr, "stun_end: %s\n", what);
-  exit(1);
-}
-
-static torc_sock address(const char *host, const char *port) {
-  torc_sock a;
-  if (torc_sock_literal(host, (uint16_t)strtoul(port, NULL, 10), &a) != 0) {
-    fail("no address");
-  }
-  return a;
-}
-
-static socklen_t size_of(const torc_sock *a) {
-  return a->sa.sa_family == AF_INET ? sizeof a->v4 : sizeof a->v6;
-}
-
-static torc_addr addr_of(const torc_sock *a) {
-  torc_addr out = {.family = a->sa.sa_family == AF_INET ? 1 : 2, .port = torc_sock_port(a)};
-  if (out.family == 1) {
-    memcpy(out.addr, &a->v4.sin_addr, 4);
-  } else {
-    memcpy(out.addr, &a->v6.sin6_addr, 16);
-  }
-  return out;
-}
-
 /* ---- serve ---- */
 
 static int serve(const char *host) {
   static uint8_t in[MAX_DATAGRAM];
   uint8_t room[256];
-  torc_sock own = address(host, "0");
+  torc_sock own = end_address(host, "0");
   socklen_t len = sizeof own;
   int fd = socket(own.sa.sa_family, SOCK_DGRAM, 0);
-  if (fd < 0 || bind(fd, &own.sa, size_of(&own)) != 0 || getsockname(fd, &own.sa, &len) != 0) {
-    fail("cannot bind");
+  if (fd < 0 || bind(fd, &own.sa, end_size_of(&own)) != 0 || getsockname(fd, &own.sa, &len) != 0) {
+    end_fail("cannot bind");
   }
   printf("{\"port\": %u}\n", (unsigned)torc_sock_port(&own));
   (void)fflush(stdout);
@@ -93,11 +52,11 @@ static int serve(const char *host) {
     if (num < 0) {
       continue;
     }
-    addr = addr_of(&from);
+    addr = end_addr_of(&from);
     torc_wr_init(&wr, room, sizeof room);
-    print_hex("received", torc_slice_of(in, (size_t)num));
+    end_print_hex("received", torc_slice_of(in, (size_t)num));
     if (torc_stun_answer_binding(&wr, torc_slice_of(in, (size_t)num), &addr) == 0 && wr.len != 0) {
-      print_hex("sent", torc_wr_slice(&wr));
+      end_print_hex("sent", torc_wr_slice(&wr));
       (void)sendto(fd, room, wr.len, 0, &from.sa, len);
     }
   }
@@ -115,13 +74,14 @@ typedef struct client {
 } client;
 
 static void open_client(client *c, const char *host, const char *port, const char *transport) {
-  torc_sock to = address(host, port);
+  torc_sock to = end_address(host, port);
   torc_stun_openssl *ssl = NULL;
   c->is_tcp = strcmp(transport, "tcp") == 0;
   c->fd = socket(to.sa.sa_family, c->is_tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
-  c->path.remote = addr_of(&to);
-  if (c->fd < 0 || connect(c->fd, &to.sa, size_of(&to)) != 0 || torc_stun_openssl_new(&ssl) != 0) {
-    fail("cannot connect");
+  c->path.remote = end_addr_of(&to);
+  if (c->fd < 0 || connect(c->fd, &to.sa, end_size_of(&to)) != 0 ||
+      torc_stun_openssl_new(&ssl) != 0) {
+    end_fail("cannot connect");
   }
   c->crypto = torc_stun_openssl_table(ssl);
 }
@@ -130,7 +90,7 @@ static void open_client(client *c, const char *host, const char *port, const cha
 static size_t receive(client *c, torc_time until) {
   for (;;) {
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
-    torc_time t = now();
+    torc_time t = end_now();
     size_t len = 0;
     ssize_t num;
     if (c->is_tcp && torc_stun_frame_peek(torc_slice_of(c->in, c->num_in), &len) == 0 &&
@@ -142,7 +102,7 @@ static size_t receive(client *c, torc_time until) {
     }
     num = recv(c->fd, c->in + c->num_in, sizeof c->in - c->num_in, 0);
     if (num <= 0) {
-      fail("the server is gone");
+      end_fail("the server is gone");
     }
     if (!c->is_tcp) {
       return (size_t)num;
@@ -176,8 +136,8 @@ static torc_stun_result ask(client *c, torc_stun_request *req) {
   torc_stun_tx tx;
   req->path = c->path;
   req->is_reliable = c->is_tcp;
-  if (torc_stun_tx_start(&tx, c->crypto, req, room, sizeof room, now()) != 0) {
-    fail("cannot start");
+  if (torc_stun_tx_start(&tx, c->crypto, req, room, sizeof room, end_now()) != 0) {
+    end_fail("cannot start");
   }
   for (;;) {
     torc_stun_output out;
@@ -188,20 +148,20 @@ static torc_stun_result ask(client *c, torc_stun_request *req) {
         print_result(&out.result);
         return out.result;
       }
-      print_hex("sent", out.bytes);
+      end_print_hex("sent", out.bytes);
       if (send(c->fd, out.bytes.p, out.bytes.len, MSG_NOSIGNAL) < 0) {
-        fail("cannot send");
+        end_fail("cannot send");
       }
     }
     len = receive(c, torc_stun_tx_deadline(&tx));
     if (len != 0) {
-      print_hex("received", torc_slice_of(c->in, len));
+      end_print_hex("received", torc_slice_of(c->in, len));
       if (torc_stun_decode(&m, torc_slice_of(c->in, len)) == 0) {
-        (void)!torc_stun_tx_input(&tx, &c->path, &m, now());
+        (void)!torc_stun_tx_input(&tx, &c->path, &m, end_now());
       }
       c->num_in = 0; /* one request at a time: nothing follows the answer */
     }
-    torc_stun_tx_tick(&tx, now());
+    torc_stun_tx_tick(&tx, end_now());
   }
 }
 
@@ -222,12 +182,12 @@ static int allocate(char **argv, bool is_stale) {
   static client c;
   torc_stun_login login;
   torc_stun_request req = {.method = TORC_STUN_ALLOCATE, .login = &login, .put = put_allocate};
-  torc_time until = now() + TORC_SEC(30);
+  torc_time until = end_now() + TORC_SEC(30);
   uint8_t nonce[TORC_STUN_TEXT_MAX];
   open_client(&c, argv[2], argv[3], argv[4]);
   if (torc_stun_login_init(&login, c.crypto, torc_slice_str(argv[5]), torc_slice_str(argv[6])) !=
       0) {
-    fail("no such user name");
+    end_fail("no such user name");
   }
   if (ask(&c, &req).rc != 0) {
     return 1;
@@ -236,7 +196,7 @@ static int allocate(char **argv, bool is_stale) {
   req.put = NULL;
   memcpy(nonce, login.nonce, sizeof nonce);
   while (is_stale) {
-    if (ask(&c, &req).rc != 0 || now() > until) {
+    if (ask(&c, &req).rc != 0 || end_now() > until) {
       return 1;
     }
     is_stale = memcmp(nonce, login.nonce, sizeof nonce) == 0;
@@ -257,9 +217,9 @@ static void begin(torc_stun_wr *w, torc_wr *wr, uint8_t *room, torc_stun_class c
 static void finish(torc_stun_wr *w, const char *name) {
   torc_stun_put_fingerprint(w);
   if (w->wr->err != 0) {
-    fail("a message does not fit");
+    end_fail("a message does not fit");
   }
-  print_hex(name, torc_stun_written(w));
+  end_print_hex(name, torc_stun_written(w));
 }
 
 static int messages(void) {
@@ -273,7 +233,7 @@ static int messages(void) {
   torc_wr wr;
   if (torc_stun_openssl_new(&ssl) != 0 ||
       torc_stun_key_short(torc_stun_openssl_table(ssl), torc_slice_str("pass"), &key) != 0) {
-    fail("no crypto");
+    end_fail("no crypto");
   }
   begin(&w, &wr, room, TORC_STUN_REQUEST, TORC_STUN_BINDING);
   torc_stun_put(&w, TORC_STUN_ATTR_USERNAME, torc_slice_str("them:us"));
@@ -282,7 +242,7 @@ static int messages(void) {
   torc_stun_put_u64(&w, TORC_STUN_ATTR_ICE_CONTROLLING, 0x0102030405060708);
   if (torc_stun_put_integrity(&w, torc_stun_openssl_table(ssl), &key, TORC_STUN_INTEGRITY_BOTH,
                               32) != 0) {
-    fail("no integrity");
+    end_fail("no integrity");
   }
   finish(&w, "check");
   begin(&w, &wr, room, TORC_STUN_SUCCESS, TORC_STUN_ALLOCATE);

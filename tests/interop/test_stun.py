@@ -10,11 +10,11 @@ import time
 
 import pytest
 
+from coturn import REALM, USERS, Coturn
+from dissect import dissect
+
 BUILD = pathlib.Path(os.environ.get("TORC_BUILD_DIR", pathlib.Path(__file__).resolve().parents[2] / "build/release"))
 END = str(BUILD / "tests/stun_end")
-REALM = "example.org"
-# coturn refuses UTF-8 with bytes 0x80 to 0x9f, which it takes for controls of Latin-1.
-USERS = {"alice": "secret", "jörg": "grün"}
 
 
 def run_end(*arguments, expect=0):
@@ -57,46 +57,12 @@ def serve():
             server.process.wait()
 
 
-def free_port():
-    """A port of 127.0.0.1 that is free for UDP and TCP."""
-    for _ in range(50):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            try:
-                tcp.bind(udp.getsockname())
-            except OSError:
-                continue
-            return udp.getsockname()[1]
-    raise AssertionError("no free port")
-
-
-def is_up(port):
-    with socket.socket() as tcp:
-        return tcp.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture(scope="module", params=[600, 1], ids=["nonce-600s", "nonce-1s"])
 def coturn(request, tmp_path_factory):
     """(port, seconds a nonce lives) of Debian's TURN server with long-term credentials."""
-    place = tmp_path_factory.mktemp("coturn")
-    for _ in range(5):
-        port = free_port()
-        users = [word for user, password in USERS.items() for word in ("-u", f"{user}:{password}")]
-        command = ["turnserver", "-n", "--no-cli", "--no-tls", "--no-dtls", "-L", "127.0.0.1", "-p", str(port), "-a",
-                   "-r", REALM, *users, f"--stale-nonce={request.param}", "--allow-loopback-peers",
-                   "--pidfile", str(place / "pid"), "--log-file", str(place / "log"), "--simple-log",
-                   "--db", str(place / "db"), "--relay-threads", "1"]
-        with open(place / "out", "w", encoding="utf-8") as out:
-            process = subprocess.Popen(command, stdout=out, stderr=out, cwd=place)
-        deadline = time.monotonic() + 30
-        while not is_up(port) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if process.poll() is None:
-            break
-    assert is_up(port), (place / "out").read_text(encoding="utf-8")
-    yield port, request.param
-    process.terminate()
-    process.wait(timeout=30)
+    server = Coturn(tmp_path_factory.mktemp("coturn"), f"--stale-nonce={request.param}")
+    yield server.port, request.param
+    server.stop()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -145,35 +111,6 @@ def test_ICE_18_stale_nonce_of_coturn(coturn):
     lines = run_end("stale", "127.0.0.1", coturn[0], "udp", "alice", "secret")
     assert all(result["rc"] == 0 for result in results(lines))
     assert any(re.match("0114.*0009....00000426", line.get("received", "")) for line in lines), lines
-
-
-def dissect(tmp_path, messages):
-    """What tshark says of each message, {field: [values]}; the messages as UDP datagrams to port 3478 in a pcap file."""
-    path = tmp_path / "messages.pcap"
-    with open(path, "wb") as out:
-        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))  # LINKTYPE_RAW
-        for message in messages:
-            udp = struct.pack(">HHHH", 40000, 3478, 8 + len(message), 0) + message
-            ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, b"\x7f\0\0\1", b"\x7f\0\0\1")
-            out.write(struct.pack("<IIII", 0, 0, len(ip + udp), len(ip + udp)) + ip + udp)
-    text = subprocess.run(["tshark", "-r", str(path), "-T", "json", "--no-duplicate-keys", "-J", "stun"], timeout=120,
-                          capture_output=True, text=True, check=True, env={**os.environ, "HOME": str(tmp_path)}).stdout
-    found = []
-    for packet in json.loads(text):
-        fields = {}
-        collect(packet["_source"]["layers"].get("stun", {}), fields)
-        found.append(fields)
-    return found
-
-
-def collect(tree, fields):
-    for key, value in tree.items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                fields.setdefault(key, [])
-                collect(item, fields)
-            else:
-                fields.setdefault(key, []).append(item)
 
 
 def test_ICE_07_tshark_reads_our_messages(tmp_path):
