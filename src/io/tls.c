@@ -104,7 +104,7 @@ static int set_up(torc_tls_ctx *c) {
   SSL_CTX *s = c->ssl_ctx;
   /* [TLS-03] [GAP-161]: 1.3 preferred, 1.2 accepted; no renegotiation, no compression, no
    * resumption (a session could outlive the certificate it was made with). */
-  int ok = SSL_CTX_set_min_proto_version(s, TLS1_2_VERSION) == 1 &&
+  int ok = SSL_CTX_set_min_proto_version(s, c->is_dtls ? DTLS1_2_VERSION : TLS1_2_VERSION) == 1 &&
            SSL_CTX_set1_groups_list(s, GROUPS) == 1 && SSL_CTX_set_num_tickets(s, 0) == 1;
   SSL_CTX_set_options(s, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
                              SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -112,7 +112,7 @@ static int set_up(torc_tls_ctx *c) {
   /* An idle link holds no record buffers. */
   SSL_CTX_set_mode(s, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_max_cert_list(s, TORC_CERT_MAX_BYTES + 1024);
-  return ok ? 0 : TORC_ERR_CRYPTO;
+  return !ok ? TORC_ERR_CRYPTO : c->is_dtls ? torc_dtls_set_up(s) : 0;
 }
 
 /* The certificate first: a key that does not fit it is dropped by it. */
@@ -143,7 +143,8 @@ static int set_up_certificates(torc_tls_ctx *c) {
   return ok ? show_own(c) : TORC_ERR_CRYPTO;
 }
 
-int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t err_cap) {
+static int ctx_new(torc_tls_ctx **out, const torc_pki *pki, bool is_dtls, char *err,
+                   size_t err_cap) {
   bool is_shared = torc_pki_shared_key(pki) != NULL;
   if (!is_shared && (torc_pki_own_x509(pki) == NULL || torc_pki_own_key(pki) == NULL)) {
     return torc_fail(TORC_ERR_STATE, err, err_cap, "TLS needs an own certificate and key");
@@ -153,8 +154,9 @@ int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t 
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");
   }
   c->pki = pki;
-  c->ssl_ctx = SSL_CTX_new(TLS_method());
-  c->method = new_method();
+  c->is_dtls = is_dtls;
+  c->ssl_ctx = SSL_CTX_new(is_dtls ? DTLS_method() : TLS_method());
+  c->method = is_dtls ? torc_dtls_method() : new_method();
   if (c->ssl_ctx == NULL || c->method == NULL || set_up(c) != 0 ||
       (is_shared ? torc_tls_psk_set_up(c) : set_up_certificates(c)) != 0) {
     ERR_clear_error();
@@ -164,6 +166,14 @@ int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t 
   }
   *out = c;
   return 0;
+}
+
+int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t err_cap) {
+  return ctx_new(out, pki, false, err, err_cap);
+}
+
+int torc_tls_ctx_new_dtls(torc_tls_ctx **out, const torc_pki *pki, char *err, size_t err_cap) {
+  return ctx_new(out, pki, true, err, err_cap);
 }
 
 void torc_tls_ctx_free(torc_tls_ctx *c) {
@@ -191,15 +201,21 @@ int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, const torc_id 
   t->expected = expected == NULL ? torc_id_zero : *expected;
   t->ctx = ctx;
   torc_buf_init(&t->out, torc_mem_libc(), out_max);
-  SSL *ssl = SSL_new(ctx->ssl_ctx);
   BIO *bio = BIO_new(ctx->method);
+  if (bio != NULL) {
+    BIO_set_data(bio, t);
+  }
+  return torc_tls_attach(t, bio, is_client);
+}
+
+int torc_tls_attach(torc_tls *t, BIO *bio, bool is_client) {
+  SSL *ssl = SSL_new(t->ctx->ssl_ctx);
   if (ssl == NULL || bio == NULL) {
     ERR_clear_error();
     SSL_free(ssl);
     BIO_free(bio);
     return TORC_ERR_NOMEM;
   }
-  BIO_set_data(bio, t);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
   SSL_set_app_data(ssl, t);
@@ -239,7 +255,7 @@ static void explain(const torc_tls *t, unsigned long code, char *out, size_t cap
 }
 
 /* Writes down the oldest entry of OpenSSL's queue, unless our own check said why. */
-static int fail(torc_tls *t) {
+int torc_tls_fault(torc_tls *t) {
   if (t->why[0] == '\0') {
     explain(t, ERR_peek_error(), t->why, sizeof t->why);
   }
@@ -263,7 +279,7 @@ int torc_tls_handshake(torc_tls *t) {
   if (SSL_get_error(t->ssl, n) == SSL_ERROR_WANT_READ) {
     return TORC_ERR_SHORT;
   }
-  return fail(t);
+  return torc_tls_fault(t);
 }
 
 int torc_tls_read(torc_tls *t, uint8_t *buf, size_t cap, size_t *len) {
@@ -282,7 +298,7 @@ int torc_tls_read(torc_tls *t, uint8_t *buf, size_t cap, size_t *len) {
       t->is_closed = true;
       return TORC_ERR_CLOSED;
     default:
-      return fail(t);
+      return torc_tls_fault(t);
   }
 }
 
@@ -298,7 +314,7 @@ int torc_tls_write(torc_tls *t, torc_slice data) {
     int ok = SSL_write_ex(t->ssl, data.p, chunk, &n);
     if (ok != 1) {
       int rc = t->out.len + chunk > t->out.max ? TORC_ERR_LIMIT : TORC_ERR_CRYPTO;
-      (void)fail(t);
+      (void)torc_tls_fault(t);
       return rc;
     }
     data = torc_slice_of(data.p + n, data.len - n);

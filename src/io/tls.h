@@ -16,6 +16,9 @@ void torc_tls_without_texts(void);
 /* Borrows `pki`, which must hold the own certificate and key, or the shared key. */
 int torc_tls_ctx_new(torc_tls_ctx **out, const torc_pki *pki, char *err,
                      size_t err_cap) TORC_MUST_CHECK;
+/* The same for DTLS [TLS-02] [GAP-161]: for torc_dtls alone (dtls.h). */
+int torc_tls_ctx_new_dtls(torc_tls_ctx **out, const torc_pki *pki, char *err,
+                          size_t err_cap) TORC_MUST_CHECK;
 void torc_tls_ctx_free(torc_tls_ctx *c);
 /* Connections begun from now on show the certificate that the pki has as its own now [ENR-38].
  * TORC_ERR_CRYPTO: they show the one before. */

@@ -29,6 +29,11 @@ static bool parse_id(const char *text, size_t len, torc_id *out) {
   return len == ID_TEXT && torc_id_parse(text, len, out) == 0 && torc_id_is_peer(out);
 }
 
+/* DTLS counts its versions otherwise. */
+static bool is_13(const SSL *ssl) {
+  return SSL_version(ssl) == TLS1_3_VERSION;
+}
+
 static bool is_expected(const torc_tls *t) {
   return !torc_id_eq(&t->expected, &torc_id_zero);
 }
@@ -39,14 +44,13 @@ static void id_text(const torc_id *id, char out[2 * TORC_ID_LEN + 1]) {
   }
 }
 
-/* ---- TLS 1.2 ---- */
+/* ---- TLS 1.2 and DTLS 1.2 ---- */
 
 static unsigned client_key(SSL *ssl, const char *hint, char *identity, unsigned identity_cap,
                            unsigned char *key, unsigned key_cap) {
   torc_tls *t = SSL_get_app_data(ssl);
   torc_id peer;
-  if (SSL_version(ssl) >= TLS1_3_VERSION || key_cap < TORC_SHARED_KEY_LEN ||
-      identity_cap <= ID_TEXT) {
+  if (is_13(ssl) || key_cap < TORC_SHARED_KEY_LEN || identity_cap <= ID_TEXT) {
     return 0;
   }
   if (hint == NULL || !parse_id(hint, strlen(hint), &peer)) {
@@ -65,7 +69,7 @@ static unsigned client_key(SSL *ssl, const char *hint, char *identity, unsigned 
 
 static unsigned server_key(SSL *ssl, const char *identity, unsigned char *key, unsigned key_cap) {
   torc_tls *t = SSL_get_app_data(ssl);
-  if (SSL_version(ssl) >= TLS1_3_VERSION) { /* whom it wanted was looked at below */
+  if (is_13(ssl)) { /* whom it wanted was looked at below */
     return 0;
   }
   if (key_cap < TORC_SHARED_KEY_LEN || !parse_id(identity, strlen(identity), &t->claimed)) {
@@ -157,6 +161,9 @@ int torc_tls_psk_begin(torc_tls *t, bool is_client) {
   if (!is_client) {
     return 0;
   }
+  if (t->ctx->is_dtls) {
+    return 0;
+  }
   if (!is_expected(t)) {
     return SSL_set_max_proto_version(t->ssl, TLS1_2_VERSION) == 1 ? 0 : TORC_ERR_CRYPTO;
   }
@@ -167,12 +174,11 @@ int torc_tls_psk_begin(torc_tls *t, bool is_client) {
 }
 
 int torc_tls_psk_done(torc_tls *t) {
-  bool is_13 = SSL_version(t->ssl) >= TLS1_3_VERSION;
-  if (is_13 && !SSL_session_reused(t->ssl)) { /* no key was used */
+  if (is_13(t->ssl) && !SSL_session_reused(t->ssl)) { /* no key was used */
     why(t, "the other side does not use the shared key");
     return TORC_ERR_CRYPTO;
   }
-  if (is_13 && !SSL_is_server(t->ssl)) {
+  if (is_13(t->ssl) && !SSL_is_server(t->ssl)) {
     t->claimed = t->expected;
   }
   if (!torc_id_is_peer(&t->claimed)) {
