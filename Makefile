@@ -7,7 +7,7 @@ PRESET ?= release
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check check-asan-full soak bench fuzz trace format tidy install clean
+.PHONY: help deps build demo check check-asan-full soak bench lab fuzz trace format tidy install clean
 
 help:      ## this list
 	@sed -n 's/^\([a-z-]*\): *## */\1\t/p' Makefile | expand -t 18
@@ -33,6 +33,9 @@ soak:      ## the hour-long criteria
 
 bench:     ## the figures, with the rivals beside them in the same run
 	@scripts/bench.sh $(ARGS)
+
+lab:       ## a small internet with NAT boxes, and a shell in it (ARGS='SCENARIO [HOST [COMMAND]]')
+	@scripts/lab.sh $(ARGS)
 
 fuzz:      ## fuzz all targets for SECONDS in all (default 600)
 	@scripts/build.sh fuzz

@@ -18,6 +18,7 @@ done
 if [ $preset = release ]; then
   full=1
 fi
+wrap=()
 build=$PWD/build/$preset
 results=$build/results
 
@@ -40,14 +41,25 @@ python_tests() {
   if [ ${#places[@]} -eq 0 ]; then
     return 0
   fi
-  TORC_BUILD_DIR=$build TORC_SHORT=$((1 - full)) PYTHONDONTWRITEBYTECODE=1 timeout 2400 \
-    /usr/bin/python3 -m pytest -p no:cacheprovider -q --junitxml="$results/pytest.xml" \
-    "${select[@]}" "${places[@]}"
+  run_pytest pytest.xml "${select[@]}" "${places[@]}"
   rc=$?
   if [ $rc -eq 5 ]; then
     return 0
   fi
   return $rc
+}
+
+run_pytest() {
+  local xml=$1
+  shift
+  TORC_BUILD_DIR=$build TORC_SHORT=$((1 - full)) PYTHONDONTWRITEBYTECODE=1 timeout 2400 \
+    "${wrap[@]}" /usr/bin/python3 -m pytest -p no:cacheprovider -q --junitxml="$results/$xml" "$@"
+}
+
+# These make network namespaces (docs/netlab.md).
+netlab_tests() {
+  local wrap=(tests/netlab/as_root.sh)
+  run_pytest pytest-netlab.xml tests/netlab
 }
 
 # A failing suite whose results show no failure (it was killed, or could not start) is a failure of its own.
@@ -75,6 +87,7 @@ fi
 if [ -f "$build/build.ninja" ]; then
   suite "C tests" c_tests
   suite "loopback and interop" python_tests
+  suite "netlab" netlab_tests
 fi
 print_steps
 scripts/summary.py "$results" "${step_results[@]}"

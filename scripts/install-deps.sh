@@ -11,7 +11,7 @@ packages=(
   libcmocka-dev python3-pytest python3-cryptography spin zsh fish
   libopendht-dev gnuplot-nox
   libmicrohttpd-dev libsqlite3-dev libpq-dev sqlite3 postgresql softhsm2 opensc libengine-pkcs11-openssl curl openssl
-  knot knot-dnsutils iproute2 coturn tshark libnice-dev
+  knot knot-dnsutils iproute2 coturn tshark libnice-dev nftables conntrack iputils-ping
 )
 
 if ! command -v dpkg-query >/dev/null; then

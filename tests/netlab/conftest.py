@@ -1,0 +1,5 @@
+"""The lab is a package beside its tests."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
