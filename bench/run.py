@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench`: every benchmark, one JSON line a case; the rival runs beside it where it is installed.
 
-run.py [crypto|enrolment|forward|stun|ring|links]...: only these.
+run.py [crypto|enrolment|forward|stun|ice|ring|links]...: only these.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -283,6 +283,7 @@ def bench_rings():
 
 CASES = {"crypto": lambda: say(run(binary("bench_crypto"))), "enrolment": bench_enrolments,
          "forward": lambda: say(run(binary("bench_forward"))), "stun": lambda: say(run(binary("bench_stun"))),
+         "ice": lambda: say(run(binary("bench_ice"))),
          "ring": bench_rings, "links": bench_links}
 
 

@@ -294,9 +294,11 @@ int torc_ice_remote(torc_ice *ice, torc_ice_id id, torc_slice ufrag, torc_slice 
   if (s == NULL) {
     return TORC_ERR_NOTFOUND;
   }
+  /* [ICE-32] [ICE-35] One exchange: nothing is restarted, and no pair of before is known. */
   if (s->state != TORC_ICE_NEW) {
     return TORC_ERR_STATE;
   }
+  /* [ICE-25] Whether the other side knows ICE is not asked: these are there, or it is refused. */
   if (!is_credential(ufrag, UFRAG_MIN) || !is_credential(password, PASSWORD_MIN)) {
     return TORC_ERR_FORMAT;
   }

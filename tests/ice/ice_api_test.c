@@ -515,7 +515,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TORC_TEST("ICE-15 ICE-19 ICE-21 candidates told, priorities by hand", test_told),
       TORC_TEST("ICE-21 a type preference of one's own", test_own_preference),
-      TORC_TEST("ICE-21 user fragments and passwords", test_credentials),
+      TORC_TEST("ICE-21 ICE-25 ICE-32 ICE-35 user fragments and passwords, once", test_credentials),
       TORC_TEST("ICE-21 names of mDNS", test_names),
       TORC_TEST("ICE-21 a name that nobody has", test_name_unknown),
       TORC_TEST("ICE-28 pruning", test_pruned),
@@ -524,7 +524,7 @@ int main(void) {
       TORC_TEST("ICE-16 TCP refused", test_tcp_refused),
       TORC_TEST("ICE-16 ICE-31 connections that are not needed", test_tcp_closed),
       TORC_TEST("ICE-30 a socket is closed", test_socket_closed),
-      TORC_TEST("ICE-02 limits", test_limits),
+      TORC_TEST("ICE-02 GAP-78 limits", test_limits),
       TORC_TEST("ICE-02 memory fails at each place", test_memory),
       TORC_TEST("ICE-02 random bytes fail", test_random),
   };

@@ -492,6 +492,10 @@ static void hear_nice(ice_end *e, const ice_end_told *other) {
 
 /* ---- either ---- */
 
+size_t ice_end_size(void) {
+  return sizeof(ice_end);
+}
+
 ice_end *ice_end_new(const ice_end_config *cfg) {
   ice_end *e = calloc(1, sizeof *e);
   if (e == NULL) {

@@ -51,5 +51,6 @@ void ice_ends_wait(ice_end *const *ends, size_t num);
 void ice_end_send(ice_end *e, const char *text);
 void ice_end_state_of(const ice_end *e, ice_end_state *out);
 uint64_t ice_end_now_us(void);
+size_t ice_end_size(void); /* of an end, without what the libraries have */
 
 #endif
