@@ -128,6 +128,14 @@ int torc_net_locals(torc_net *net, torc_ice_local out[TORC_NET_LOCALS_MAX], size
     torc_ice_local l = tcp_host(&own[i], TORC_TCPTYPE_ACTIVE);
     add(out, num, &l);
   }
+  torc_net_udp_refresh(net);
+  for (size_t i = 0; i < net->num_udps; i++) {
+    torc_ice_local l = {
+        .type = TORC_CAND_HOST, .transport = TORC_CAND_UDP, .socket = net->udps[i]->socket};
+    torc_sock_to_addr(&net->udps[i]->local, &l.base);
+    l.addr = l.base;
+    add(out, num, &l);
+  }
   if (*num == 0) {
     return no_own_address(net);
   }

@@ -20,6 +20,9 @@ void torc_pending_free(torc_pending *p) {
   if (p->conn != NULL) {
     p->conn->pending = NULL;
   }
+  if (p->dlink != NULL) {
+    p->dlink->pending = NULL;
+  }
   torc_timer_stop(&net->timers, &p->timer);
   torc_list_remove(&p->all);
   net->num_pending--;
@@ -36,9 +39,13 @@ void torc_pending_fail(torc_pending *p, int rc) {
            TORC_F_U64("token", p->token), TORC_F_ERR("why", rc));
   torc_net_tell_failure(net, p->token, rc);
   torc_conn *c = p->conn;
+  torc_dlink *d = p->dlink;
   torc_pending_free(p);
   if (c != NULL) {
     torc_conn_end(c, rc);
+  }
+  if (d != NULL) {
+    torc_dlink_end(d, rc);
   }
 }
 

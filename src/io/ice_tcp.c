@@ -197,12 +197,16 @@ static bool is_tls_next(const torc_conn *c) {
   return c->partial.len > 0 && torc_buf_slice(&c->partial).p[0] > (TORC_NET_STUN_MAX >> 8);
 }
 
+static bool may_be_stun(size_t len) {
+  return len >= TORC_STUN_HEADER_LEN && len <= TORC_NET_STUN_MAX;
+}
+
 static void use_frames(torc_conn *c) {
   uint8_t frame[TORC_NET_STUN_MAX];
   size_t len = 0;
   while (is_before_tls(c) && !is_tls_next(c)) {
     torc_slice have = torc_buf_slice(&c->partial);
-    if (have.len >= FRAME_HEADER && ((size_t)have.p[0] << 8 | have.p[1]) > sizeof frame) {
+    if (have.len >= FRAME_HEADER && !may_be_stun((size_t)have.p[0] << 8 | have.p[1])) {
       c->link.net->stats.bad_frame++;
       torc_conn_end(c, TORC_ERR_FORMAT);
       return;

@@ -51,7 +51,9 @@ static int allocate(torc_net *net) {
   net->read_buf = malloc(TORC_NET_READ_BYTES);
   net->plain_buf = malloc(TORC_NET_PLAIN_BYTES);
   net->record_buf = malloc(TORC_NET_RECORD_BYTES);
-  return net->read_buf != NULL && net->plain_buf != NULL && net->record_buf != NULL
+  net->early = calloc(TORC_NET_EARLY_MAX, sizeof *net->early);
+  return net->early != NULL && net->read_buf != NULL && net->plain_buf != NULL &&
+                 net->record_buf != NULL
              ? 0
              : TORC_ERR_NOMEM;
 }
@@ -79,6 +81,10 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   torc_timers_init(&net->timers);
   torc_map_init(&net->links, torc_mem_libc(), offsetof(torc_net_link, id), sizeof(torc_link_id),
                 seed);
+  torc_map_init(&net->paths, torc_mem_libc(), offsetof(torc_dlink, path), sizeof(torc_path_key),
+                seed);
+  torc_list_init(&net->dlinks);
+  torc_list_init(&net->dlinks_over);
   torc_list_init(&net->conns);
   torc_list_init(&net->dirty);
   torc_list_init(&net->resting);
@@ -93,9 +99,18 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
     rc = torc_net_ice_init(net, seed);
   }
   if (rc == 0) {
+    rc = torc_net_udp_init(net);
+  }
+  if (rc == 0) {
     rc = torc_tls_ctx_new(&net->tls, cfg->pki, err, err_cap);
+    if (rc == 0) {
+      rc = torc_tls_ctx_new_dtls(&net->dtls_ctx, cfg->pki, err, err_cap);
+    }
   } else {
     torc_fail(rc, err, err_cap, "no memory or no random numbers");
+  }
+  if (rc == 0) {
+    rc = torc_dtls_gate_new(&net->gate, net->dtls_ctx, torc_net_now());
   }
   if (rc == 0 && uv_timer_init(net->loop, &net->timer) != 0) {
     rc = torc_fail(TORC_ERR_IO, err, err_cap, "the event loop cannot make a timer");
@@ -111,6 +126,7 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   uv_unref((uv_handle_t *)&net->timer);
   net->self = torc_pki_own_cert(cfg->pki)->peers[0];
   torc_tls_ctx_set_wall(net->tls, net->wall);
+  torc_tls_ctx_set_wall(net->dtls_ctx, net->wall);
   *out = net;
   return 0;
 }
@@ -135,6 +151,7 @@ void torc_net_shutdown(torc_net *net) {
     torc_list_init(node);
     torc_pending_free(TORC_CONTAINER_OF(node, torc_pending, all));
   }
+  torc_net_udp_shutdown(net);
   (void)uv_timer_stop(&net->timer);
   uv_close((uv_handle_t *)&net->timer, on_own_closed);
   uv_close((uv_handle_t *)&net->next_turn, on_own_closed);
@@ -156,8 +173,14 @@ void torc_net_free(torc_net *net) {
     free(net->listeners[i]);
   }
   torc_map_clear(&net->links);
+  torc_dlinks_clear(net);
+  torc_map_clear(&net->paths);
   torc_net_ice_clear(net);
+  torc_net_udp_clear(net);
+  torc_dtls_gate_free(net->gate);
+  torc_tls_ctx_free(net->dtls_ctx);
   torc_tls_ctx_free(net->tls);
+  free(net->early);
   free(net->read_buf);
   free(net->plain_buf);
   free(net->record_buf);
@@ -198,6 +221,15 @@ static size_t tell_congestion(torc_net *net, torc_net_link *l) {
   return 1;
 }
 
+static size_t tell_mtu(torc_net *net, torc_net_link *l) {
+  if (!l->is_mtu_new || !is_up(l)) {
+    return 0;
+  }
+  l->is_mtu_new = false;
+  net->events.mtu(net->events.ctx, l->id, l->mtu);
+  return 1;
+}
+
 size_t torc_net_flush(torc_net *net) {
   size_t told = 0;
   torc_list *node = NULL;
@@ -207,6 +239,7 @@ size_t torc_net_flush(torc_net *net) {
     torc_list_init(node);
     l->ops->flush(l);
     told += tell_congestion(net, l);
+    told += tell_mtu(net, l);
   }
   while ((node = torc_list_pop_front(&net->ended)) != NULL) {
     torc_net_link *l = TORC_CONTAINER_OF(node, torc_net_link, ended);
@@ -217,6 +250,7 @@ size_t torc_net_flush(torc_net *net) {
       net->events.down(net->events.ctx, l->id, l->end_rc);
     }
   }
+  torc_dlinks_sweep(net);
   while ((node = torc_list_pop_front(&net->failures)) != NULL) {
     torc_failure f = *TORC_CONTAINER_OF(node, torc_failure, all);
     free(TORC_CONTAINER_OF(node, torc_failure, all));
@@ -256,18 +290,21 @@ void torc_net_pause(torc_net *net, bool is_paused) {
   if (is_paused) {
     net->stats.pauses++;
   }
+  torc_net_udp_set_reading(net, !is_paused);
   while ((l = torc_map_next(&net->links, &it)) != NULL) {
     l->ops->set_reading(l, !is_paused);
   }
 }
 
 int torc_net_renew(torc_net *net) {
-  return torc_tls_ctx_renew(net->tls);
+  int rc = torc_tls_ctx_renew(net->tls);
+  return rc == 0 ? torc_tls_ctx_renew(net->dtls_ctx) : rc;
 }
 
 void torc_net_set_wall(torc_net *net, torc_wall now) {
   net->wall = now;
   torc_tls_ctx_set_wall(net->tls, now);
+  torc_tls_ctx_set_wall(net->dtls_ctx, now);
   size_t it = 0;
   torc_net_link *l = NULL;
   while ((l = torc_map_next(&net->links, &it)) != NULL) {

@@ -1,9 +1,9 @@
 /* Links on a libuv loop [TLS-01] [TLS-03]: listening, dialling, ICE, framing,
  * back-pressure. Knows certificates and message lengths, nothing else of the overlay. One thread.
  *
- * What happens is told through torc_net_events. `down`, `open_failed` and `congested` come from
- * inside torc_net_flush only, `up` and `message` from the loop only, so no call below ever calls
- * back except torc_net_flush.
+ * What happens is told through torc_net_events. `down`, `open_failed`, `congested` and `mtu` come
+ * from inside torc_net_flush only, `up` and `message` from the loop only, so no call below ever
+ * calls back except torc_net_flush.
  *
  * Who runs the loop holds SIGPIPE back (io/sigpipe.h): libuv writes where nobody reads any more.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -57,6 +57,8 @@ typedef struct torc_net_events {
   void (*down)(void *ctx, torc_link_id link, int rc);
   void (*open_failed)(void *ctx, torc_token token, int rc);
   void (*congested)(void *ctx, torc_link_id link, bool is_congested);
+  /* From now on a message on this link may be as long as `mtu`, see torc_link_info. */
+  void (*mtu)(void *ctx, torc_link_id link, uint32_t mtu);
   /* The loop has done a step: drain what it caused, then call torc_net_flush. */
   void (*turn)(void *ctx);
 } torc_net_events;
@@ -88,6 +90,8 @@ uint16_t torc_net_port(const torc_net *net, size_t i);
 /* The port where links are taken at this address of the machine (its own port is not looked at); 0:
  * none. */
 uint16_t torc_net_port_at(const torc_net *net, const torc_sock *a);
+/* The port of the first UDP socket; 0: there is none yet. */
+uint16_t torc_net_datagram_port(const torc_net *net);
 /* Whether host and port are one of the listening or advertised addresses; a host name is resolved
  * (blocking). */
 bool torc_net_is_self(const torc_net *net, const torc_endpoint *endpoint);

@@ -31,19 +31,20 @@ void torc_net_ice_clear(torc_net *net) {
   torc_map_clear(&net->ice_conns);
 }
 
-/* [ICE-05] [ICE-34] [TLS-09] The security handshake follows on the selected pair. */
-static void on_selected(torc_net *net, const torc_ice_output *o) {
-  torc_pending *p = torc_pending_of_ice(net, o->id);
-  if (p == NULL || p->state != TORC_PENDING_CHECKING) {
-    return;
+static void secure_udp(torc_net *net, torc_pending *p, const torc_ice_pair_info *pair) {
+  net->stats.pairs_udp++;
+  int rc = torc_dlink_open(net, p, pair);
+  if (rc != 0) {
+    torc_pending_fail(p, rc);
   }
-  torc_conn *c = torc_ice_tcp_of(net, o->pair.socket);
+}
+
+static void secure_tcp(torc_net *net, torc_pending *p, torc_conn *c) {
   if (c == NULL) {
     torc_pending_fail(p, TORC_ERR_CLOSED);
     return;
   }
   net->stats.pairs_tcp++;
-  p->state = TORC_PENDING_SECURING;
   p->conn = c;
   c->pending = p;
   int rc = torc_conn_begin(c, p->is_client);
@@ -51,6 +52,20 @@ static void on_selected(torc_net *net, const torc_ice_output *o) {
     torc_ice_tcp_input(c, torc_slice_of(NULL, 0)); /* what was read ahead */
   } else {
     torc_conn_end(c, rc);
+  }
+}
+
+/* [ICE-05] [ICE-34] [TLS-09] The security handshake follows on the selected pair. */
+static void on_selected(torc_net *net, const torc_ice_output *o) {
+  torc_pending *p = torc_pending_of_ice(net, o->id);
+  if (p == NULL || p->state != TORC_PENDING_CHECKING) {
+    return;
+  }
+  p->state = TORC_PENDING_SECURING;
+  if (o->pair.transport == TORC_CAND_UDP) {
+    secure_udp(net, p, &o->pair);
+  } else {
+    secure_tcp(net, p, torc_ice_tcp_of(net, o->pair.socket));
   }
 }
 
@@ -62,10 +77,19 @@ static void on_failed(torc_net *net, const torc_ice_output *o) {
   }
 }
 
+/* A datagram that does not leave is lost, and a check is repeated. */
+static void send_check(torc_net *net, const torc_ice_output *o) {
+  if (torc_ice_tcp_of(net, o->socket) != NULL) {
+    torc_ice_tcp_send(net, o);
+  } else if (torc_net_datagram_send(net, o->socket, &o->remote, o->bytes) != 0) {
+    net->stats.datagrams_refused++;
+  }
+}
+
 static void carry_out(torc_net *net, const torc_ice_output *o) {
   switch (o->kind) {
     case TORC_ICE_OUT_SEND:
-      torc_ice_tcp_send(net, o);
+      send_check(net, o);
       break;
     case TORC_ICE_OUT_CONNECT_TCP:
       torc_ice_tcp_connect(net, o);
@@ -82,7 +106,9 @@ static void carry_out(torc_net *net, const torc_ice_output *o) {
     case TORC_ICE_OUT_FAILED:
       on_failed(net, o);
       break;
-    case TORC_ICE_OUT_CONSENT_LOST:
+    case TORC_ICE_OUT_CONSENT_LOST: /* [GAP-77] nothing may be sent there any more */
+      net->stats.consents_lost++;
+      torc_dlinks_end_ice(net, o->id, TORC_ERR_TIMEOUT);
       break;
   }
 }

@@ -10,10 +10,12 @@
 #include "base/map.h"
 #include "base/timer.h"
 #include "ice/ice.h"
+#include "io/dtls.h"
 #include "io/fingerprint.h"
 #include "io/net.h"
 #include "io/stun_crypto.h"
 #include "io/tls.h"
+#include "io/udp.h"
 
 #define TORC_NET_READ_BYTES 65536u   /* one read of a socket, shared by all links */
 #define TORC_NET_RECORD_BYTES 16384u /* one TLS record */
@@ -24,7 +26,11 @@
   262144u /* queued bytes after which a send writes to the socket at once */
 #define TORC_NET_LOCALS_MAX TORC_ICE_LOCAL_MAX
 #define TORC_REMOTE_HOST_MAX 64u /* a name in a candidate: "<uuid>.local" */
-#define TORC_NET_STUN_MAX 2048u  /* bytes of one STUN message on a TCP connection of ICE */
+#define TORC_NET_UDP_MAX 16      /* UDP sockets: addresses of this machine */
+#define TORC_NET_EARLY_MAX 32u   /* datagrams kept until their path is known */
+#define TORC_NET_EARLY_BYTES 1500u
+#define TORC_NET_EARLY_AGE TORC_SEC(2)
+#define TORC_NET_STUN_MAX 2048u /* bytes of one STUN message on a TCP connection of ICE */
 
 /* clang-format never comes to rest with this list. */
 /* clang-format off */
@@ -35,7 +41,8 @@
   X(bad_fingerprint) X(bad_frame) X(later_version) X(bad_length) X(message_timeouts) \
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
-  X(pending_refused) X(pairs_tcp) X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address)
+  X(pending_refused) X(pairs_tcp) X(pairs_udp) X(stun_answers) X(udp_strangers) X(early_kept) X(datagrams_refused) \
+  X(consents_lost) X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address)
 /* clang-format on */
 
 typedef struct torc_net_stats {
@@ -56,6 +63,7 @@ typedef enum torc_conn_state {
 
 typedef struct torc_dial torc_dial;
 typedef struct torc_pending torc_pending;
+typedef struct torc_dlink torc_dlink;
 
 /* What every link has, whatever carries it; the first member of what does. */
 typedef struct torc_net_link torc_net_link;
@@ -76,7 +84,8 @@ struct torc_net_link {
   torc_list ended; /* net->ended: `down` is to be told */
   size_t counted;  /* of net->queued_bytes */
   int end_rc;
-  bool is_told_up, is_congested, has_told_congested;
+  uint32_t mtu; /* of datagrams, if is_mtu_new */
+  bool is_told_up, is_congested, has_told_congested, is_mtu_new;
   torc_sock remote;
   torc_sock dialable; /* family 0: not known */
   torc_id peer;
@@ -145,8 +154,47 @@ struct torc_pending {
   torc_remote *remote;
   torc_sock dialable; /* where the other side takes connections, if it says so */
   torc_conn *conn;    /* SECURING over TCP */
+  torc_dlink *dlink;  /* or over UDP */
   torc_timer timer;
 };
+
+/* A path of datagrams: what sends, and to whom. */
+typedef struct torc_path_key {
+  torc_ice_socket socket;
+  uint8_t addr[16];
+  uint16_t port;
+  uint8_t family;
+  uint8_t pad[5]; /* 0: all bytes are compared */
+} torc_path_key;
+
+struct torc_dlink {
+  torc_net_link link;
+  torc_list all; /* net->dlinks or net->dlinks_over */
+  torc_path_key path;
+  torc_addr remote, local;
+  torc_dlink *older;     /* the link that this one takes the path from once it is up */
+  torc_pending *pending; /* until it is up */
+  torc_ice_id ice;       /* keeps consent */
+  torc_dtls *dtls;
+  torc_timer timer;
+  bool is_over;
+};
+
+/* A UDP socket on one address of this machine. */
+typedef struct torc_net_udp {
+  torc_net *net;
+  torc_udp *udp;
+  torc_ice_socket socket;
+  torc_sock local;
+  uint16_t asked_port; /* of the listener; 0: any */
+} torc_net_udp;
+
+typedef struct torc_early {
+  torc_path_key path;
+  torc_time at;
+  uint16_t len; /* 0: empty */
+  uint8_t bytes[TORC_NET_EARLY_BYTES];
+} torc_early;
 
 typedef struct torc_failure { /* an open_failed to be told */
   torc_list all;
@@ -182,6 +230,18 @@ struct torc_net {
   torc_map ice_conns; /* by torc_ice_socket */
   torc_ice_socket last_socket;
   bool is_ice_running; /* its outputs are being carried out */
+  torc_net_udp *udps[TORC_NET_UDP_MAX];
+  size_t num_udps;
+  torc_timer udp_timer;
+  uint8_t *udp_buf;
+  torc_udp_stats udp_stats;
+  torc_tls_ctx *dtls_ctx;
+  torc_dtls_gate *gate;
+  torc_map paths; /* torc_dlink by path */
+  torc_list dlinks, dlinks_over;
+  size_t num_dlinks;
+  torc_early *early; /* TORC_NET_EARLY_MAX of them, a ring */
+  size_t next_early;
   torc_list conns, dirty, resting, ended, dials, pending, failures;
   size_t num_conns, num_half_open, num_pending, partial_bytes, queued_bytes;
   size_t num_handles; /* libuv still knows so many */
@@ -263,6 +323,37 @@ int torc_net_ice_init(torc_net *net, uint64_t seed) TORC_MUST_CHECK;
 void torc_net_ice_clear(torc_net *net);
 /* After every call on net->ice. */
 void torc_net_ice_pump(torc_net *net);
+
+/* net_udp.c */
+int torc_net_udp_init(torc_net *net) TORC_MUST_CHECK;
+void torc_net_udp_shutdown(torc_net *net);
+void torc_net_udp_clear(torc_net *net);
+/* Opens and closes sockets as the addresses of this machine are now. */
+void torc_net_udp_refresh(torc_net *net);
+void torc_net_udp_set_reading(torc_net *net, bool on);
+/* One datagram on a path; results as of torc_udp_send. TORC_ERR_NOTFOUND: no such socket. */
+int torc_net_datagram_send(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
+                           torc_slice bytes) TORC_MUST_CHECK;
+
+/* dtls_link.c */
+void torc_path_key_set(torc_path_key *k, torc_ice_socket socket, const torc_addr *remote);
+/* On the selected pair. */
+int torc_dlink_open(torc_net *net, torc_pending *p, const torc_ice_pair_info *pair) TORC_MUST_CHECK;
+torc_dlink *torc_dlink_of_path(const torc_net *net, torc_ice_socket socket,
+                               const torc_addr *remote);
+void torc_dlink_input(torc_dlink *d, torc_slice bytes);
+/* ICMP: what it sent was longer than the `mtu` of some link on the way, headers included. */
+void torc_dlink_too_long(torc_dlink *d, uint32_t mtu);
+void torc_dlink_end(torc_dlink *d, int rc);
+void torc_dlinks_end_ice(torc_net *net, torc_ice_id ice, int rc);
+void torc_dlinks_end_socket(torc_net *net, torc_ice_socket socket, int rc);
+void torc_dlinks_sweep(torc_net *net);
+void torc_dlinks_clear(torc_net *net);
+
+/* early.c */
+void torc_early_keep(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
+                     torc_slice bytes);
+void torc_early_replay(torc_net *net, torc_dlink *d);
 
 /* ice_tcp.c: connections of ICE before TLS [ICE-16] [GAP-48]. */
 void torc_ice_tcp_connect(torc_net *net, const torc_ice_output *o);

@@ -197,11 +197,17 @@ static void on_congested(void *ctx, torc_link_id link, bool is_congested) {
   check(p, "congested", torc_node_link_congested(p->node, link, is_congested, torc_peer_now(p)));
 }
 
+static void on_mtu(void *ctx, torc_link_id link, uint32_t mtu) {
+  torc_peer *p = ctx;
+  check(p, "mtu", torc_node_link_mtu(p->node, link, mtu, torc_peer_now(p)));
+}
+
 const torc_net_events torc_peer_net_events = {.up = on_up,
                                               .message = on_message,
                                               .down = on_down,
                                               .open_failed = on_open_failed,
                                               .congested = on_congested,
+                                              .mtu = on_mtu,
                                               .turn = torc_peer_pump};
 
 /* ---- what the multicast groups tell ---- */

@@ -207,6 +207,14 @@ void torc_udp_close(torc_udp *u, void (*closed)(void *ctx), void *ctx) {
   uv_close((uv_handle_t *)&u->udp, on_closed);
 }
 
+void torc_udp_set_reading(torc_udp *u, bool on) {
+  if (on) {
+    (void)uv_udp_recv_start(&u->udp, on_alloc, on_recv); /* did so before */
+  } else {
+    (void)uv_udp_recv_stop(&u->udp);
+  }
+}
+
 static int set_up(torc_udp *u) {
   int on = 1;
   int size = TORC_UDP_SOCKET_BUFFER;

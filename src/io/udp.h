@@ -42,6 +42,8 @@ int torc_udp_open(torc_udp **out, uv_loop_t *loop, const torc_sock *local, uint8
                   const torc_udp_events *events, torc_udp_stats *stats) TORC_MUST_CHECK;
 /* Frees it once libuv has let go of it; then calls `closed`. No event after this call. */
 void torc_udp_close(torc_udp *u, void (*closed)(void *ctx), void *ctx);
+/* Stops or resumes reading; what comes meanwhile waits in the kernel as far as there is room. */
+void torc_udp_set_reading(torc_udp *u, bool on);
 /* Address and port it is bound to. */
 const torc_sock *torc_udp_local(const torc_udp *u);
 /* 0: sent or queued. TORC_ERR_LIMIT: dropped, too much is queued. TORC_ERR_SPACE: longer than the

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/id.h"
 #include "base/slice.h"
@@ -125,9 +127,11 @@ static void test_offer(void **state) {
   assert_string_not_equal(p.p.ufrag, q.p.ufrag);
   assert_string_not_equal(p.p.password, q.p.password);
   uint16_t port = torc_net_port(e->net, 0);
-  assert_int_equal(p.p.num_candidates, 2);
+  assert_int_equal(p.p.num_candidates, 3);
   expect_candidate(p.p.candidates[0], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "127.0.0.1", port);
   expect_candidate(p.p.candidates[1], TORC_CAND_TCP, TORC_TCPTYPE_ACTIVE, "127.0.0.1", 9);
+  expect_candidate(p.p.candidates[2], TORC_CAND_UDP, TORC_TCPTYPE_NONE, "127.0.0.1",
+                   torc_net_datagram_port(e->net));
   uint8_t digest[32];
   torc_slice der = torc_pki_own_cert(e->pki)->der;
   size_t n = (size_t)snprintf(want, sizeof want, "sha-256 ");
@@ -159,7 +163,7 @@ static void test_advertised(void **state) {
   assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), 0);
   assert_int_equal(torc_net_advertise(e->net, "[2001:db8::1]:6084", err, sizeof err), 0);
   assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
-  assert_int_equal(p.p.num_candidates, 3);
+  assert_int_equal(p.p.num_candidates, 4);
   expect_candidate(p.p.candidates[0], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "192.0.2.1", 6084);
   expect_candidate(p.p.candidates[1], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "2001:db8::1", 6084);
   expect_candidate(p.p.candidates[2], TORC_CAND_TCP, TORC_TCPTYPE_ACTIVE, "127.0.0.1", 9);
@@ -321,6 +325,7 @@ static void test_answers(void **state) {
   }
 }
 
+/* [ICE-01] TCP cannot be had where nobody listens; UDP can. */
 static void test_nobody_listens(void **state) {
   (void)state;
   torc_id rid = hp_id(1);
@@ -328,10 +333,172 @@ static void test_nobody_listens(void **state) {
   hn_end *r = hn_add(&w, 1, NULL);
   hn_end *a = hn_add(&w, 2, NULL);
   run_connect(r, a, &rid, &aid);
-  hn_wait(&w, &r->num_failed, 1);
+  expect_linked(r, a, &rid, &aid);
+  assert_int_equal(r->net->stats.pairs_udp, 1);
+  assert_int_equal(a->net->stats.pairs_udp, 1);
+}
+
+/* One of the two is ready before the other has judged its certificate, and hears of it later. */
+static void expect_gone(const hn_end *e) {
+  uint64_t end_at = uv_hrtime() + 10000000000u;
+  while (e->num_downs + e->num_failed == 0 && uv_hrtime() < end_at) {
+    hn_run(&w, 1);
+  }
+  assert_int_equal(e->num_downs + e->num_failed, 1);
+  assert_int_equal(e->num_downs, e->num_ups);
+}
+
+/* ---- links of datagrams ---- */
+
+/* Takes the candidates of a transport out. */
+static void strip(torc_net_params *p, const char *transport) {
+  size_t num = 0;
+  for (size_t i = 0; i < p->p.num_candidates; i++) {
+    if (strstr(p->p.candidates[i], transport) == NULL) {
+      p->p.candidates[num] = p->p.candidates[i];
+      num++;
+    }
+  }
+  p->p.num_candidates = num;
+}
+
+static void connect_udp(hn_end *r, hn_end *a, torc_token rt, torc_token at) {
+  torc_net_params offer;
+  torc_net_params answer;
+  const torc_id rid = torc_pki_own_cert(r->pki)->peers[0];
+  const torc_id aid = torc_pki_own_cert(a->pki)->peers[0];
+  assert_int_equal(torc_net_offer(r->net, rt, &offer), 0);
+  strip(&offer, " TCP ");
+  assert_int_equal(torc_net_answer(a->net, at, &offer.p, &answer), 0);
+  strip(&answer, " TCP ");
+  torc_net_accept(a->net, at, &rid);
+  torc_net_connect(r->net, rt, &aid, &answer.p);
+}
+
+static void both_udp(const char *listen) {
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  uint8_t msg[1000];
+  hn_end *r = hn_add(&w, 1, listen);
+  hn_end *a = hn_add(&w, 2, listen);
+  connect_udp(r, a, 11, 22);
+  expect_linked(r, a, &rid, &aid);
+  assert_int_equal(r->ups[0].kind, TORC_LINK_DTLS);
+  assert_int_equal(a->ups[0].kind, TORC_LINK_DTLS);
+  assert_in_range(r->ups[0].mtu, 1000, 1200);
+  assert_true(torc_net_datagram_port(r->net) != 0);
+  a->is_echo = true;
+  for (size_t i = 1; i <= 20; i++) {
+    size_t len = 40 * i;
+    hn_message(msg, len, (uint8_t)i);
+    torc_net_send(r->net, r->ups[0].link, torc_slice_of(msg, 30),
+                  torc_slice_of(msg + 30, len - 30));
+    hn_wait(&w, &r->num_messages, i);
+    assert_int_equal(r->last_len, len);
+    assert_memory_equal(r->last_message, msg, len);
+  }
+  torc_net_close(r->net, r->ups[0].link);
+  hn_wait(&w, &a->num_downs, 1);
+  hn_wait(&w, &r->num_downs, 1);
+  assert_int_equal(a->down_rcs[0], TORC_ERR_CLOSED);
+  hn_run(&w, 5);
+  assert_int_equal(r->net->num_dlinks + a->net->num_dlinks, 0);
+  assert_int_equal(r->net->paths.len + a->net->paths.len, 0);
+}
+
+static void test_udp(void **state) {
+  (void)state;
+  both_udp("127.0.0.1:0");
+}
+
+static void test_udp_ipv6(void **state) {
+  (void)state;
+  both_udp("[::1]:0");
+}
+
+/* A second CONNECT of the same two over the same two sockets: the old link serves until the new one
+ * is up [GAP-74]. */
+static void test_udp_again(void **state) {
+  (void)state;
+  uint8_t msg[100];
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  connect_udp(r, a, 1, 2);
+  hn_wait(&w, &r->num_ups, 1);
+  hn_wait(&w, &a->num_ups, 1);
+  for (size_t i = 1; i <= 5; i++) {
+    connect_udp(i % 2 == 0 ? r : a, i % 2 == 0 ? a : r, 10 + i, 20 + i);
+    hn_message(msg, sizeof msg, (uint8_t)i);
+    torc_net_send(r->net, r->ups[i - 1].link, torc_slice_of(msg, 40), torc_slice_of(msg + 40, 60));
+    hn_wait(&w, &a->num_messages, 2 * i - 1);
+    hn_wait(&w, &r->num_ups, i + 1);
+    hn_wait(&w, &a->num_ups, i + 1);
+    hn_wait(&w, &r->num_downs, i);
+    hn_wait(&w, &a->num_downs, i);
+    assert_int_equal(r->downs[i - 1], r->ups[i - 1].link);
+    torc_net_send(r->net, r->ups[i].link, torc_slice_of(msg, 40), torc_slice_of(msg + 40, 60));
+    hn_wait(&w, &a->num_messages, 2 * i);
+  }
+  assert_int_equal(r->num_failed + a->num_failed, 0);
+  hn_run(&w, 5);
+  assert_int_equal(r->net->num_dlinks, 1);
+}
+
+/* The certificate is not the one that the CONNECT named. */
+static void test_udp_mismatch(void **state) {
+  (void)state;
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  strip(&offer, " TCP ");
+  snprintf(offer.p.fingerprint, sizeof offer.p.fingerprint, "sha-256 %s", FP32);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  strip(&answer, " TCP ");
+  torc_net_accept(a->net, 22, &rid);
+  torc_net_connect(r->net, 11, &aid, &answer.p);
   hn_wait(&w, &a->num_failed, 1);
-  assert_int_equal(r->failed_rcs[0], TORC_ERR_NOTFOUND);
-  assert_int_equal(r->net->num_pending + a->net->num_pending, 0);
+  assert_int_equal(a->failed_rcs[0], TORC_ERR_DENIED);
+  assert_int_equal(a->net->stats.bad_fingerprint, 1);
+  assert_int_equal(a->num_ups, 0);
+  expect_gone(r);
+  hn_run(&w, 5);
+  assert_int_equal(r->net->num_dlinks + a->net->num_dlinks, 0);
+}
+
+/* [ICE-08] Who asks without being anybody's check learns its own address, and others nothing. */
+static void test_stun_server(void **state) {
+  (void)state;
+  static const uint8_t request[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1,  2,
+                                      3, 4, 5, 6, 7,    8,    9,    10,   11, 12};
+  uint8_t answer[200];
+  hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
+  torc_net_params p;
+  assert_int_equal(torc_net_offer(e->net, 1, &p), 0); /* the sockets are open */
+  struct sockaddr_in to = {.sin_family = AF_INET,
+                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                           .sin_port = htons(torc_net_datagram_port(e->net))};
+  struct sockaddr_in own;
+  socklen_t own_len = sizeof own;
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+  assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+  assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &own_len), 0);
+  assert_int_equal(send(fd, "nothing", 7, 0), 7);
+  assert_int_equal(send(fd, request, sizeof request, 0), sizeof request);
+  hn_wait_counter(&w, &e->net->stats.stun_answers, 1);
+  assert_int_equal(recv(fd, answer, sizeof answer, 0), 32);
+  static const uint8_t head[8] = {1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42};
+  static const uint8_t attr[6] = {0, 0x20, 0, 8, 0, 1};
+  assert_memory_equal(answer, head, 8);
+  assert_memory_equal(answer + 8, request + 8, 12);
+  assert_memory_equal(answer + 20, attr, 6);
+  uint16_t port = (uint16_t)((answer[26] << 8 | answer[27]) ^ 0x2112);
+  assert_int_equal(port, ntohs(own.sin_port));
+  assert_int_equal(e->net->stats.udp_strangers, 1);
+  close(fd);
 }
 
 /* An offer from outside must not make us dial what listens on our own loopback. */
@@ -419,14 +586,7 @@ static void expect_mismatch(hn_end *sees, hn_end *other, torc_token token) {
   assert_int_equal(sees->failed_rcs[0], TORC_ERR_CRYPTO);
   assert_int_equal(sees->net->stats.bad_fingerprint, 1);
   assert_int_equal(sees->num_ups, 0);
-  /* In TLS 1.3 the client is ready before the server has judged it, and the other way round a
-   * server may not hear of it before it is ready. */
-  uint64_t end_at = uv_hrtime() + 10000000000u;
-  while (other->num_downs + other->num_failed == 0 && uv_hrtime() < end_at) {
-    hn_run(&w, 1);
-  }
-  assert_int_equal(other->num_downs + other->num_failed, 1);
-  assert_int_equal(other->num_downs, other->num_ups);
+  expect_gone(other);
   assert_int_equal(sees->net->num_pending + other->net->num_pending, 0);
 }
 
@@ -629,7 +789,12 @@ int main(void) {
       T("CON-10 advertised addresses stand in for the listening ones", test_advertised),
       T("CON-08 CON-09 CON-10 CON-12 GAP-71 GAP-72 GAP-73 GAP-78 offers good and bad",
         test_answers),
-      T("CON-14 two of whom neither can be reached", test_nobody_listens),
+      T("CON-14 ICE-01 TLS-02 two that cannot listen: over UDP", test_nobody_listens),
+      T("CON-14 ICE-17 TLS-02 TLS-06 TLS-08 TLS-09 GAP-82 over UDP alone", test_udp),
+      T("CON-14 ICE-17 TLS-02 GAP-82 over UDP alone, IPv6", test_udp_ipv6),
+      T("GAP-74 GAP-82 CONNECT again over the same sockets", test_udp_again),
+      T("GAP-72 ICE-06 the certificate of a DTLS link is not the CONNECT's", test_udp_mismatch),
+      T("ICE-08 every peer is a STUN server", test_stun_server),
       T("CON-10 an offer of our own loopback is not dialled", test_foreign_loopback),
       T("CON-10 GAP-71 many candidates", test_many_candidates),
       T("GAP-72 CON-08 fingerprint by SHA-1", test_sha1),

@@ -55,7 +55,8 @@ static void on_up(void *ctx, torc_link_id link, const torc_link_info *info) {
   u->token = info->token;
   memcpy(u->cert_digest, info->cert->digest, sizeof u->cert_digest);
   memcpy(u->local_addr, info->local_addr, sizeof u->local_addr);
-  assert_int_equal(info->kind, TORC_LINK_TLS);
+  u->kind = info->kind;
+  u->mtu = info->mtu;
   torc_cert_free(info->cert);
 }
 
@@ -96,6 +97,13 @@ static void on_open_failed(void *ctx, torc_token token, int rc) {
   e->failed[e->num_failed] = token;
   e->failed_rcs[e->num_failed] = rc;
   e->num_failed++;
+}
+
+static void on_mtu(void *ctx, torc_link_id link, uint32_t mtu) {
+  hn_end *e = ctx;
+  (void)link;
+  e->last_mtu = mtu;
+  e->num_mtus++;
 }
 
 static void on_congested(void *ctx, torc_link_id link, bool is_congested) {
@@ -154,6 +162,7 @@ hn_end *hn_add_spec(hn_world *w, const hp_spec *spec, const char *listen) {
                                  .down = on_down,
                                  .open_failed = on_open_failed,
                                  .congested = on_congested,
+                                 .mtu = on_mtu,
                                  .turn = on_turn};
   int rc = torc_net_new(&e->net, &cfg, err, sizeof err);
   if (rc == 0 && listen != NULL) {

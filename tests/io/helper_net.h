@@ -18,6 +18,8 @@ typedef struct hn_up {
   torc_token token;
   uint8_t cert_digest[TORC_DIGEST_LEN];
   uint8_t local_addr[18];
+  torc_link_kind kind;
+  uint32_t mtu;
 } hn_up;
 
 typedef struct hn_world hn_world;
@@ -40,7 +42,8 @@ typedef struct hn_end { /* one net and what it told */
   size_t last_len;
   torc_link_id last_from;
   size_t run, longest_run; /* messages of one link in a row */
-  size_t num_congested, num_relieved;
+  size_t num_congested, num_relieved, num_mtus;
+  uint32_t last_mtu;
   bool is_echo; /* sends every message back */
   bool close_on_message;
   torc_slice reply; /* sent on every message, reply_times times */
