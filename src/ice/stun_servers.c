@@ -28,10 +28,13 @@ const torc_stun_server *torc_stun_servers_find(const torc_stun_servers *s, torc_
   return NULL;
 }
 
+bool torc_stun_same_host(const torc_addr *a, const torc_addr *b) {
+  return a->family != 0 && a->family == b->family &&
+         memcmp(a->addr, b->addr, a->family == 1 ? 4 : 16) == 0;
+}
+
 static bool same_group(const torc_stun_server *a, const torc_stun_server *b) {
-  return a->id != 0 && b->id != 0 && a->reflexive.family != 0 &&
-         a->reflexive.family == b->reflexive.family &&
-         memcmp(a->reflexive.addr, b->reflexive.addr, a->reflexive.family == 1 ? 4 : 16) == 0;
+  return a->id != 0 && b->id != 0 && torc_stun_same_host(&a->reflexive, &b->reflexive);
 }
 
 /* [ICE-11]: the one selected stays, unless it is gone or silent; else the one that answered last.
@@ -121,6 +124,15 @@ void torc_stun_servers_failed(torc_stun_servers *s, torc_stun_server_id id) {
   if (server != NULL) {
     server->has_failed = true;
     select_of_group(s, server);
+  }
+}
+
+void torc_stun_servers_forgive(torc_stun_servers *s) {
+  for (size_t i = 0; i < TORC_STUN_SERVERS_MAX; i++) {
+    if (s->list[i].has_failed && s->list[i].reflexive.family == 0) {
+      s->list[i].has_failed = false;
+      s->version++;
+    }
   }
 }
 

@@ -47,6 +47,10 @@ size_t torc_stun_servers_selected(const torc_stun_servers *s,
                                   const torc_stun_server *out[TORC_STUN_GROUPS_MAX]);
 /* The next one behind `*at` (start: 0) that was never asked; NULL: none. */
 const torc_stun_server *torc_stun_servers_unasked(const torc_stun_servers *s, size_t *at);
+/* Those that did not answer and are in no group count as never asked again. */
+void torc_stun_servers_forgive(torc_stun_servers *s);
+/* The same address, whatever the ports. */
+bool torc_stun_same_host(const torc_addr *a, const torc_addr *b);
 const torc_stun_server *torc_stun_servers_find(const torc_stun_servers *s, torc_stun_server_id id);
 
 #endif

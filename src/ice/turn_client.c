@@ -19,7 +19,7 @@ enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };
  * knows no others. Nobody must understand them. */
 enum { OLD_ADDITIONAL_ADDRESS_FAMILY = 0x8032, OLD_ADDRESS_ERROR_CODE = 0x8033 };
 
-void turn_advance(torc_turn *t, torc_time now) {
+void torc_turn_advance(torc_turn *t, torc_time now) {
   if (now > t->now) {
     t->now = now;
   }
@@ -45,6 +45,7 @@ static int check_config(const torc_turn_config *c) {
 }
 
 static void on_refresh(torc_timer *timer, torc_time now);
+static void on_keepalive(torc_timer *timer, torc_time now);
 
 /* The login of a server that has not said anything yet. */
 static int new_login(torc_turn *t) {
@@ -69,6 +70,9 @@ static void take_config(torc_turn *t, const torc_turn_config *cfg) {
   c->max_data = or_default(c->max_data, TORC_TURN_DATA_MAX);
   c->user = copy_in(t->user, cfg->user);
   c->password = copy_in(t->password, cfg->password);
+  if (c->keepalive == 0) {
+    c->keepalive = c->is_stream ? TORC_TURN_KEEPALIVE_STREAM : TORC_TURN_KEEPALIVE;
+  }
   t->crypto = cfg->crypto;
   t->log = cfg->log;
   t->has_login = cfg->user.len != 0;
@@ -94,6 +98,7 @@ int torc_turn_new(torc_turn **out, const torc_turn_config *cfg, torc_time now) {
   take_config(t, cfg);
   torc_timers_init(&t->timers);
   torc_timer_init(&t->refresh, on_refresh);
+  torc_timer_init(&t->keepalive, on_keepalive);
   torc_buf_init(&t->part, t->mem, TORC_TURN_STREAM_MAX);
   for (size_t i = 0; i < NUM_JOBS; i++) {
     t->jobs[i].turn = t;
@@ -109,7 +114,7 @@ int torc_turn_new(torc_turn **out, const torc_turn_config *cfg, torc_time now) {
     rc = t->crypto->random(t->crypto->ctx, t->txid, sizeof t->txid);
   }
   if (rc == 0) {
-    rc = turn_peers_init(t, seed);
+    rc = torc_turn_peers_init(t, seed);
   }
   if (rc == 0) {
     t->conns = torc_calloc(t->mem, t->cfg.max_conns, sizeof *t->conns);
@@ -129,8 +134,8 @@ void torc_turn_free(torc_turn *t) {
     return;
   }
   mem = t->mem;
-  turn_conns_stop(t);
-  turn_peers_clear(t);
+  torc_turn_conns_stop(t);
+  torc_turn_peers_clear(t);
   torc_buf_clear(&t->part);
   torc_free(mem, t->conns);
   torc_free(mem, t->out);
@@ -150,8 +155,10 @@ static void end(torc_turn *t) {
   t->state = TURN_OVER;
   stop_jobs(t);
   torc_timer_stop(&t->timers, &t->refresh);
-  turn_peers_stop(t);
-  turn_conns_stop(t);
+  torc_timer_stop(&t->timers, &t->keepalive);
+  t->sends_alive = false;
+  torc_turn_peers_stop(t);
+  torc_turn_conns_stop(t);
   t->tells_allocated = false;
   t->out_len = 0;
   t->got.kind = 0;
@@ -186,7 +193,7 @@ static torc_turn_advice advice_of(int rc, uint16_t code) {
   }
 }
 
-void turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason) {
+void torc_turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason) {
   TORC_LOG(t->log, TORC_LOG_INFO, "turn:failed", TORC_F_ERR("why", rc), TORC_F_U64("code", code));
   set_text(t, reason);
   end(t);
@@ -196,18 +203,18 @@ void turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason) {
   t->tells_failed = true;
 }
 
-bool turn_is_gone(torc_turn *t, const torc_stun_result *r) {
+bool torc_turn_is_gone(torc_turn *t, const torc_stun_result *r) {
   if (r->rc != TORC_ERR_REFUSED || r->code != 437) {
     return false;
   }
-  turn_fail(t, r->rc, r->code, r->reason);
+  torc_turn_fail(t, r->rc, r->code, r->reason);
   return true;
 }
 
 /* ---- requests ---- */
 
-torc_stun_request turn_request(torc_turn *t, uint16_t method, uint64_t socket,
-                               void (*put)(void *ctx, torc_stun_wr *w), void *ctx) {
+torc_stun_request torc_turn_request(torc_turn *t, uint16_t method, uint64_t socket,
+                                    void (*put)(void *ctx, torc_stun_wr *w), void *ctx) {
   torc_stun_request req = {.method = method,
                            .path = {.socket = socket, .remote = t->server},
                            .is_reliable = t->cfg.is_stream,
@@ -219,10 +226,10 @@ torc_stun_request turn_request(torc_turn *t, uint16_t method, uint64_t socket,
   return req;
 }
 
-int turn_job_start(turn_job *job, turn_job_kind kind, uint16_t method,
-                   void (*put)(void *ctx, torc_stun_wr *w)) {
+int torc_turn_job_start(turn_job *job, turn_job_kind kind, uint16_t method,
+                        void (*put)(void *ctx, torc_stun_wr *w)) {
   torc_turn *t = job->turn;
-  torc_stun_request req = turn_request(t, method, 0, put, job);
+  torc_stun_request req = torc_turn_request(t, method, 0, put, job);
   int rc = torc_stun_tx_start(&job->tx, t->crypto, &req, job->room, sizeof job->room, t->now);
   if (rc != 0) {
     torc_stun_tx_stop(&job->tx);
@@ -262,16 +269,16 @@ static void put_refresh(void *ctx, torc_stun_wr *w) {
 }
 
 static void allocate(torc_turn *t) {
-  int rc = turn_job_start(&t->jobs[JOB_MAIN], JOB_ALLOCATE, TORC_STUN_ALLOCATE, put_allocate);
+  int rc = torc_turn_job_start(&t->jobs[JOB_MAIN], JOB_ALLOCATE, TORC_STUN_ALLOCATE, put_allocate);
   t->state = TURN_ALLOCATING;
   if (rc != 0) {
-    turn_fail(t, rc, 0, (torc_slice){0});
+    torc_turn_fail(t, rc, 0, (torc_slice){0});
   }
 }
 
 int torc_turn_start(torc_turn *t, torc_time now) {
   int rc;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if ((t->state != TURN_NEW && t->state != TURN_MOVED) || t->tells_moved) {
     return TORC_ERR_STATE;
   }
@@ -289,7 +296,7 @@ torc_addr torc_turn_remote(const torc_turn *t) {
 static void closed(torc_turn *t) {
   bool is_failure = t->fails_behind;
   if (is_failure) {
-    turn_fail(t, TORC_ERR_FORMAT, 0, (torc_slice){0});
+    torc_turn_fail(t, TORC_ERR_FORMAT, 0, (torc_slice){0});
   } else {
     end(t);
     t->tells_closed = true;
@@ -299,17 +306,19 @@ static void closed(torc_turn *t) {
 static void release(torc_turn *t) {
   stop_jobs(t);
   torc_timer_stop(&t->timers, &t->refresh);
-  turn_peers_stop(t);
-  turn_conns_stop(t);
+  torc_timer_stop(&t->timers, &t->keepalive);
+  t->sends_alive = false;
+  torc_turn_peers_stop(t);
+  torc_turn_conns_stop(t);
   t->state = TURN_CLOSING;
   t->out_len = 0;
-  if (turn_job_start(&t->jobs[JOB_MAIN], JOB_RELEASE, TORC_STUN_REFRESH, put_refresh) != 0) {
+  if (torc_turn_job_start(&t->jobs[JOB_MAIN], JOB_RELEASE, TORC_STUN_REFRESH, put_refresh) != 0) {
     closed(t);
   }
 }
 
 void torc_turn_close(torc_turn *t, torc_time now) {
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->state == TURN_UP) {
     t->tells_allocated = false;
     release(t);
@@ -322,7 +331,7 @@ void torc_turn_close(torc_turn *t, torc_time now) {
 }
 
 void torc_turn_lost(torc_turn *t, torc_time now) {
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->state == TURN_OVER) {
     return;
   }
@@ -330,8 +339,37 @@ void torc_turn_lost(torc_turn *t, torc_time now) {
     closed(t);
   } else {
     t->tells_moved = false;
-    turn_fail(t, TORC_ERR_CLOSED, 0, (torc_slice){0});
+    torc_turn_fail(t, TORC_ERR_CLOSED, 0, (torc_slice){0});
   }
+}
+
+/* ---- keeping the path ---- */
+
+void torc_turn_indicate(torc_turn *t, torc_stun_wr *w, torc_wr *wr, uint16_t method) {
+  torc_stun_begin(w, wr, TORC_STUN_INDICATION, method, t->txid);
+  for (size_t i = TORC_STUN_TXID_LEN; i > 0; i--) {
+    t->txid[i - 1]++;
+    if (t->txid[i - 1] != 0) {
+      break;
+    }
+  }
+}
+
+/* NATs between us and the server must not forget us while nothing is sent. */
+static void on_keepalive(torc_timer *timer, torc_time now) {
+  torc_turn *t = TORC_CONTAINER_OF(timer, torc_turn, keepalive);
+  torc_time due = torc_time_add(t->sent_at, t->cfg.keepalive);
+  torc_stun_wr w;
+  torc_wr wr;
+  if (due <= now) {
+    torc_wr_init(&wr, t->alive, sizeof t->alive);
+    torc_turn_indicate(t, &w, &wr, TORC_STUN_BINDING);
+    t->sends_alive = true;
+    t->stats.keepalives++;
+    t->sent_at = now;
+    due = torc_time_add(now, t->cfg.keepalive);
+  }
+  torc_timer_arm(&t->timers, timer, due);
 }
 
 /* ---- answers ---- */
@@ -343,9 +381,9 @@ static void arm_refresh(torc_turn *t) {
 }
 
 static void refresh(torc_turn *t) {
-  int rc = turn_job_start(&t->jobs[JOB_MAIN], JOB_REFRESH, TORC_STUN_REFRESH, put_refresh);
+  int rc = torc_turn_job_start(&t->jobs[JOB_MAIN], JOB_REFRESH, TORC_STUN_REFRESH, put_refresh);
   if (rc != 0) {
-    turn_fail(t, rc, 0, (torc_slice){0});
+    torc_turn_fail(t, rc, 0, (torc_slice){0});
   }
 }
 
@@ -411,6 +449,8 @@ static void allocated(torc_turn *t, const torc_stun_msg *m) {
   t->tells_allocated = true;
   TORC_LOG(t->log, TORC_LOG_DEBUG, "turn:allocated", TORC_F_U64("lifetime_us", t->lifetime));
   arm_refresh(t);
+  t->sent_at = t->now;
+  torc_timer_arm(&t->timers, &t->keepalive, torc_time_add(t->now, t->cfg.keepalive));
 }
 
 /* RFC 8489 10: not a second time to the same server, and not for ever. */
@@ -418,12 +458,12 @@ static void move(torc_turn *t, const torc_stun_result *r) {
   torc_addr to = {0};
   if (torc_stun_get_addr(&r->msg, K(ALTERNATE_SERVER), &to) != 0 || to.port == 0 ||
       to.family != t->server.family) {
-    turn_fail(t, TORC_ERR_FORMAT, r->code, r->reason);
+    torc_turn_fail(t, TORC_ERR_FORMAT, r->code, r->reason);
     return;
   }
   for (uint32_t i = 0; i < t->num_visited; i++) {
     if (t->num_visited > TORC_TURN_MOVES_MAX || torc_stun_addr_eq(&t->visited[i], &to)) {
-      turn_fail(t, TORC_ERR_LIMIT, r->code, r->reason);
+      torc_turn_fail(t, TORC_ERR_LIMIT, r->code, r->reason);
       return;
     }
   }
@@ -461,7 +501,7 @@ static void allocate_done(torc_turn *t, const torc_stun_result *r) {
     t->forbids_fragments = false; /* section 7.4 */
     allocate(t);
   } else {
-    turn_fail(t, r->rc, r->code, r->reason);
+    torc_turn_fail(t, r->rc, r->code, r->reason);
   }
 }
 
@@ -469,14 +509,14 @@ static void refresh_done(torc_turn *t, const torc_stun_result *r) {
   if (r->rc == 0) {
     t->lifetime = lifetime_of(&r->msg);
     if (t->lifetime == 0) {
-      turn_fail(t, TORC_ERR_CLOSED, 0, (torc_slice){0});
+      torc_turn_fail(t, TORC_ERR_CLOSED, 0, (torc_slice){0});
       return;
     }
     arm_refresh(t);
   } else if ((r->rc == TORC_ERR_TIMEOUT || r->rc == TORC_ERR_CRYPTO) && t->now < t->expires_at) {
     refresh(t);
   } else {
-    turn_fail(t, r->rc, r->code, r->reason);
+    torc_turn_fail(t, r->rc, r->code, r->reason);
   }
 }
 
@@ -502,7 +542,7 @@ static void job_done(turn_job *job, const torc_stun_result *r) {
     case JOB_PERMISSION:
     case JOB_CHANNEL:
       job->kind = kind;
-      turn_peers_done(job, r);
+      torc_turn_peers_done(job, r);
       break;
     case JOB_IDLE:
       break;
@@ -518,7 +558,7 @@ static void settle(turn_job *job) {
 
 /* ---- input ---- */
 
-bool turn_has_family(const torc_turn *t, const torc_addr *a) {
+bool torc_turn_has_family(const torc_turn *t, const torc_addr *a) {
   return (a->family == 1 || a->family == 2) && t->relayed[a->family - 1].family != 0;
 }
 
@@ -530,7 +570,7 @@ static void take_answer(torc_turn *t, const torc_stun_msg *m) {
       return;
     }
   }
-  if (!turn_conns_input(t, m)) {
+  if (!torc_turn_conns_input(t, m)) {
     t->stats.drop_answer++;
   }
 }
@@ -544,7 +584,7 @@ static void take_data(torc_turn *t, const torc_stun_msg *m) {
     t->stats.drop_malformed++;
     return;
   }
-  if (!turn_may_send_to_us(t, &peer)) {
+  if (!torc_turn_may_send_to_us(t, &peer)) {
     t->stats.drop_no_permission++;
     return;
   }
@@ -570,9 +610,9 @@ static void take_channel(torc_turn *t, torc_slice frame) {
   uint16_t number;
   if (torc_turn_channel_get(frame, &number, &data) != 0) {
     t->stats.drop_malformed++;
-  } else if (t->state != TURN_UP || !turn_channel_peer(t, number, &peer)) {
+  } else if (t->state != TURN_UP || !torc_turn_channel_peer(t, number, &peer)) {
     t->stats.drop_no_channel++;
-  } else if (!turn_may_send_to_us(t, &peer)) {
+  } else if (!torc_turn_may_send_to_us(t, &peer)) {
     t->stats.drop_no_permission++;
   } else {
     t->got = (torc_turn_output){.kind = TORC_TURN_OUT_DATA, .addr = peer, .bytes = data};
@@ -593,7 +633,7 @@ static void take_frame(torc_turn *t, torc_slice frame) {
     take_data(t, &m);
   } else if (m.cls == TORC_STUN_INDICATION && m.method == TORC_STUN_CONNECTION_ATTEMPT &&
              t->state == TURN_UP && t->cfg.is_tcp) {
-    turn_conns_attempt(t, &m);
+    torc_turn_conns_attempt(t, &m);
   } else {
     t->stats.drop_unexpected++;
   }
@@ -673,14 +713,14 @@ static bool pump(torc_turn *t) {
   if (rc == 0) {
     take_frame(t, frame);
   } else if (rc != TORC_ERR_SHORT) {
-    turn_fail(t, rc, 0, (torc_slice){0});
+    torc_turn_fail(t, rc, 0, (torc_slice){0});
     return true;
   }
   return rc == 0;
 }
 
 int torc_turn_input(torc_turn *t, const torc_addr *from, torc_slice bytes, torc_time now) {
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->in.len != 0 || t->got.kind != 0) {
     return TORC_ERR_STATE;
   }
@@ -702,19 +742,19 @@ int torc_turn_input(torc_turn *t, const torc_addr *from, torc_slice bytes, torc_
 /* ---- time and output ---- */
 
 void torc_turn_tick(torc_turn *t, torc_time now) {
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   for (size_t i = 0; i < NUM_JOBS; i++) {
     torc_stun_tx_tick(&t->jobs[i].tx, t->now);
     settle(&t->jobs[i]);
   }
-  turn_conns_tick(t);
+  torc_turn_conns_tick(t);
   torc_timers_run(&t->timers, t->now);
-  turn_peers_schedule(t);
+  torc_turn_peers_schedule(t);
 }
 
 torc_time torc_turn_deadline(const torc_turn *t) {
   torc_time at = torc_timers_next(&t->timers);
-  torc_time conns = turn_conns_deadline(t);
+  torc_time conns = torc_turn_conns_deadline(t);
   at = conns < at ? conns : at;
   for (size_t i = 0; i < NUM_JOBS; i++) {
     torc_time d = torc_stun_tx_deadline(&t->jobs[i].tx);
@@ -768,16 +808,29 @@ static bool poll_events(torc_turn *t, torc_turn_output *out) {
   return true;
 }
 
+static bool poll_sends(torc_turn *t, torc_turn_output *out) {
+  if (poll_jobs(t, out)) {
+    t->sent_at = t->now;
+    return true;
+  }
+  *out = (torc_turn_output){.kind = TORC_TURN_OUT_SEND, .addr = t->server};
+  if (t->out_len != 0) {
+    out->bytes = torc_slice_of(t->out, t->out_len);
+    t->out_len = 0;
+    t->sent_at = t->now;
+    return true;
+  }
+  if (t->sends_alive) {
+    out->bytes = torc_slice_of(t->alive, sizeof t->alive);
+    t->sends_alive = false;
+    return true;
+  }
+  return false;
+}
+
 bool torc_turn_poll(torc_turn *t, torc_turn_output *out) {
   do {
-    if (poll_jobs(t, out)) {
-      return true;
-    }
-    if (t->out_len != 0) {
-      *out = (torc_turn_output){.kind = TORC_TURN_OUT_SEND,
-                                .bytes = torc_slice_of(t->out, t->out_len),
-                                .addr = t->server};
-      t->out_len = 0;
+    if (poll_sends(t, out)) {
       return true;
     }
     if (t->got.kind != 0) {
@@ -785,7 +838,7 @@ bool torc_turn_poll(torc_turn *t, torc_turn_output *out) {
       t->got.kind = 0;
       return true;
     }
-    if (poll_events(t, out) || turn_peers_poll(t, out) || turn_conns_poll(t, out)) {
+    if (poll_events(t, out) || torc_turn_peers_poll(t, out) || torc_turn_conns_poll(t, out)) {
       return true;
     }
   } while (pump(t));

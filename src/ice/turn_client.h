@@ -25,9 +25,11 @@ typedef uint64_t torc_turn_conn; /* a relayed TCP connection; 0: none */
 #define TORC_TURN_MOVES_MAX 5u      /* 300 after 300 */
 #define TORC_TURN_STREAM_MAX 65552u /* one frame of a stream that is not whole yet */
 
-#define TORC_TURN_PERMISSION TORC_SEC(300) /* how long one lives, RFC 8656 3.3 */
-#define TORC_TURN_CHANNEL TORC_SEC(600)    /* 3.5 */
-#define TORC_TURN_REST TORC_SEC(300)       /* before a number is another peer's, 12 */
+#define TORC_TURN_PERMISSION TORC_SEC(300)      /* how long one lives, RFC 8656 3.3 */
+#define TORC_TURN_CHANNEL TORC_SEC(600)         /* 3.5 */
+#define TORC_TURN_REST TORC_SEC(300)            /* before a number is another peer's, 12 */
+#define TORC_TURN_KEEPALIVE TORC_SEC(15)        /* over UDP: NATs forget no path used so often */
+#define TORC_TURN_KEEPALIVE_STREAM TORC_SEC(60) /* over TCP and TLS */
 #define TORC_TURN_CONN TORC_SEC(30) /* RFC 6062 5.3: a connection not bound by then is lost */
 
 enum { TORC_TURN_V4 = 1, TORC_TURN_V6 = 2 }; /* families, as bits; as torc_addr numbers them */
@@ -44,7 +46,9 @@ typedef struct torc_turn_config {
   torc_slice user, password; /* copied; an empty user: no credentials */
   uint32_t lifetime_s;       /* asked for; 0: the server chooses */
   uint32_t max_permissions, max_channels, max_conns, max_data; /* 0: as above */
-  torc_time rto;                                               /* 0: TORC_STUN_RTO */
+  torc_time keepalive; /* a Binding indication when nothing was sent for so long; 0: as above,
+                        * TORC_NEVER: none */
+  torc_time rto;       /* 0: TORC_STUN_RTO */
 } torc_turn_config;
 
 /* TORC_ERR_INVALID: no family, is_tcp without is_stream, a limit above what numbers allow.
@@ -157,7 +161,7 @@ bool torc_turn_poll(torc_turn *t, torc_turn_output *out);
   X(channel_sent) X(indication_sent) X(channel_received) X(indication_received) X(icmp_received)   \
   X(drop_source) X(drop_malformed) X(drop_unexpected) X(drop_no_permission) X(drop_no_channel)     \
   X(drop_answer) X(drop_family) X(requests) X(timeouts) X(permissions_granted)                     \
-  X(permissions_refused) X(permissions_full) X(permissions_evicted) X(channels_bound)              \
+  X(keepalives) X(permissions_refused) X(permissions_full) X(permissions_evicted) X(channels_bound)              \
   X(channels_refused) X(channels_full) X(conns_opened) X(conns_refused) X(conns_full) X(moved)
 /* clang-format on */
 void torc_turn_counters(const torc_turn *t, void *ctx,

@@ -121,7 +121,8 @@ struct torc_turn {
   uint32_t num_visited;
   torc_stun_rto rto;
   torc_timers timers;
-  torc_timer refresh;
+  torc_timer refresh, keepalive;
+  torc_time sent_at; /* the last bytes to the server */
   torc_time expires_at;
   turn_job jobs[NUM_JOBS];
 
@@ -150,40 +151,44 @@ struct torc_turn {
   uint8_t *out;
   size_t out_len, out_cap;
   uint8_t txid[TORC_STUN_TXID_LEN]; /* of the next indication, counted up */
+  uint8_t alive[TORC_STUN_HEADER_LEN];
+  bool sends_alive;
 
   turn_stats stats;
 };
 
 /* turn_client.c */
-void turn_advance(torc_turn *t, torc_time now);
+void torc_turn_advance(torc_turn *t, torc_time now);
 /* Starts a request on `job`; the attributes are `put`'s. */
-int turn_job_start(turn_job *job, turn_job_kind kind, uint16_t method,
-                   void (*put)(void *ctx, torc_stun_wr *w));
-torc_stun_request turn_request(torc_turn *t, uint16_t method, uint64_t socket,
-                               void (*put)(void *ctx, torc_stun_wr *w), void *ctx);
-void turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason);
-bool turn_has_family(const torc_turn *t, const torc_addr *a);
+int torc_turn_job_start(turn_job *job, turn_job_kind kind, uint16_t method,
+                        void (*put)(void *ctx, torc_stun_wr *w));
+torc_stun_request torc_turn_request(torc_turn *t, uint16_t method, uint64_t socket,
+                                    void (*put)(void *ctx, torc_stun_wr *w), void *ctx);
+void torc_turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason);
+/* Writes the beginning of an indication with the next transaction id. */
+void torc_turn_indicate(torc_turn *t, torc_stun_wr *w, torc_wr *wr, uint16_t method);
+bool torc_turn_has_family(const torc_turn *t, const torc_addr *a);
 /* 437 to any request: there is no allocation. True: it was that, and the client has failed. */
-bool turn_is_gone(torc_turn *t, const torc_stun_result *r);
+bool torc_turn_is_gone(torc_turn *t, const torc_stun_result *r);
 
 /* turn_peers.c */
-int turn_peers_init(torc_turn *t, uint64_t seed);
-void turn_peers_clear(torc_turn *t); /* frees */
-void turn_peers_stop(torc_turn *t);  /* nothing is renewed or told any more */
-void turn_peers_schedule(torc_turn *t);
-void turn_peers_done(turn_job *job, const torc_stun_result *r);
-bool turn_peers_poll(torc_turn *t, torc_turn_output *out);
-bool turn_may_send_to_us(torc_turn *t, const torc_addr *peer);
+int torc_turn_peers_init(torc_turn *t, uint64_t seed);
+void torc_turn_peers_clear(torc_turn *t); /* frees */
+void torc_turn_peers_stop(torc_turn *t);  /* nothing is renewed or told any more */
+void torc_turn_peers_schedule(torc_turn *t);
+void torc_turn_peers_done(turn_job *job, const torc_stun_result *r);
+bool torc_turn_peers_poll(torc_turn *t, torc_turn_output *out);
+bool torc_turn_may_send_to_us(torc_turn *t, const torc_addr *peer);
 /* Whose a channel number is; false: nobody's. */
-bool turn_channel_peer(torc_turn *t, uint16_t number, torc_addr *peer);
+bool torc_turn_channel_peer(torc_turn *t, uint16_t number, torc_addr *peer);
 
 /* turn_tcp.c */
-void turn_conns_stop(torc_turn *t); /* frees all */
-void turn_conns_attempt(torc_turn *t, const torc_stun_msg *m);
+void torc_turn_conns_stop(torc_turn *t); /* frees all */
+void torc_turn_conns_attempt(torc_turn *t, const torc_stun_msg *m);
 /* An answer on the connection of the allocation. */
-bool turn_conns_input(torc_turn *t, const torc_stun_msg *m);
-void turn_conns_tick(torc_turn *t);
-bool turn_conns_poll(torc_turn *t, torc_turn_output *out);
-torc_time turn_conns_deadline(const torc_turn *t);
+bool torc_turn_conns_input(torc_turn *t, const torc_stun_msg *m);
+void torc_turn_conns_tick(torc_turn *t);
+bool torc_turn_conns_poll(torc_turn *t, torc_turn_output *out);
+torc_time torc_turn_conns_deadline(const torc_turn *t);
 
 #endif

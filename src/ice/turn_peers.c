@@ -219,7 +219,7 @@ static bool ask_perms(torc_turn *t, turn_job *job) {
   if (job->num_items == 0) {
     return false;
   }
-  rc = turn_job_start(job, JOB_PERMISSION, TORC_STUN_CREATE_PERMISSION, put_perms);
+  rc = torc_turn_job_start(job, JOB_PERMISSION, TORC_STUN_CREATE_PERMISSION, put_perms);
   for (uint16_t i = 0; rc != 0 && i < job->num_items; i++) {
     t->perms[job->items[i]].g.is_asked = false;
     perm_refused(&t->perms[job->items[i]], rc, 0);
@@ -244,21 +244,21 @@ static void perms_done(turn_job *job, const torc_stun_result *r) {
   }
 }
 
-bool turn_may_send_to_us(torc_turn *t, const torc_addr *peer) {
+bool torc_turn_may_send_to_us(torc_turn *t, const torc_addr *peer) {
   const turn_perm *p = find_perm(t, peer);
   return p != NULL && !is_refused(&p->g) && (lives(&p->g) || p->g.is_asked);
 }
 
 int torc_turn_permit(torc_turn *t, const torc_addr *peers, size_t num, torc_time now) {
   int result = 0;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->state != TURN_UP) {
     return TORC_ERR_STATE;
   }
   for (size_t i = 0; i < num; i++) {
     turn_perm *p = NULL;
     int rc;
-    if (!turn_has_family(t, &peers[i])) {
+    if (!torc_turn_has_family(t, &peers[i])) {
       t->stats.drop_family++;
       continue;
     }
@@ -268,7 +268,7 @@ int torc_turn_permit(torc_turn *t, const torc_addr *peers, size_t num, torc_time
     }
     result = rc != 0 ? rc : result;
   }
-  turn_peers_schedule(t);
+  torc_turn_peers_schedule(t);
   return result;
 }
 
@@ -341,7 +341,7 @@ static bool ask_channel(torc_turn *t, turn_job *job) {
       want(&c->g, false, &t->wanted_channels);
       job->items[0] = (uint16_t)i;
       job->num_items = 1;
-      rc = turn_job_start(job, JOB_CHANNEL, TORC_STUN_CHANNEL_BIND, put_channel);
+      rc = torc_turn_job_start(job, JOB_CHANNEL, TORC_STUN_CHANNEL_BIND, put_channel);
       c->g.is_asked = rc == 0;
       c->free_at = rc == 0 ? at_most : c->free_at; /* the answer may be lost */
       if (rc != 0) {
@@ -398,11 +398,11 @@ int torc_turn_bind(torc_turn *t, const torc_addr *peer, torc_time now) {
   turn_channel *c;
   turn_perm *p = NULL;
   int rc;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->state != TURN_UP || t->cfg.is_tcp) {
     return TORC_ERR_STATE;
   }
-  if (!turn_has_family(t, peer)) {
+  if (!torc_turn_has_family(t, peer)) {
     t->stats.drop_family++;
     return TORC_ERR_INVALID;
   }
@@ -414,7 +414,7 @@ int torc_turn_bind(torc_turn *t, const torc_addr *peer, torc_time now) {
   if (c == NULL) {
     rc = new_channel(t, peer, &c);
     if (rc != 0) {
-      turn_peers_schedule(t);
+      torc_turn_peers_schedule(t);
       return rc;
     }
   }
@@ -424,11 +424,11 @@ int torc_turn_bind(torc_turn *t, const torc_addr *peer, torc_time now) {
   } else if (is_refused(&c->g)) {
     tell(&c->g, TELL_REFUSED, &t->untold_channels);
   }
-  turn_peers_schedule(t);
+  torc_turn_peers_schedule(t);
   return 0;
 }
 
-bool turn_channel_peer(torc_turn *t, uint16_t number, torc_addr *peer) {
+bool torc_turn_channel_peer(torc_turn *t, uint16_t number, torc_addr *peer) {
   size_t i = (size_t)number - TORC_TURN_CHANNEL_FIRST;
   const turn_channel *c = i < t->cfg.max_channels ? &t->channels[i] : NULL;
   if (c == NULL || !c->g.is_taken || (!lives(&c->g) && !c->g.is_asked)) {
@@ -440,19 +440,9 @@ bool turn_channel_peer(torc_turn *t, uint16_t number, torc_addr *peer) {
 
 /* ---- data ---- */
 
-static void next_txid(torc_turn *t) {
-  for (size_t i = TORC_STUN_TXID_LEN; i > 0; i--) {
-    t->txid[i - 1]++;
-    if (t->txid[i - 1] != 0) {
-      break;
-    }
-  }
-}
-
 static void put_send(torc_turn *t, torc_wr *wr, const torc_addr *peer, torc_slice bytes) {
   torc_stun_wr w;
-  torc_stun_begin(&w, wr, TORC_STUN_INDICATION, TORC_STUN_SEND, t->txid);
-  next_txid(t);
+  torc_turn_indicate(t, &w, wr, TORC_STUN_SEND);
   torc_stun_put_xor_addr(&w, TORC_STUN_ATTR_XOR_PEER_ADDRESS, peer);
   if (t->forbids_fragments) {
     torc_stun_put_flag(&w, TORC_STUN_ATTR_DONT_FRAGMENT);
@@ -465,11 +455,11 @@ int torc_turn_send(torc_turn *t, const torc_addr *peer, torc_slice bytes, torc_t
   turn_perm *p = NULL;
   torc_wr wr;
   int rc;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->state != TURN_UP || t->cfg.is_tcp || t->out_len != 0) {
     return TORC_ERR_STATE;
   }
-  if (!turn_has_family(t, peer)) {
+  if (!torc_turn_has_family(t, peer)) {
     t->stats.drop_family++;
     return TORC_ERR_INVALID;
   }
@@ -500,13 +490,13 @@ int torc_turn_send(torc_turn *t, const torc_addr *peer, torc_slice bytes, torc_t
     return wr.err;
   }
   t->out_len = wr.len;
-  turn_peers_schedule(t);
+  torc_turn_peers_schedule(t);
   return 0;
 }
 
 /* ---- all of them ---- */
 
-int turn_peers_init(torc_turn *t, uint64_t seed) {
+int torc_turn_peers_init(torc_turn *t, uint64_t seed) {
   torc_map_init(&t->perm_map, t->mem, offsetof(turn_perm, key), TURN_HOST_KEY, seed);
   torc_map_init(&t->channel_map, t->mem, offsetof(turn_channel, key), TURN_PEER_KEY, seed);
   t->perms = torc_calloc(t->mem, t->cfg.max_permissions, sizeof *t->perms);
@@ -514,7 +504,7 @@ int turn_peers_init(torc_turn *t, uint64_t seed) {
   return t->perms != NULL && t->channels != NULL ? 0 : TORC_ERR_NOMEM;
 }
 
-void turn_peers_clear(torc_turn *t) {
+void torc_turn_peers_clear(torc_turn *t) {
   torc_map_clear(&t->perm_map);
   torc_map_clear(&t->channel_map);
   torc_free(t->mem, t->perms);
@@ -523,7 +513,7 @@ void turn_peers_clear(torc_turn *t) {
   t->channels = NULL;
 }
 
-void turn_peers_stop(torc_turn *t) {
+void torc_turn_peers_stop(torc_turn *t) {
   for (uint32_t i = 0; i < t->cfg.max_permissions; i++) {
     if (t->perms[i].g.is_taken) {
       free_perm(&t->perms[i]);
@@ -536,7 +526,7 @@ void turn_peers_stop(torc_turn *t) {
   }
 }
 
-void turn_peers_schedule(torc_turn *t) {
+void torc_turn_peers_schedule(torc_turn *t) {
   if (t->state != TURN_UP) {
     return;
   }
@@ -550,11 +540,11 @@ void turn_peers_schedule(torc_turn *t) {
   }
 }
 
-void turn_peers_done(turn_job *job, const torc_stun_result *r) {
+void torc_turn_peers_done(turn_job *job, const torc_stun_result *r) {
   turn_job_kind kind = job->kind;
   torc_turn *t = job->turn;
   job->kind = JOB_IDLE;
-  if (turn_is_gone(t, r)) {
+  if (torc_turn_is_gone(t, r)) {
     return;
   }
   if (kind == JOB_PERMISSION) {
@@ -562,7 +552,7 @@ void turn_peers_done(turn_job *job, const torc_stun_result *r) {
   } else {
     channel_done(job, r);
   }
-  turn_peers_schedule(t);
+  torc_turn_peers_schedule(t);
 }
 
 static bool poll_perm(torc_turn *t, torc_turn_output *out) {
@@ -582,7 +572,7 @@ static bool poll_perm(torc_turn *t, torc_turn_output *out) {
   return false;
 }
 
-bool turn_peers_poll(torc_turn *t, torc_turn_output *out) {
+bool torc_turn_peers_poll(torc_turn *t, torc_turn_output *out) {
   if (t->untold_perms != 0 && poll_perm(t, out)) {
     return true;
   }

@@ -86,11 +86,11 @@ int torc_turn_connect(torc_turn *t, const torc_addr *peer, torc_time now, torc_t
   torc_stun_request req;
   turn_conn *c = NULL;
   int rc;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   if (t->state != TURN_UP || !t->cfg.is_tcp) {
     return TORC_ERR_STATE;
   }
-  if (!turn_has_family(t, peer)) {
+  if (!torc_turn_has_family(t, peer)) {
     t->stats.drop_family++;
     return TORC_ERR_INVALID;
   }
@@ -98,7 +98,7 @@ int torc_turn_connect(torc_turn *t, const torc_addr *peer, torc_time now, torc_t
   if (rc != 0) {
     return rc;
   }
-  req = turn_request(t, TORC_STUN_CONNECT, 0, put_connect, c);
+  req = torc_turn_request(t, TORC_STUN_CONNECT, 0, put_connect, c);
   rc = torc_stun_tx_start(&c->tx, t->crypto, &req, c->room, sizeof c->room, t->now);
   if (rc != 0) {
     free_conn(slot_of(t, c->id));
@@ -109,7 +109,7 @@ int torc_turn_connect(torc_turn *t, const torc_addr *peer, torc_time now, torc_t
 }
 
 /* RFC 6062 4.4: a peer that has our permission connected. */
-void turn_conns_attempt(torc_turn *t, const torc_stun_msg *m) {
+void torc_turn_conns_attempt(torc_turn *t, const torc_stun_msg *m) {
   torc_addr peer;
   uint32_t number = 0;
   turn_conn *c = NULL;
@@ -118,7 +118,7 @@ void turn_conns_attempt(torc_turn *t, const torc_stun_msg *m) {
     t->stats.drop_malformed++;
     return;
   }
-  if (!turn_may_send_to_us(t, &peer)) {
+  if (!torc_turn_may_send_to_us(t, &peer)) {
     t->stats.drop_no_permission++;
     return;
   }
@@ -137,7 +137,7 @@ void turn_conns_attempt(torc_turn *t, const torc_stun_msg *m) {
 static void done(turn_conn *c, const torc_stun_result *r) {
   torc_turn *t = c->turn;
   uint32_t number = 0;
-  if (turn_is_gone(t, r)) {
+  if (torc_turn_is_gone(t, r)) {
     return; /* and `c` with it */
   }
   if (r->rc != 0) {
@@ -161,7 +161,7 @@ static void settle(turn_conn *c) {
   }
 }
 
-bool turn_conns_input(torc_turn *t, const torc_stun_msg *m) {
+bool torc_turn_conns_input(torc_turn *t, const torc_stun_msg *m) {
   torc_stun_path path = {.remote = t->server};
   for (uint32_t i = 0; i < t->cfg.max_conns; i++) {
     turn_conn *c = t->conns[i];
@@ -178,12 +178,12 @@ int torc_turn_data_opened(torc_turn *t, torc_turn_conn conn, torc_time now) {
   turn_conn **slot;
   torc_stun_request req;
   int rc;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   slot = slot_of(t, conn);
   if (slot == NULL || (*slot)->state != CONN_OPENING) {
     return TORC_ERR_NOTFOUND;
   }
-  req = turn_request(t, TORC_STUN_CONNECTION_BIND, conn, put_bind, *slot);
+  req = torc_turn_request(t, TORC_STUN_CONNECTION_BIND, conn, put_bind, *slot);
   rc =
       torc_stun_tx_start(&(*slot)->tx, t->crypto, &req, (*slot)->room, sizeof(*slot)->room, t->now);
   if (rc == 0) {
@@ -219,7 +219,7 @@ static int fill(turn_conn *c, torc_slice bytes, size_t *used, bool *is_whole) {
 int torc_turn_data_input(torc_turn *t, torc_turn_conn conn, torc_slice bytes, size_t *used,
                          torc_time now) {
   turn_conn **slot;
-  turn_advance(t, now);
+  torc_turn_advance(t, now);
   *used = 0;
   slot = slot_of(t, conn);
   if (slot == NULL) {
@@ -256,7 +256,7 @@ void torc_turn_data_closed(torc_turn *t, torc_turn_conn conn) {
   }
 }
 
-void turn_conns_stop(torc_turn *t) {
+void torc_turn_conns_stop(torc_turn *t) {
   for (uint32_t i = 0; t->conns != NULL && i < t->cfg.max_conns; i++) {
     if (t->conns[i] != NULL) {
       free_conn(&t->conns[i]);
@@ -264,7 +264,7 @@ void turn_conns_stop(torc_turn *t) {
   }
 }
 
-void turn_conns_tick(torc_turn *t) {
+void torc_turn_conns_tick(torc_turn *t) {
   for (uint32_t i = 0; i < t->cfg.max_conns; i++) {
     if (t->conns[i] != NULL) {
       torc_stun_tx_tick(&t->conns[i]->tx, t->now);
@@ -273,7 +273,7 @@ void turn_conns_tick(torc_turn *t) {
   }
 }
 
-torc_time turn_conns_deadline(const torc_turn *t) {
+torc_time torc_turn_conns_deadline(const torc_turn *t) {
   torc_time at = TORC_NEVER;
   for (uint32_t i = 0; i < t->cfg.max_conns; i++) {
     torc_time d = t->conns[i] != NULL ? torc_stun_tx_deadline(&t->conns[i]->tx) : TORC_NEVER;
@@ -308,7 +308,7 @@ static bool poll_conn(turn_conn **slot, torc_turn_output *out) {
   return true;
 }
 
-bool turn_conns_poll(torc_turn *t, torc_turn_output *out) {
+bool torc_turn_conns_poll(torc_turn *t, torc_turn_output *out) {
   for (uint32_t i = 0; i < t->cfg.max_conns; i++) {
     if (t->conns[i] != NULL && poll_conn(&t->conns[i], out)) {
       return true;

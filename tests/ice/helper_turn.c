@@ -22,6 +22,7 @@ void turn_bed_init(turn_bed *b) {
                               .crypto = &b->crypto.table,
                               .server = turn_server,
                               .families = TORC_TURN_V4,
+                              .keepalive = TORC_NEVER,
                               .user = torc_slice_str("user"),
                               .password = torc_slice_str("secret")};
   assert_int_equal(torc_stun_key_long(&b->crypto.table, TORC_STUN_MD5, b->cfg.user,

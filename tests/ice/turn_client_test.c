@@ -363,6 +363,41 @@ static void test_lost(void **state) {
   turn_bed_clear(&b);
 }
 
+/* A Binding indication, 20 bytes, whenever nothing else was sent for 15 s. */
+static void test_keepalive(void **state) {
+  static const uint8_t head[] = {0x00, 0x11, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  torc_time t0;
+  turn_bed b;
+  (void)state;
+  turn_bed_init(&b);
+  b.cfg.keepalive = 0;
+  turn_allocate(&b);
+  t0 = b.now;
+  turn_run(&b, t0 + TORC_SEC(15) - 1);
+  assert_int_equal(b.num_outs, 0);
+  turn_run(&b, t0 + TORC_SEC(15));
+  assert_int_equal(b.num_outs, 1);
+  assert_int_equal(b.outs[0].o.bytes.len, 20);
+  assert_memory_equal(b.outs[0].bytes, head, sizeof head);
+  turn_run(&b, t0 + TORC_SEC(25));
+  assert_int_equal(torc_turn_send(b.t, &turn_peer, torc_slice_str("hello"), b.now), 0);
+  turn_drain(&b);
+  turn_succeed(&b, TORC_STUN_CREATE_PERMISSION);
+  turn_forget(&b);
+  turn_run(&b, t0 + TORC_SEC(40) - 1);
+  assert_int_equal(b.num_outs, 0);
+  turn_run(&b, t0 + TORC_SEC(40));
+  assert_int_equal(b.num_outs, 1);
+  assert_int_equal(turn_counter(&b, "keepalives"), 2);
+  turn_bed_clear(&b);
+  turn_bed_init(&b);
+  b.cfg.keepalive = 0;
+  b.cfg.is_stream = true;
+  turn_allocate(&b);
+  assert_true(torc_turn_deadline(b.t) == b.now + TORC_SEC(60));
+  turn_bed_clear(&b);
+}
+
 /* ---- 300 ---- */
 
 static void redirect(turn_bed *b, const torc_addr *to, const char *domain) {
@@ -760,6 +795,7 @@ int main(void) {
       TORC_TEST("ICE-18 short lifetime; the server has forgotten us", test_refresh_short_and_gone),
       TORC_TEST("ICE-18 close", test_close),
       TORC_TEST("ICE-18 the connection is lost", test_lost),
+      TORC_TEST("ICE-18 GAP-77 the path to the server is kept alive", test_keepalive),
       TORC_TEST("ICE-18 alternate server", test_alternate),
       TORC_TEST("ICE-18 alternate servers in a circle and without end", test_alternate_loop),
       TORC_TEST("ICE-18 alternate servers that cannot be", test_alternate_bad),
