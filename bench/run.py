@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench`: every benchmark, one JSON line a case; the rival runs beside it where it is installed.
 
-run.py [crypto|enrolment|forward|stun|ice|ring|links]...: only these.
+run.py [crypto|enrolment|forward|stun|ice|dtls|ring|links]...: only these.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -274,6 +274,17 @@ def bench_enrolments():
         bench_enrolment(signature)
 
 
+def bench_dtls():
+    work = tempfile.mkdtemp(prefix="torc-bench-")
+    try:
+        authority, prefix = os.path.join(work, "authority"), os.path.join(work, "peer")
+        run(binary("torc-authority"), "init", authority, "--overlay", OVERLAY)
+        run(binary("torc-authority"), "issue", authority, "--user", "peer@" + OVERLAY, "--out", prefix)
+        say(run(binary("bench_dtls"), OVERLAY, authority + "/ca.crt", prefix + ".crt", prefix + ".key"))
+    finally:
+        shutil.rmtree(work)
+
+
 def bench_rings():
     for num in (8, 32):
         for signature in ("ecdsa", "rsa"):
@@ -283,7 +294,7 @@ def bench_rings():
 
 CASES = {"crypto": lambda: say(run(binary("bench_crypto"))), "enrolment": bench_enrolments,
          "forward": lambda: say(run(binary("bench_forward"))), "stun": lambda: say(run(binary("bench_stun"))),
-         "ice": lambda: say(run(binary("bench_ice"))),
+         "ice": lambda: say(run(binary("bench_ice"))), "dtls": bench_dtls,
          "ring": bench_rings, "links": bench_links}
 
 

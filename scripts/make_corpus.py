@@ -2,7 +2,7 @@
 """make_corpus.py OUT_DIR: seeds for the fuzz targets, OUT_DIR/TARGET/NAME, made from tests/vectors and fuzz/regressions.
 
 A seed of a codec is the number of the structure in its target's line of fuzz/targets.def, one byte, then the vector's
-bytes. Seeds of the overlay document are tests/vectors/overlay; those of the state machines (node_*) and of STUN (ice_*) are the files of fuzz/seeds/TARGET as they are.
+bytes. Seeds of the overlay document are tests/vectors/overlay; those of the state machines (node_*), of STUN (ice_*) and of DTLS (io_*) are the files of fuzz/seeds/TARGET as they are.
 """
 import hashlib
 import pathlib

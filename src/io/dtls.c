@@ -266,6 +266,8 @@ static int begin(torc_dtls *d, const torc_dtls_config *cfg) {
   int rc = torc_tls_attach(&d->tls, bio, cfg->is_client);
   if (rc == 0) {
     DTLS_set_timer_cb(d->tls.ssl, next_rto);
+    /* No record is longer than a datagram: a smaller buffer will do. */
+    (void)SSL_set_max_send_fragment(d->tls.ssl, (long)d->path_max);
     set_path(d, d->path_max);
   }
   return rc;
@@ -281,7 +283,9 @@ int torc_dtls_new(torc_dtls **out, torc_dtls_gate *g, const torc_dtls_config *cf
   d->cfg.rto = cfg->rto == 0 ? TORC_DTLS_RTO : cfg->rto;
   d->cfg.burst = cfg->burst == 0 ? TORC_DTLS_BURST : cfg->burst;
   d->cfg.rate = cfg->rate == 0 ? TORC_DTLS_RATE : cfg->rate;
-  d->path_max = cfg->path_max == 0 ? TORC_DTLS_PATH_MAX : cfg->path_max;
+  d->path_max = cfg->path_max == 0                   ? TORC_DTLS_PATH_MAX
+                : cfg->path_max < TORC_DTLS_PATH_MIN ? TORC_DTLS_PATH_MIN
+                                                     : cfg->path_max;
   d->now = now;
   d->limit = torc_time_add(now, TORC_DTLS_LIMIT);
   d->rto_at = d->path_until = TORC_NEVER;
@@ -320,9 +324,10 @@ void torc_dtls_free(torc_dtls *d) {
 
 /* ---- in ---- */
 
-static void read_records(torc_dtls *d) {
+/* is_fresh: what came before the end of the handshake may lie there, too. */
+static void read_records(torc_dtls *d, bool is_fresh) {
   torc_dtls_gate *g = d->gate;
-  while (d->state == TORC_DTLS_UP) {
+  while (d->state == TORC_DTLS_UP && (is_fresh || d->in.len > 0 || torc_tls_has_part(&d->tls))) {
     size_t len = 0;
     int rc = torc_tls_read(&d->tls, g->plain, sizeof g->plain, &len);
     if (rc != 0) {
@@ -345,10 +350,11 @@ void torc_dtls_input(torc_dtls *d, torc_slice datagram, torc_time now) {
   }
   d->gate->stats.datagrams_in++;
   d->in = datagram;
-  if (d->state == TORC_DTLS_HANDSHAKE) {
+  bool is_fresh = d->state == TORC_DTLS_HANDSHAKE;
+  if (is_fresh) {
     shake(d);
   }
-  read_records(d);
+  read_records(d, is_fresh);
   d->in = torc_slice_of(NULL, 0);
   settle(d);
 }

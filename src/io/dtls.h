@@ -95,7 +95,7 @@ typedef struct torc_dtls_config {
   torc_sock remote; /* for the limits */
   torc_dtls_events events;
   torc_time rto;        /* of the first flight; 0: TORC_DTLS_RTO */
-  uint32_t path_max;    /* bytes of a datagram at first; 0: TORC_DTLS_PATH_MAX */
+  uint32_t path_max;    /* bytes of a datagram at first, to 16,384; 0: TORC_DTLS_PATH_MAX */
   uint32_t burst, rate; /* 0: TORC_DTLS_BURST, TORC_DTLS_RATE */
 } torc_dtls_config;
 

@@ -1,7 +1,7 @@
-/* Messages in parts [FRG-01..07] [GAP-42..46]: a message too long for its link leaves in fragments,
- * each with a whole header; a fragment of somebody else's is passed on like any message, and split
- * again where it has to be [FRG-03], never put together [FRG-04]; those for this node are.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Messages in parts [FRG-01..07] [GAP-42..46] [TLS-05]: a message too long for its link leaves in
+ * fragments, each with a whole header; a fragment of somebody else's is passed on like any message,
+ * and split again where it has to be [FRG-03], never put together [FRG-04]; those for this node
+ * are. SPDX-License-Identifier: Apache-2.0 */
 #include "overlay/node/impl.h"
 
 #define UNIT 8u
