@@ -9,7 +9,8 @@
 #define IP6 2u
 #define COMPONENT 1u
 #define PORT_ACTIVE 9u   /* RFC 6544 4.5: what an active candidate has for a port */
-#define PRFLX_MAX 8u     /* learnt in one session */
+#define PRFLX_MAX 16u    /* learnt in one session */
+#define PRFLX_OF_OWN 6u  /* and by one local candidate */
 #define NAME_MAX_LEN 69u /* a label and ".local" */
 #define LABEL_MAX 63u
 
@@ -237,11 +238,11 @@ size_t torc_ice_other_find(const torc_ice_session *s, torc_cand_transport transp
   return TORC_ICE_NONE;
 }
 
-/* TORC_ICE_NONE: the limit, or no memory. */
+/* TORC_ICE_NONE: the limit, or no memory. Those that were told leave room for what is learnt. */
 static size_t put_other(torc_ice_session *s, const torc_ice_other *o) {
   size_t at = s->num_others;
   torc_ice_other *list;
-  if (at >= TORC_ICE_REMOTE_MAX) {
+  if (!o->is_learnt && at - s->num_prflx >= TORC_ICE_REMOTE_MAX) {
     s->ice->stats.remotes_beyond++;
     return TORC_ICE_NONE;
   }
@@ -287,15 +288,27 @@ static void add_other(torc_ice_session *s, const torc_candidate *c) {
   (void)put_other(s, &o);
 }
 
-size_t torc_ice_other_prflx(torc_ice_session *s, const torc_ice_from *from,
+/* Two NATs that take a new port for each destination and let everything in make each check a new
+ * candidate for the other side: that must not use up what the other local candidates need. */
+static bool has_room_for_prflx(const torc_ice_session *s, size_t own) {
+  uint32_t num = 0;
+  for (size_t i = 0; i < s->num_others; i++) {
+    num += s->others[i].is_learnt && s->others[i].own == own ? 1 : 0;
+  }
+  return num < PRFLX_OF_OWN && s->num_prflx < PRFLX_MAX;
+}
+
+size_t torc_ice_other_prflx(torc_ice_session *s, const torc_ice_from *from, size_t own,
                             torc_cand_tcptype tcptype, uint32_t priority) {
   torc_ice_other o = {.addr = from->remote,
                       .priority = priority,
                       .transport = from->is_tcp ? TORC_CAND_TCP : TORC_CAND_UDP,
                       .type = TORC_CAND_PRFLX,
-                      .tcptype = tcptype};
+                      .tcptype = tcptype,
+                      .own = (uint8_t)own,
+                      .is_learnt = true};
   size_t at;
-  if (from->remote.port == 0 || is_no_peer(&from->remote) || s->num_prflx >= PRFLX_MAX) {
+  if (from->remote.port == 0 || is_no_peer(&from->remote) || !has_room_for_prflx(s, own)) {
     s->ice->stats.prflx_refused++;
     return TORC_ICE_NONE;
   }
@@ -382,7 +395,7 @@ void torc_ice_others_add(torc_ice_session *s, const torc_candidate *list, size_t
       s->has_active[c->addr.family] = true;
     } else if (!is_usable(c)) {
       s->ice->stats.remotes_refused++;
-    } else if (s->num_others + num_names >= TORC_ICE_REMOTE_MAX) {
+    } else if (s->num_others - s->num_prflx + num_names >= TORC_ICE_REMOTE_MAX) {
       s->ice->stats.remotes_beyond++;
     } else if (c->addr.family != 0) {
       add_other(s, c);

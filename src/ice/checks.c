@@ -210,6 +210,7 @@ void torc_ice_check_answer(torc_ice_check *c, const torc_stun_path *path, const 
 /* RFC 8445 14.3. */
 static torc_time first_rto(const torc_ice *ice) {
   torc_time rto = ice->cfg.ta * ice->num_under_way;
+  rto = rto < TORC_ICE_RTO_MOST ? rto : TORC_ICE_RTO_MOST;
   return rto > TORC_ICE_RTO_MIN ? rto : TORC_ICE_RTO_MIN;
 }
 

@@ -28,6 +28,7 @@
 #define TORC_ICE_EARLY_MAX 16u   /* checks of one session kept until its parameters are known */
 #define TORC_ICE_QUEUED_MAX 64u  /* answers that nobody polled */
 #define TORC_ICE_RTO_MIN TORC_MS(500) /* RFC 8445 14.3 */
+#define TORC_ICE_RTO_MOST TORC_SEC(2) /* ours: a session has no time for more */
 
 /* clang-format off */
 #define TORC_ICE_STATS(X) \
@@ -148,7 +149,9 @@ typedef struct torc_ice_other {
   torc_cand_type type;
   torc_cand_tcptype tcptype;
   uint8_t foundation; /* index of the first candidate with the same */
-  char text[33];      /* as it was told; "" for peer-reflexive ones */
+  uint8_t own;        /* is_learnt: by a check that came to this local candidate */
+  bool is_learnt;
+  char text[33]; /* as it was told; "" for peer-reflexive ones */
 } torc_ice_other;
 
 typedef enum torc_ice_pair_state {
@@ -281,7 +284,7 @@ int torc_ice_own_add(torc_ice_session *s, const torc_ice_local *l) TORC_MUST_CHE
 void torc_ice_others_add(torc_ice_session *s, const torc_candidate *list, size_t num);
 /* A peer-reflexive one; TORC_ICE_NONE: the limit. */
 #define TORC_ICE_NONE SIZE_MAX
-size_t torc_ice_other_prflx(torc_ice_session *s, const torc_ice_from *from,
+size_t torc_ice_other_prflx(torc_ice_session *s, const torc_ice_from *from, size_t own,
                             torc_cand_tcptype tcptype, uint32_t priority);
 size_t torc_ice_other_find(const torc_ice_session *s, torc_cand_transport transport,
                            const torc_addr *addr);
@@ -296,8 +299,9 @@ void torc_ice_pairs_form(torc_ice_session *s, size_t first_own, size_t first_oth
 /* Pairs that are frozen and need not be: RFC 8445 6.1.2.6 and 6.1.4.2. TORC_NEVER, or when it is to
  * be called again. */
 torc_time torc_ice_pairs_thaw(torc_ice_session *s);
-/* One pair, for a check that came; NULL: limits or memory. */
-torc_ice_pair *torc_ice_pair_add(torc_ice_session *s, size_t own, size_t other);
+/* One pair; `is_asked`: the other side checks it, so it takes the place of one that does not work.
+ * NULL: limits or memory. */
+torc_ice_pair *torc_ice_pair_add(torc_ice_session *s, size_t own, size_t other, bool is_asked);
 torc_ice_pair *torc_ice_pair_find(const torc_ice_session *s, size_t own, size_t other);
 torc_ice_pair *torc_ice_pair_at(torc_list *link);
 void torc_ice_pair_set(torc_ice_session *s, torc_ice_pair *p, torc_ice_pair_state state);

@@ -110,13 +110,27 @@ void torc_ice_pairs_sort(torc_ice_session *s) {
   }
 }
 
-/* The worst pair that may go for a better one; with `ip`: among those with that remote address. */
-static torc_ice_pair *worst(const torc_ice_session *s, const torc_addr *ip) {
+/* Whether it may go for another: `is_asked`, for one that the other side checks. */
+static bool may_go(const torc_ice_pair *p, bool is_asked) {
+  switch (p->state) {
+    case TORC_ICE_PAIR_FROZEN:
+    case TORC_ICE_PAIR_WAITING:
+      return !is_asked || !p->has_plain_request;
+    case TORC_ICE_PAIR_FAILED:
+      return true;
+    case TORC_ICE_PAIR_IN_PROGRESS:
+      return is_asked && !p->has_plain_request && !p->is_named && p->conn == NULL;
+    case TORC_ICE_PAIR_SUCCEEDED:
+    default:
+      return false;
+  }
+}
+
+/* The worst pair that may go for another; with `ip`: among those with that remote address. */
+static torc_ice_pair *worst(const torc_ice_session *s, const torc_addr *ip, bool is_asked) {
   for (torc_list *l = s->pairs.prev; l != &s->pairs; l = l->prev) {
     torc_ice_pair *p = torc_ice_pair_at(l);
-    if ((ip == NULL || torc_ice_same_ip(&s->others[p->other].addr, ip)) &&
-        (p->state == TORC_ICE_PAIR_FROZEN || p->state == TORC_ICE_PAIR_WAITING ||
-         p->state == TORC_ICE_PAIR_FAILED)) {
+    if ((ip == NULL || torc_ice_same_ip(&s->others[p->other].addr, ip)) && may_go(p, is_asked)) {
       return p;
     }
   }
@@ -124,7 +138,7 @@ static torc_ice_pair *worst(const torc_ice_session *s, const torc_addr *ip) {
 }
 
 /* Room for one more pair: with its address, and at all. False: it is the one to be left out. */
-static bool make_room(torc_ice_session *s, const torc_addr *ip, uint64_t priority) {
+static bool make_room(torc_ice_session *s, const torc_addr *ip, uint64_t priority, bool is_asked) {
   uint32_t num_ip = 0;
   torc_ice_pair *p;
   bool is_crowded;
@@ -140,18 +154,18 @@ static bool make_room(torc_ice_session *s, const torc_addr *ip, uint64_t priorit
   } else {
     s->ice->stats.pairs_beyond++;
   }
-  p = worst(s, is_crowded ? ip : NULL);
-  if (p == NULL || p->priority >= priority) {
+  p = worst(s, is_crowded ? ip : NULL, is_asked);
+  if (p == NULL || (!is_asked && p->priority >= priority)) {
     return false;
   }
   torc_ice_pair_free(s, p);
   return true;
 }
 
-torc_ice_pair *torc_ice_pair_add(torc_ice_session *s, size_t own, size_t other) {
+torc_ice_pair *torc_ice_pair_add(torc_ice_session *s, size_t own, size_t other, bool is_asked) {
   uint64_t priority = priority_of(s, own, other);
   torc_ice_pair *p;
-  if (!make_room(s, &s->others[other].addr, priority)) {
+  if (!make_room(s, &s->others[other].addr, priority, is_asked)) {
     return NULL;
   }
   p = torc_calloc(s->ice->mem, 1, sizeof *p);
@@ -181,7 +195,7 @@ void torc_ice_pairs_form(torc_ice_session *s, size_t first_own, size_t first_oth
         s->ice->stats.pairs_pruned++;
         continue;
       }
-      (void)torc_ice_pair_add(s, own, k);
+      (void)torc_ice_pair_add(s, own, k, false);
     }
   }
 }

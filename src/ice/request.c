@@ -78,14 +78,14 @@ static torc_ice_pair *pair_of(torc_ice_session *s, const asked *a, torc_ice_conn
   }
   other = torc_ice_other_find(s, from->is_tcp ? TORC_CAND_TCP : TORC_CAND_UDP, &from->remote);
   if (other == TORC_ICE_NONE) {
-    other = torc_ice_other_prflx(s, from, tcptype_of_other(s, own, from->is_tcp), a->priority);
+    other = torc_ice_other_prflx(s, from, own, tcptype_of_other(s, own, from->is_tcp), a->priority);
     if (other == TORC_ICE_NONE) {
       return NULL;
     }
   }
   p = torc_ice_pair_find(s, own, other);
   if (p == NULL) {
-    p = torc_ice_pair_add(s, own, other);
+    p = torc_ice_pair_add(s, own, other, true);
   }
   if (p != NULL && conn != NULL) {
     if (p->conn != NULL) { /* simultaneous open gave two: the one that works */

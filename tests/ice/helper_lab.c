@@ -395,7 +395,7 @@ static void connect_tcp(lab *l, int agent, const torc_ice_output *out) {
     }
   }
   s->seen_as = leave(l, s, &out->remote, true, &is_lan);
-  e = event_new(l, SYN, way(l));
+  e = event_new(l, SYN, l->delay);
   e->src = s->seen_as;
   e->dst = out->remote;
   e->peer = s->id;
@@ -419,12 +419,12 @@ static void on_syn(lab *l, const lab_event *e) {
   }
   if (s == NULL) {
     if (nat_at(l, &e->dst) == NULL) { /* a host says no, a NAT nothing */
-      back = event_new(l, RESET, way(l));
+      back = event_new(l, RESET, l->delay);
       back->socket = from->id;
     }
     return;
   }
-  back = event_new(l, ACCEPTED, way(l));
+  back = event_new(l, ACCEPTED, l->delay);
   back->socket = from->id;
   if (s->kind == LAB_SYN) { /* simultaneous open: this end stands, the other soon */
     back->peer = s->id;
@@ -485,8 +485,10 @@ static void on_event(lab *l, const lab_event *e) {
       }
       break;
     case RESET:
-      s->is_open = false;
-      torc_ice_tcp_connected(agent_of(l, s)->ice, s->token, TORC_ERR_REFUSED, 0, NULL, l->now);
+      if (s->kind == LAB_SYN) {
+        s->is_open = false;
+        torc_ice_tcp_connected(agent_of(l, s)->ice, s->token, TORC_ERR_REFUSED, 0, NULL, l->now);
+      }
       break;
     case FRAME:
       input(l, s, &s->remote, torc_slice_of(e->bytes, e->len), true);

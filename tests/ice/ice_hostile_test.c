@@ -148,6 +148,71 @@ static void test_replay(void **state) {
   lab_clear(&l);
 }
 
+/* A scripted peer at 192.0.2.2:5000, with the password "0123456789012345678901". */
+typedef struct ask {
+  uint8_t txid, unknown;
+  bool has_no_priority, nominates, has_wrong_user, has_no_integrity;
+} ask;
+
+static size_t write_request(lab *l, const ask *q, uint8_t *room, size_t cap) {
+  uint8_t txid[TORC_STUN_TXID_LEN] = {0};
+  char user[64];
+  torc_stun_key key;
+  torc_stun_wr w;
+  torc_wr wr;
+  txid[0] = q->txid;
+  (void)snprintf(
+      user, sizeof user, "%s:abcd",
+      q->has_wrong_user ? "ABCDEFGH" : torc_ice_ufrag(l->agents[0].ice, l->agents[0].id));
+  assert_int_equal(
+      torc_stun_key_short(
+          &l->crypto, torc_slice_str(torc_ice_password(l->agents[0].ice, l->agents[0].id)), &key),
+      0);
+  torc_wr_init(&wr, room, cap);
+  torc_stun_begin(&w, &wr, TORC_STUN_REQUEST, TORC_STUN_BINDING, txid);
+  torc_stun_put(&w, TORC_STUN_ATTR_USERNAME, torc_slice_str(user));
+  if (!q->has_no_priority) {
+    torc_stun_put_u32(&w, TORC_STUN_ATTR_PRIORITY, 0x6effffff);
+  }
+  if (q->unknown != 0) {
+    torc_stun_put_flag(&w, 0x7f00);
+  }
+  torc_stun_put_u64(&w, TORC_STUN_ATTR_ICE_CONTROLLING, 7);
+  if (q->nominates) {
+    torc_stun_put_flag(&w, TORC_STUN_ATTR_USE_CANDIDATE);
+  }
+  if (!q->has_no_integrity) {
+    assert_int_equal(torc_stun_put_integrity(&w, &l->crypto, &key, TORC_STUN_INTEGRITY_SHA1, 32),
+                     0);
+  }
+  torc_stun_put_fingerprint(&w);
+  assert_int_equal(wr.err, 0);
+  return wr.len;
+}
+
+static int give(lab *l, const torc_addr *from, const uint8_t *bytes, size_t len) {
+  torc_ice_from f = {.socket = 1, .local = lab_addr("192.0.2.1", 5000), .remote = *from};
+  return torc_ice_input(l->agents[0].ice, &f, torc_slice_of(bytes, len), l->now);
+}
+
+/* The next datagram towards the scripted peer. */
+static bool take(lab *l, torc_stun_msg *m, uint8_t copy[600], torc_addr *to) {
+  torc_ice_output out;
+  while (torc_ice_poll(l->agents[0].ice, &out)) {
+    if (out.kind == TORC_ICE_OUT_SEND) {
+      memcpy(copy, out.bytes.p, out.bytes.len);
+      *to = out.remote;
+      assert_int_equal(torc_stun_decode(m, torc_slice_of(copy, out.bytes.len)), 0);
+      return true;
+    }
+    if (out.kind == TORC_ICE_OUT_SELECTED) {
+      l->agents[0].is_selected = true;
+      l->agents[0].pair = out.pair;
+    }
+  }
+  return false;
+}
+
 /* ---- candidates of third parties ---- */
 
 static torc_candidate candidate_at(const char *ip, uint16_t port, uint32_t priority) {
@@ -192,6 +257,45 @@ static void test_many(void **state) {
   assert_true(lab_count(&l, 0, "pairs") >= 20);
   /* 5 requests of each pair within the 15 s. */
   assert_true(l.agents[0].num_sends <= 5 * (is_one_victim ? 20 : TORC_ICE_PAIRS_MAX));
+  lab_clear(&l);
+}
+
+/* 32 candidates and 100 pairs that lead nowhere, all under way: the other side's check still finds
+ * room. */
+static void test_crowded(void **state) {
+  torc_addr peer = lab_addr("192.0.2.2", 5000);
+  torc_candidate list[TORC_ICE_REMOTE_MAX];
+  ask q = {.txid = 9};
+  uint8_t room[300];
+  uint8_t copy[600];
+  torc_stun_msg m;
+  torc_addr to;
+  bool is_checked = false;
+  lab l;
+  (void)state;
+  lab_init(&l, 19);
+  for (uint16_t i = 0; i < 4; i++) {
+    lab_udp(&l, 0, "192.0.2.1", (uint16_t)(5000 + i), NULL);
+  }
+  for (uint32_t i = 0; i < TORC_ICE_REMOTE_MAX; i++) {
+    list[i] = candidate_at("198.51.100.9", 5000, 0x7ffffff0u + i % 8);
+    list[i].addr.addr[3] = (uint8_t)(1 + i);
+    list[i].foundation[0] = (char)('0' + i);
+  }
+  lab_open(&l, 0, false);
+  remote(&l, list, TORC_ICE_REMOTE_MAX);
+  lab_run(&l, TORC_SEC(3));
+  assert_true(lab_count(&l, 0, "pairs") >= TORC_ICE_PAIRS_MAX);
+  assert_int_equal(lab_count(&l, 0, "checks"), TORC_ICE_PAIRS_MAX);
+  assert_int_equal(give(&l, &peer, room, write_request(&l, &q, room, sizeof room)), 0);
+  for (int i = 0; i < 10 && !is_checked; i++) {
+    while (!is_checked && take(&l, &m, copy, &to)) {
+      is_checked = m.cls == TORC_STUN_REQUEST && torc_stun_addr_eq(&to, &peer);
+    }
+    l.now += TORC_MS(5);
+    torc_ice_tick(l.agents[0].ice, l.now);
+  }
+  assert_true(is_checked);
   lab_clear(&l);
 }
 
@@ -379,71 +483,6 @@ static void test_early(void **state) {
   lab_clear(&l);
 }
 
-/* A scripted peer at 192.0.2.2:5000, with the password "0123456789012345678901". */
-typedef struct ask {
-  uint8_t txid, unknown;
-  bool has_no_priority, nominates, has_wrong_user, has_no_integrity;
-} ask;
-
-static size_t write_request(lab *l, const ask *q, uint8_t *room, size_t cap) {
-  uint8_t txid[TORC_STUN_TXID_LEN] = {0};
-  char user[64];
-  torc_stun_key key;
-  torc_stun_wr w;
-  torc_wr wr;
-  txid[0] = q->txid;
-  (void)snprintf(
-      user, sizeof user, "%s:abcd",
-      q->has_wrong_user ? "ABCDEFGH" : torc_ice_ufrag(l->agents[0].ice, l->agents[0].id));
-  assert_int_equal(
-      torc_stun_key_short(
-          &l->crypto, torc_slice_str(torc_ice_password(l->agents[0].ice, l->agents[0].id)), &key),
-      0);
-  torc_wr_init(&wr, room, cap);
-  torc_stun_begin(&w, &wr, TORC_STUN_REQUEST, TORC_STUN_BINDING, txid);
-  torc_stun_put(&w, TORC_STUN_ATTR_USERNAME, torc_slice_str(user));
-  if (!q->has_no_priority) {
-    torc_stun_put_u32(&w, TORC_STUN_ATTR_PRIORITY, 0x6effffff);
-  }
-  if (q->unknown != 0) {
-    torc_stun_put_flag(&w, 0x7f00);
-  }
-  torc_stun_put_u64(&w, TORC_STUN_ATTR_ICE_CONTROLLING, 7);
-  if (q->nominates) {
-    torc_stun_put_flag(&w, TORC_STUN_ATTR_USE_CANDIDATE);
-  }
-  if (!q->has_no_integrity) {
-    assert_int_equal(torc_stun_put_integrity(&w, &l->crypto, &key, TORC_STUN_INTEGRITY_SHA1, 32),
-                     0);
-  }
-  torc_stun_put_fingerprint(&w);
-  assert_int_equal(wr.err, 0);
-  return wr.len;
-}
-
-static int give(lab *l, const torc_addr *from, const uint8_t *bytes, size_t len) {
-  torc_ice_from f = {.socket = 1, .local = lab_addr("192.0.2.1", 5000), .remote = *from};
-  return torc_ice_input(l->agents[0].ice, &f, torc_slice_of(bytes, len), l->now);
-}
-
-/* The next datagram towards the scripted peer. */
-static bool take(lab *l, torc_stun_msg *m, uint8_t copy[600], torc_addr *to) {
-  torc_ice_output out;
-  while (torc_ice_poll(l->agents[0].ice, &out)) {
-    if (out.kind == TORC_ICE_OUT_SEND) {
-      memcpy(copy, out.bytes.p, out.bytes.len);
-      *to = out.remote;
-      assert_int_equal(torc_stun_decode(m, torc_slice_of(copy, out.bytes.len)), 0);
-      return true;
-    }
-    if (out.kind == TORC_ICE_OUT_SELECTED) {
-      l->agents[0].is_selected = true;
-      l->agents[0].pair = out.pair;
-    }
-  }
-  return false;
-}
-
 typedef struct code_case {
   ask q;
   int rc;
@@ -594,6 +633,7 @@ int main(void) {
       TORC_TEST("ICE-28 replayed checks", test_replay),
       TORC_CASE("ICE-28 10000 candidates at one third party", test_many, &yes),
       TORC_CASE("ICE-28 10000 candidates at third parties", test_many, &no),
+      TORC_TEST("ICE-28 room for a check though all is full", test_crowded),
       TORC_TEST("ICE-28 many sessions pointed at one address", test_many_sessions),
       TORC_TEST("ICE-28 one check each Ta", test_pacing),
       TORC_TEST("ICE-21 addresses that are not tried", test_refused),

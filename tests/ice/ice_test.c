@@ -140,6 +140,29 @@ static void test_tcp(void **state) {
   lab_clear(&l);
 }
 
+/* Two connections stand; one is selected on both sides, the other closed. */
+static void test_tcp_both(void **state) {
+  size_t num_open = 0;
+  lab l;
+  (void)state;
+  begin(&l, 6);
+  for (int i = 0; i < 2; i++) {
+    const char *ip = i == 0 ? "192.0.2.1" : "192.0.2.2";
+    lab_tcp(&l, i, ip, 0, TORC_TCPTYPE_ACTIVE, NULL);
+    lab_tcp(&l, i, ip, 7000, TORC_TCPTYPE_PASSIVE, NULL);
+  }
+  connect_both(&l);
+  assert_agreed(&l);
+  assert_int_equal(l.agents[0].num_connects + l.agents[1].num_connects, 2);
+  assert_int_equal(l.sockets[l.agents[0].pair.socket - 1].peer, l.agents[1].pair.socket);
+  lab_run(&l, TORC_SEC(1));
+  for (size_t i = 0; i < l.num_sockets; i++) {
+    num_open += l.sockets[i].kind == LAB_TCP && l.sockets[i].is_open ? 1 : 0;
+  }
+  assert_int_equal(num_open, 2); /* its two ends */
+  lab_clear(&l);
+}
+
 static void test_so(void **state) {
   lab l;
   lab_nat *a;
@@ -239,6 +262,7 @@ int main(void) {
       TORC_TEST("ICE-02 IPv6", test_ip6),
       TORC_CASE("ICE-16 ICE-19 TCP, controlling active", test_tcp, &yes),
       TORC_CASE("ICE-16 ICE-19 TCP, controlled active", test_tcp, &no),
+      TORC_TEST("ICE-16 ICE-31 TCP in both directions", test_tcp_both),
       TORC_TEST("ICE-16 simultaneous open through two NATs", test_so),
       TORC_TEST("ICE-02 peer-reflexive on both sides", test_prflx),
       TORC_CASE("ICE-29 round trips, open", test_speed, &speed_open),
