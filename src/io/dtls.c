@@ -510,8 +510,12 @@ void torc_dtls_tick(torc_dtls *d, torc_time now) {
   settle(d);
 }
 
+/* What waited is sent before it, as far as a full bucket goes. */
 void torc_dtls_close(torc_dtls *d) {
   if (d->state != TORC_DTLS_ENDED) {
+    d->tokens = (uint64_t)d->cfg.burst * MICRO;
+    d->tokens_at = d->now;
+    release(d);
     torc_tls_shutdown(&d->tls);
     torc_dtls_end(d, 0, "");
   }

@@ -112,7 +112,7 @@ void torc_dtls_input(torc_dtls *d, torc_slice datagram, torc_time now);
 int torc_dtls_send(torc_dtls *d, torc_slice head, torc_slice body, torc_time now) TORC_MUST_CHECK;
 void torc_dtls_tick(torc_dtls *d, torc_time now);
 torc_time torc_dtls_deadline(const torc_dtls *d);
-/* Says close_notify, then is ENDED with rc 0; what waits is lost. */
+/* Sends what waits, up to a burst, says close_notify, and is ENDED with rc 0. */
 void torc_dtls_close(torc_dtls *d);
 /* A datagram of more than `path` bytes will not arrive, as ICMP says [GAP-47]; 0: the last one sent
  * was too long. */

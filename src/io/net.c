@@ -343,6 +343,13 @@ void torc_net_counters(const torc_net *net, void *ctx,
 #define X(name) each(ctx, "io_" #name, net->stats.name);
   TORC_NET_STATS(X)
 #undef X
+  const torc_dtls_stats *dtls = torc_dtls_gate_stats(net->gate);
+#define X(name) each(ctx, "io_dtls_" #name, dtls->name);
+  TORC_DTLS_STATS(X)
+#undef X
+#define X(name) each(ctx, "io_udp_" #name, net->udp_stats.name);
+  TORC_UDP_STATS(X)
+#undef X
 }
 
 void torc_net_gauges(const torc_net *net, void *ctx,

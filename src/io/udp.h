@@ -26,13 +26,17 @@ typedef struct torc_udp_events {
   void (*turn)(void *ctx);
 } torc_udp_events;
 
+/* truncated: longer than the buffer, dropped; queued: the socket was full; dropped: and the queue,
+ * too; failed: no route, too long, ...; icmp_errors: told to `unreachable`. */
+/* clang-format off */
+#define TORC_UDP_STATS(X) \
+  X(datagrams_in) X(datagrams_out) X(bytes_in) X(bytes_out) X(truncated) X(queued) X(dropped) \
+  X(failed) X(icmp_errors)
+/* clang-format on */
 typedef struct torc_udp_stats {
-  uint64_t datagrams_in, datagrams_out, bytes_in, bytes_out;
-  uint64_t truncated;   /* longer than the buffer: dropped */
-  uint64_t queued;      /* the socket was full */
-  uint64_t dropped;     /* and the queue, too */
-  uint64_t failed;      /* no route, too long, ... */
-  uint64_t icmp_errors; /* told to `unreachable` */
+#define X(name) uint64_t name;
+  TORC_UDP_STATS(X)
+#undef X
 } torc_udp_stats;
 
 /* Binds `local`; port 0: any. `read_buf` of TORC_UDP_BATCH * TORC_UDP_DATAGRAM_MAX bytes is shared

@@ -13,8 +13,14 @@ static const char *const counters[] = {
 #define X(name) "io_" #name,
     TORC_NET_STATS(X) TORC_PEER_STATS(X)
 #undef X
+#define X(name) "io_dtls_" #name,
+        TORC_DTLS_STATS(X)
+#undef X
+#define X(name) "io_udp_" #name,
+            TORC_UDP_STATS(X)
+#undef X
 #define X(name) "control_" #name,
-        TORC_CONTROL_STATS(X)
+                TORC_CONTROL_STATS(X)
 #undef X
 };
 static const char *const gauges[] = {
@@ -145,9 +151,10 @@ static void test_no_other(void **state) {
   torc_node_counters(s.control.node, &of_node, count);
   torc_peer_counters(s.peer, &of_peer, count);
   torc_peer_gauges(s.peer, &present, count);
-  assert_int_equal(of_peer - of_node, (sizeof(torc_net_stats) + sizeof(torc_multicast_stats) +
-                                       sizeof(torc_peer_stats)) /
-                                          sizeof(uint64_t));
+  assert_int_equal(of_peer - of_node,
+                   (sizeof(torc_net_stats) + sizeof(torc_dtls_stats) + sizeof(torc_udp_stats) +
+                    sizeof(torc_multicast_stats) + sizeof(torc_peer_stats)) /
+                       sizeof(uint64_t));
   assert_int_equal(present, TORC_ARRAY_LEN(gauges));
 }
 
