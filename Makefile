@@ -7,7 +7,7 @@ PRESET ?= release
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo check check-asan-full soak bench lab fuzz trace format tidy install clean
+.PHONY: help deps build demo check check-asan-full soak bench lab natlab fuzz trace format tidy install clean
 
 help:      ## this list
 	@sed -n 's/^\([a-z-]*\): *## */\1\t/p' Makefile | expand -t 18
@@ -36,6 +36,9 @@ bench:     ## the figures, with the rivals beside them in the same run
 
 lab:       ## a small internet with NAT boxes, and a shell in it (ARGS='SCENARIO [HOST [COMMAND]]')
 	@scripts/lab.sh $(ARGS)
+
+natlab:    ## what connects through which NAT boxes, and how fast (ARGS='--end COMMAND', ARGS=--help)
+	@scripts/natlab.sh $(ARGS)
 
 fuzz:      ## fuzz all targets for SECONDS in all (default 600)
 	@scripts/build.sh fuzz

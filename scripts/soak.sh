@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the hour-long criteria: C tests of the label "soak", tests/soak (the simulator's search over 5,000 seeds), and the
-# larger models. Results in build/release/results-soak.
+# Runs the hour-long criteria: C tests of the label "soak", tests/soak (the simulator's search over 5,000 seeds, the NAT
+# matrix), and the larger models. Results in build/release/results-soak.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . scripts/steps.sh
