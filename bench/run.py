@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench`: every benchmark, one JSON line a case; the rival runs beside it where it is installed.
 
-run.py [crypto|enrolment|forward|stun|ice|dtls|ring|links]...: only these.
+run.py [crypto|enrolment|forward|stun|ice|dtls|ring|links|wan]...: only these.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -292,10 +292,16 @@ def bench_rings():
         bench_opendht(num)
 
 
+def bench_wan():
+    import wan  # it needs rights the others do not
+    for line in wan.cases():
+        say(line)
+
+
 CASES = {"crypto": lambda: say(run(binary("bench_crypto"))), "enrolment": bench_enrolments,
          "forward": lambda: say(run(binary("bench_forward"))), "stun": lambda: say(run(binary("bench_stun"))),
          "ice": lambda: say(run(binary("bench_ice"))), "dtls": bench_dtls,
-         "ring": bench_rings, "links": bench_links}
+         "ring": bench_rings, "links": bench_links, "wan": bench_wan}
 
 
 def main():
