@@ -187,6 +187,8 @@ static void on_output(sim_worker *w, sim_node *n, const torc_output *o) {
     case TORC_OUT_EVENT:
       on_event(w, n, &o->event);
       break;
+    case TORC_OUT_CANCEL: /* nothing is held for a CONNECT */
+      break;
   }
 }
 

@@ -490,6 +490,7 @@ static void on_event(void *ctx, unsigned me, torc_sim_index i, const torc_event 
       }
       break;
     case TORC_EVENT_TUNNEL:
+    case TORC_EVENT_CONNECTION:
       break;
   }
 }

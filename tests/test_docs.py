@@ -70,7 +70,7 @@ def test_metrics_in_the_documents_exist():
     gauges = set(re.findall(r'add_gauge\(p, "(\w+)"', read("src/io/metrics_text.c")))
     held = present()
     text = read("docs/operations.md")
-    assert len(held) == 13 and all(f"`{name}`" in text for name in held)
+    assert len(held) == 15 and all(f"`{name}`" in text for name in held)
     metrics = gauges | {f"torc_{name}_total" for name in counters()} | {f"torc_{name}" for name in held}
     named = set(re.findall(r"\btorc_[a-z_*]+_total\b|`(?:torc|process)_[a-z_]+`", text))
     named = {name.strip("`") for name in named} - {"torc_node", "torc_peer", "torc_peer_counters",

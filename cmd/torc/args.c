@@ -29,6 +29,12 @@ static const struct {
     {"raw", ARG_RAW, no_argument},
     {"fetch", ARG_FETCH, no_argument},
     {"replicas", ARG_REPLICAS, no_argument},
+    {"application", ARG_APPLICATION, required_argument},
+    {"exec", ARG_EXEC, required_argument},
+    {"to", ARG_TO, required_argument},
+    {"listen", ARG_LISTEN, no_argument},
+    {"lines", ARG_LINES, no_argument},
+    {"dialog", ARG_DIALOG, required_argument},
 };
 #define NUM_KNOWN (sizeof known / sizeof known[0])
 
@@ -54,6 +60,31 @@ static bool read_lifetime(args *a, const char *value) {
   }
   a->lifetime_s = t / TORC_SEC(1);
   return true;
+}
+
+static bool read_application(args *a, unsigned bit, const char *value) {
+  switch (bit) {
+    case ARG_APPLICATION:
+      a->application = value;
+      return true;
+    case ARG_EXEC:
+      a->exec = value;
+      return true;
+    case ARG_TO:
+      a->to = value;
+      return true;
+    case ARG_LISTEN:
+      a->listen = true;
+      return true;
+    case ARG_LINES:
+      a->lines = true;
+      return true;
+    case ARG_DIALOG:
+      a->dialog = value;
+      return true;
+    default:
+      return false;
+  }
 }
 
 static bool read_known(args *a, unsigned bit, const char *value) {
@@ -99,7 +130,7 @@ static bool read_known(args *a, unsigned bit, const char *value) {
       a->replicas = true;
       return true;
     default:
-      return false;
+      return read_application(a, bit, value);
   }
 }
 

@@ -23,13 +23,19 @@ enum {
   ARG_WALK = 1 << 9,
   ARG_RAW = 1 << 10,
   ARG_REPLICAS = 1 << 11,
-  ARG_FETCH = 1 << 12
+  ARG_FETCH = 1 << 12,
+  ARG_APPLICATION = 1 << 13,
+  ARG_EXEC = 1 << 14,
+  ARG_TO = 1 << 15,
+  ARG_LISTEN = 1 << 16,
+  ARG_LINES = 1 << 17,
+  ARG_DIALOG = 1 << 18
 };
 
 typedef struct args {
   const char *socket;
-  bool json, append, route_log, iterative, walk, raw, replicas, fetch, help;
-  const char *type, *index, *file;
+  bool json, append, route_log, iterative, walk, raw, replicas, fetch, listen, lines, help;
+  const char *type, *index, *file, *application, *exec, *to, *dialog;
   const char *keys[ARGS_KEYS_MAX];
   size_t num_keys;
   uint64_t lifetime_s; /* 0: not given */

@@ -161,6 +161,8 @@ int client_call(client *c, json_t *request, int timeout_ms, json_t **reply, char
   if (rc == 0) {
     got = json_loadb(line, len, 0, NULL);
     rc = json_is_object(got) ? 0 : TORC_ERR_FORMAT;
+    c->len -= len + 1;
+    memmove(c->buffer, c->buffer + len + 1, c->len);
   }
   json_decref(request);
   if (rc != 0) {

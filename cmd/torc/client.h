@@ -23,7 +23,7 @@ void client_close(client *c);
 
 /* Sends `request` (taken) and waits for its answer. On a terminal a line of progress appears after
  * a second. Returns 0 with *reply, an object whose "ok" is true or false; negative if there was
- * none. */
+ * none. What came behind the answer stays in the buffer until the next call. */
 int client_call(client *c, json_t *request, int timeout_ms, json_t **reply, char *err,
                 size_t err_cap) TORC_MUST_CHECK;
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app_client.h"
 #include "base/id.h"
-#include "commands.h"
 
 #define WALK_MAX 100000 /* resources of one walk */
 
@@ -114,67 +114,20 @@ int command_route(client *c, const args *a) {
 
 /* ---- connect ---- */
 
-/* A peer-id of `user` among the links; NULL: none. */
-static char *linked_peer(client *c, const args *a, const char *user) {
-  char *out = NULL;
-  json_t *reply = call_or_report(c, a, args_request("links"), "ask for the links");
-  const json_t *links = json_object_get(reply, "links");
-  for (size_t i = 0; out == NULL && i < json_array_size(links); i++) {
-    const json_t *l = json_array_get(links, i);
-    if (strcmp(text_of(l, "user"), user) == 0) {
-      out = strdup(text_of(l, "peer"));
-    }
-  }
-  json_decref(reply);
-  return out;
-}
-
-/* A peer-id of `user` by the certificates stored under the name: their signers hold their keys
- * [CRT-08]. */
-static char *stored_peer(client *c, const char *user) {
-  char err[256] = "";
-  char *out = NULL;
-  json_t *reply = NULL;
-  json_t *request =
-      json_pack("{s:s, s:s, s:s}", "cmd", "fetch", "name", user, "type", "CERTIFICATE");
-  if (client_call(c, request, CLIENT_TIMEOUT_MS, &reply, err, sizeof err) != 0) {
-    return NULL;
-  }
-  const json_t *values = json_object_get(reply, "values");
-  for (size_t i = 0; out == NULL && i < json_array_size(values); i++) {
-    const json_t *signer = json_object_get(json_array_get(values, i), "signer");
-    const json_t *users = json_object_get(signer, "users");
-    for (size_t u = 0; out == NULL && u < json_array_size(users); u++) {
-      const char *name = json_string_value(json_array_get(users, u));
-      const char *peer = json_string_value(json_array_get(json_object_get(signer, "peers"), 0));
-      if (name != NULL && peer != NULL && strcmp(name, user) == 0) {
-        out = strdup(peer);
-      }
-    }
-  }
-  json_decref(reply);
-  return out;
-}
-
 int command_connect(client *c, const args *a) {
-  const char *whom = a->words[0];
-  char *peer = is_id(whom) ? strdup(whom) : linked_peer(c, a, whom);
-  if (peer == NULL) {
-    peer = stored_peer(c, whom);
+  devices d;
+  if (a->application != NULL) {
+    return command_connect_application(c, a);
   }
-  if (peer == NULL) {
-    (void)fprintf(stderr,
-                  "torc: could not connect to %s: no link and no stored certificate names that "
-                  "user; give the peer-id instead (torc ring lists them)\n",
-                  whom);
-    return EXIT_FAILURE;
+  int rc = devices_find(c, a, a->words[0], &d);
+  if (rc != EXIT_SUCCESS) {
+    return rc;
   }
-  json_t *reply =
-      call_or_report(c, a, json_pack("{s:s, s:[s]}", "cmd", "connect", "route", peer), "connect");
+  json_t *reply = call_or_report(
+      c, a, json_pack("{s:s, s:[s]}", "cmd", "connect", "route", d.peers[0]), "connect");
   if (reply != NULL) {
-    (void)json_object_set_new(reply, "peer", json_string(peer));
+    (void)json_object_set_new(reply, "peer", json_string(d.peers[0]));
   }
-  free(peer);
   if (reply == NULL) {
     return EXIT_FAILURE;
   }

@@ -38,7 +38,16 @@ static const command commands[] = {
      "the next resource that has values of a type; --walk: all of them"},
     {"config", ARG_FETCH, 0, 1, command_config, "[reload [--fetch]]",
      "the overlay document it goes by; reload: read the file anew, or fetch it"},
-    {"connect", 0, 1, 1, command_connect, "USER|ID", "make a direct link"},
+    {"connect", ARG_APPLICATION, 1, 1, command_connect, "USER|ID [--application PORT]",
+     "make a direct link; --application: a connection of its own, piped to standard input\n"
+     "             and output"},
+    {"listen", ARG_APPLICATION | ARG_EXEC | ARG_TO, 0, 0, command_listen,
+     "--application PORT [--exec CMD | --to HOST:PORT]",
+     "take one connection and pipe it, or each one to a command or an address"},
+    {"tunnel", ARG_APPLICATION | ARG_LISTEN | ARG_LINES | ARG_DIALOG, 0, 1, command_tunnel,
+     "USER|ID | --listen --application PORT [--lines] [--dialog ID]",
+     "send standard input as one message over the overlay, or each line; or print those\n"
+     "             that come"},
 };
 #define NUM_COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -63,7 +72,8 @@ static void print_usage(FILE *to) {
       "  torc version\n\n"
       "ID is 32 hex digits. NAME is a user name or any text, id:HEX a resource itself, peer:HEX\n"
       "the resource of a peer-id. The socket is --socket, else $TORC_SOCKET, else\n"
-      "/run/torc/torcd.sock. Exit code 0: done; 1: it failed; 2: wrong usage.\n",
+      "/run/torc/torcd.sock. Exit code 0: done; 1: it failed; 2: wrong usage;\n"
+      "connect --application and tunnel: 3: nobody of that name, 4: nobody took it.\n",
       to);
 }
 

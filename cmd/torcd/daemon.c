@@ -302,9 +302,10 @@ static void on_event(torcd *d, const torc_event *ev) {
       d->is_done = d->is_done || d->is_leaving;
       break;
     case TORC_EVENT_DONE:
+    case TORC_EVENT_TUNNEL:
+    case TORC_EVENT_CONNECTION:
       torc_control_event(d->control, ev);
       break;
-    case TORC_EVENT_TUNNEL:
     case TORC_EVENT_LINK:
       break;
   }

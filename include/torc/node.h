@@ -238,6 +238,17 @@ int torc_node_offer_ready(torc_node *n, torc_token token, const torc_connect_par
                           torc_time now) TORC_MUST_CHECK;
 int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                            uint16_t refuse, torc_time now) TORC_MUST_CHECK;
+/* The connection that a CONNECT or ACCEPT of an application asked for stands, with the peer at the
+ * other end that info->peer and info->cert name, proved as for a link. It is no link: the node gets
+ * none of its bytes. info->cert: one reference passes to the node, also on failure; info->token
+ * does not count. TORC_ERR_NOTFOUND: the node has given it up; TORC_ERR_DENIED: it is with another
+ * peer; TORC_ERR_NOMEM. After a failure the platform cuts it and says no more of it. */
+int torc_node_connection_up(torc_node *n, torc_token token, const torc_link_info *info,
+                            torc_time now) TORC_MUST_CHECK;
+/* Such a connection has ended. rc 0: both sides ended it in good order; TORC_ERR_CLOSED: it was
+ * cut; others: why. */
+int torc_node_connection_down(torc_node *n, torc_token token, int rc,
+                              torc_time now) TORC_MUST_CHECK;
 
 /* Peers to ask first when the ring is looked for the next time, in place of those given at the
  * creation [BST-03]; copied, at most 64 with the bootstrap peers. TORC_ERR_NOMEM: nothing changed.
@@ -267,16 +278,18 @@ typedef enum torc_output_kind {
   TORC_OUT_ANSWER_NEEDED = 6, /* `remote` offers from `peer`; give local parameters or refuse */
   TORC_OUT_CONNECT = 7,       /* the answer came: `remote`, expect `peer`; make the link */
   TORC_OUT_ACCEPT = 8, /* the answer to `token` was sent: make or await the link from `peer` */
-  TORC_OUT_EVENT = 9
+  TORC_OUT_EVENT = 9,
+  TORC_OUT_CANCEL = 10 /* nothing will come of `token`, for which parameters were given */
 } torc_output_kind;
 
 typedef enum torc_event_kind {
   TORC_EVENT_JOINED = 1,       /* full member, or client attached */
   TORC_EVENT_DISCONNECTED = 2, /* looking for the ring again */
   TORC_EVENT_LEFT = 3,
-  TORC_EVENT_DONE = 4,   /* the application call `token` has ended */
-  TORC_EVENT_TUNNEL = 5, /* a TUNNEL message arrived */
-  TORC_EVENT_LINK = 6    /* a link came up or went down: cache candidates changed [BST-09] */
+  TORC_EVENT_DONE = 4,      /* the application call `token` has ended */
+  TORC_EVENT_TUNNEL = 5,    /* a TUNNEL message arrived */
+  TORC_EVENT_LINK = 6,      /* a link came up or went down: cache candidates changed [BST-09] */
+  TORC_EVENT_CONNECTION = 7 /* an application's connection stands, has ended or could not be made */
 } torc_event_kind;
 
 /* One value of a FETCH. */
@@ -323,10 +336,15 @@ typedef struct torc_event {
   torc_event_kind kind;
   torc_token token;
   torc_done done; /* DONE */
-  torc_id peer;   /* TUNNEL: sender; LINK */
-  bool is_up;     /* LINK */
+  torc_id peer;   /* TUNNEL: sender; LINK, CONNECTION */
+  bool is_up;     /* LINK, CONNECTION */
   uint16_t application;
   torc_slice dialog_id, pdu; /* TUNNEL */
+  /* CONNECTION: `token` names it; done.elapsed is its age. Not up: done.rc is 0 if both sides ended
+   * it in good order, else why, with code and phrase if the peer refused it. */
+  bool is_incoming;      /* CONNECTION: the peer asked for it */
+  const torc_cert *cert; /* CONNECTION that is up, TUNNEL: the peer's, verified; NULL in a
+                            shared-key overlay, where members are not told apart [GAP-83] */
 } torc_event;
 
 typedef struct torc_output {
@@ -335,7 +353,9 @@ typedef struct torc_output {
   torc_slice head, body;
   torc_token token;
   torc_id peer;
-  torc_job job;               /* JOB */
+  uint16_t application; /* OFFER_NEEDED, ANSWER_NEEDED, CONNECT, ACCEPT; TORC_APPLICATION_RELOAD: a
+                           link, else a connection of an application */
+  torc_job job;         /* JOB */
   torc_endpoint endpoint;     /* OPEN */
   torc_event event;           /* EVENT */
   torc_connect_params remote; /* ANSWER_NEEDED, CONNECT */
@@ -393,6 +413,17 @@ int torc_node_ping(torc_node *n, const torc_id *route, size_t num_route, unsigne
 /* A direct RELOAD link to `peer` [CON-01]; done when the link stands. */
 int torc_node_connect(torc_node *n, const torc_id *route, size_t num_route, torc_time now,
                       torc_token *token) TORC_MUST_CHECK;
+/* A direct connection of an application to the peer at the end of `route` [CON-01] [CON-07], which
+ * must be exactly that one. Every call makes one of its own. TORC_EVENT_CONNECTION tells when it
+ * stands and when it has ended or failed; its bytes are the platform's. TORC_ERR_INVALID: no
+ * peer-id, the own one, or an application that is 0 or RELOAD's; TORC_ERR_LIMIT: too many stand or
+ * are being made, with this peer or in all. */
+int torc_node_connect_application(torc_node *n, const torc_id *route, size_t num_route,
+                                  uint16_t application, torc_time now,
+                                  torc_token *token) TORC_MUST_CHECK;
+/* Take (or do not take any more) connections of an application; others get 404 [GAP-76]. Those that
+ * stand stay. At most 16 applications. */
+int torc_node_listen_connections(torc_node *n, uint16_t application, bool on) TORC_MUST_CHECK;
 /* One application message over the overlay [TUN-01]. Arriving ones are TORC_EVENT_TUNNEL if the
  * application listens. */
 int torc_node_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,

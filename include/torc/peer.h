@@ -77,8 +77,26 @@ void torc_peer_wake(torc_peer *p);
  * torc_peer_next_event or _run. */
 bool torc_peer_next_event(torc_peer *p, torc_event *out);
 
-/* Blocking conveniences over the calls above; they run the loop until their own answer is there.
- * Events that belong to others stay queued. */
+/* ---- connections of applications ----
+ * torc_node_connect_application and torc_node_listen_connections ask for them,
+ * TORC_EVENT_CONNECTION tells when one stands, with its token, and when it has ended or failed. */
+
+/* A connected stream socket that carries the bytes of a connection that stands; the caller owns it
+ * and may use it anywhere, in another thread too, while torc_peer_run runs. End of file: the other
+ * side has ended. shutdown(*fd, SHUT_WR) tells the other side that this one has. Closing it
+ * does the same, and cuts the connection once more comes, which nobody reads. TORC_ERR_NOTFOUND: it
+ * does not stand; TORC_ERR_EXISTS: somebody has it. */
+int torc_peer_connection_fd(torc_peer *p, torc_token token, int *fd) TORC_MUST_CHECK;
+/* The same with a connected stream socket of the caller's, which passes, also on failure. */
+int torc_peer_connection_carry(torc_peer *p, torc_token token, int fd) TORC_MUST_CHECK;
+/* Ends it in good order: what was written, up to shutdown(fd, SHUT_WR) or the closing of the
+ * socket, still goes to the other side, what comes is thrown away. */
+void torc_peer_connection_end(torc_peer *p, torc_token token);
+/* Ends it at once: the other side is told that it was cut. */
+void torc_peer_connection_cut(torc_peer *p, torc_token token);
+
+/* The rest are blocking conveniences over the calls above; they run the loop until their own answer
+ * is there. Events that belong to others stay queued. */
 int torc_peer_join(torc_peer *p, int timeout_ms) TORC_MUST_CHECK;  /* start and wait for JOINED */
 int torc_peer_leave(torc_peer *p, int timeout_ms) TORC_MUST_CHECK; /* LEAVE and wait for LEFT */
 /* Waits for the end of `token`. TORC_ERR_TIMEOUT: it has not ended in time (or torc_peer_wake was
@@ -92,6 +110,19 @@ int torc_peer_store_text(torc_peer *p, const char *name, const char *type, const
                          torc_done *out) TORC_MUST_CHECK;
 int torc_peer_fetch_text(torc_peer *p, const char *name, const char *type, const char *key,
                          int timeout_ms, torc_done *out) TORC_MUST_CHECK;
+
+/* The peer-ids of the certificates that are stored under a user name [CRT-02] [R-52]: each of the
+ * user's devices has one. *num: at most TORC_PEER_DEVICES_MAX. TORC_ERR_NOTFOUND: none is stored;
+ * TORC_ERR_STATE: a shared-key overlay, which has no users. Else as torc_peer_wait. */
+#define TORC_PEER_DEVICES_MAX 10
+int torc_peer_find_user(torc_peer *p, const char *user, int timeout_ms,
+                        torc_id peers[TORC_PEER_DEVICES_MAX], size_t *num) TORC_MUST_CHECK;
+/* Connects to an application of a peer and waits until the connection stands; *fd as
+ * torc_peer_connection_fd gives it. On a failure out->rc, code and phrase say why; *out is not
+ * written with TORC_ERR_TIMEOUT. TORC_EVENT_CONNECTION tells its end. */
+int torc_peer_connect_application(torc_peer *p, const torc_id *peer, uint16_t application,
+                                  int timeout_ms, torc_token *token, int *fd,
+                                  torc_done *out) TORC_MUST_CHECK;
 
 #ifdef __cplusplus
 }

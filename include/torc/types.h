@@ -45,6 +45,10 @@ typedef uint64_t torc_link_id;
 /* Names a pending operation between node and platform or node and application. 0: none. */
 typedef uint64_t torc_token;
 
+/* Protocol on a connection that CONNECT makes, or of a TUNNEL message: the port that IANA has given
+ * it [CON-07] [TUN-03]. This one is a link of the overlay itself [GAP-70]. */
+#define TORC_APPLICATION_RELOAD 6084
+
 /* Results: 0 or one of these. */
 enum {
   TORC_OK = 0,

@@ -10,13 +10,14 @@ _torc() {
     --socket | --file | --report | --trace | --password-file | --trust-anchor | --ca-file) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --dir) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --type) _torc_types "$current"; return ;;
+    --exec) COMPREPLY=($(compgen -c -- "$current")); return ;;
     --lifetime) COMPREPLY=($(compgen -W "15m 1h 1d 7d" -- "$current")); return ;;
     --algorithm) COMPREPLY=($(compgen -W "chord-128-2-8 full-mesh" -- "$current")); return ;;
     --signature) COMPREPLY=($(compgen -W "ecdsa rsa" -- "$current")); return ;;
-    --peers | --key | --index | --generation | --user | --account | --password-fd | --server | --resolver) return ;;
+    --peers | --key | --index | --generation | --user | --account | --password-fd | --server | --resolver | --application | --to | --dialog) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect enroll renew demo sim key \
+    COMPREPLY=($(compgen -W "status peers counters ring route ping store fetch remove find config connect listen tunnel enroll renew demo sim key \
       version help" -- "$current"))
     return
   fi
@@ -45,6 +46,9 @@ _torc() {
     remove) options+=" --type --key --index --generation" ;;
     find) options+=" --type --walk" ;;
     config) options+=" --fetch" ;;
+    connect) options+=" --application" ;;
+    listen) options+=" --application --exec --to" ;;
+    tunnel) options+=" --application --listen --lines --dialog" ;;
     sim)
       options="--peers --algorithm --seed --sweep --also --threads --json --report --trace --seeds --from --all --print"
       options+=" --help"

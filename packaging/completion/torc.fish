@@ -1,7 +1,7 @@
 # fish completion of torc, torcd and torc-authority.
 
 complete -c torc -f
-set -l torc_commands status peers counters ring route ping store fetch remove find config connect enroll renew demo sim key version help
+set -l torc_commands status peers counters ring route ping store fetch remove find config connect listen tunnel enroll renew demo sim key version help
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a status -d 'what this peer is and how it does'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a peers -d 'its links'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a counters -d 'everything it counts'
@@ -13,14 +13,16 @@ complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a fetch -d
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a remove -d 'remove values'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a find -d 'the next resource with values of a type'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a config -d 'the overlay document it goes by'
-complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a connect -d 'make a direct link, or a connection'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a listen -d 'take connections of an application'
+complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a tunnel -d 'a message over the overlay'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a demo -d 'a whole overlay on this machine'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a enroll -d 'from a name to a certificate'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a renew -d 'the next certificate'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a sim -d 'a large ring in virtual time'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a key -d 'the key of a shared-key overlay'
 complete -c torc -n "not __fish_seen_subcommand_from $torc_commands" -a 'version help'
-set -l torc_asking status peers counters ring route ping store fetch remove find config connect
+set -l torc_asking status peers counters ring route ping store fetch remove find config connect listen tunnel
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking" -l socket -r -F -d 'control socket of torcd'
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking enroll renew version" -l json -d 'print JSON'
 complete -c torc -n "__fish_seen_subcommand_from $torc_asking enroll renew demo sim key" -l help -d 'how it is used'
@@ -38,6 +40,12 @@ complete -c torc -n '__fish_seen_subcommand_from config' -f -a reload -d 'take t
 complete -c torc -n '__fish_seen_subcommand_from config' -l fetch -d 'over HTTPS'
 complete -c torc -n '__fish_seen_subcommand_from ping' -l route-log -d 'show every hop'
 complete -c torc -n '__fish_seen_subcommand_from ping' -l iterative -d 'follow redirects'
+complete -c torc -n '__fish_seen_subcommand_from connect listen tunnel' -l application -x -d 'number of the protocol'
+complete -c torc -n '__fish_seen_subcommand_from listen' -l exec -r -d 'run this for each connection'
+complete -c torc -n '__fish_seen_subcommand_from listen' -l to -x -d 'HOST:PORT that each goes to'
+complete -c torc -n '__fish_seen_subcommand_from tunnel' -l listen -d 'print the messages that come'
+complete -c torc -n '__fish_seen_subcommand_from tunnel' -l lines -d 'each line is a message'
+complete -c torc -n '__fish_seen_subcommand_from tunnel' -l dialog -x -d 'which messages belong together'
 complete -c torc -n '__fish_seen_subcommand_from key; and not __fish_seen_subcommand_from new' -a new -d 'make one'
 complete -c torc -n '__fish_seen_subcommand_from key' -F
 complete -c torc -n '__fish_seen_subcommand_from key' -l passphrase -d 'from a passphrase on standard input'

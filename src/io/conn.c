@@ -54,9 +54,14 @@ static torc_conn *conn_of(torc_net_link *l) {
   return TORC_CONTAINER_OF(l, torc_conn, link);
 }
 
+size_t torc_conn_queued(const torc_conn *c) {
+  return c->tls.out.len + c->in_flight;
+}
+
+/* Of a link: an application's connection has a limit of its own. */
 static size_t queued_on(const torc_net_link *l) {
   const torc_conn *c = conn_of((torc_net_link *)(uintptr_t)l);
-  return c->tls.out.len + c->in_flight;
+  return c->state == TORC_CONN_STREAM ? 0 : torc_conn_queued(c);
 }
 
 /* ---- the end ---- */
@@ -91,6 +96,7 @@ void torc_conn_end(torc_conn *c, int rc) {
   }
   torc_dial *dial = c->dial;
   torc_pending *pending = c->pending;
+  torc_stream_conn_ended(c, rc);
   torc_net_link_forget(&c->link, rc);
   leave_half_open(c);
   c->state = TORC_CONN_CLOSED;
@@ -107,7 +113,9 @@ void torc_conn_end(torc_conn *c, int rc) {
   drop_partial(c);
   torc_tls_clear(&c->tls);
   torc_net_link_recount(&c->link);
-  uv_close((uv_handle_t *)&c->tcp, on_closed);
+  if (!c->is_reset || uv_tcp_close_reset(&c->tcp, on_closed) != 0) {
+    uv_close((uv_handle_t *)&c->tcp, on_closed);
+  }
   if (dial != NULL) {
     torc_dial_attempt_ended(dial, c, rc);
   }
@@ -139,7 +147,7 @@ static void finish_drain(torc_conn *c) {
 
 void torc_conn_drain(torc_conn *c) {
   torc_net *net = c->link.net;
-  if (c->state != TORC_CONN_UP) {
+  if (c->state != TORC_CONN_UP && c->state != TORC_CONN_STREAM) {
     return;
   }
   torc_net_link_forget(&c->link, TORC_ERR_CLOSED);
@@ -188,6 +196,7 @@ static void on_limit(torc_timer *t, torc_time now) {
     case TORC_CONN_DRAINING:
       torc_conn_end(c, TORC_ERR_CLOSED);
       break;
+    case TORC_CONN_STREAM:
     case TORC_CONN_CLOSED:
       break;
   }
@@ -278,6 +287,24 @@ static void mark_dirty(torc_conn *c) {
   if (c->tls.out.len > 0 && torc_list_empty(&c->link.dirty)) {
     torc_list_push_back(&c->link.net->dirty, &c->link.dirty);
   }
+}
+
+int torc_conn_write(torc_conn *c, torc_slice data) {
+  int rc = torc_tls_write(&c->tls, data);
+  if (rc != 0) {
+    c->link.net->stats.tls_failures++;
+    return rc;
+  }
+  mark_dirty(c);
+  if (c->tls.out.len > TORC_NET_SEND_AHEAD / 4) {
+    torc_conn_flush(c);
+  }
+  return 0;
+}
+
+void torc_conn_settled(torc_conn *c) {
+  torc_timer_stop(&c->link.net->timers, &c->timer);
+  leave_half_open(c);
 }
 
 /* [TLS-04] Messages are written into the stream one after the other; head and body meet in one
@@ -541,6 +568,9 @@ static void end_search(torc_conn *c, torc_link_info *info) {
 static int go_up(torc_conn *c) {
   torc_net *net = c->link.net;
   int rc = identify(c);
+  if (rc == 0 && c->pending != NULL && c->pending->application != TORC_APPLICATION_RELOAD) {
+    return torc_stream_begin(c);
+  }
   if (rc == 0) {
     rc = torc_net_link_admit(&c->link);
   }
@@ -609,6 +639,10 @@ void torc_conn_input(torc_conn *c, torc_slice bytes) {
   if (c->state == TORC_CONN_HANDSHAKE) {
     step_handshake(c);
   }
+  if (c->state == TORC_CONN_STREAM) {
+    torc_stream_read(c);
+    return;
+  }
   if (c->state == TORC_CONN_UP || c->state == TORC_CONN_DRAINING) {
     read_plain(c);
   }
@@ -634,7 +668,9 @@ static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
     return;
   }
   if (nread < 0) {
-    if (c->state == TORC_CONN_HANDSHAKE) {
+    if (c->state == TORC_CONN_STREAM) {
+      torc_conn_end(c, torc_stream_lost(c, (int)nread));
+    } else if (c->state == TORC_CONN_HANDSHAKE) {
       memcpy(c->tls.why, "closed by the other side", sizeof "closed by the other side");
       fail_handshake(c, TORC_ERR_CLOSED);
     } else {
@@ -658,7 +694,9 @@ static void on_next_turn(uv_idle_t *idle) {
   while ((node = torc_list_pop_front(&net->resting)) != NULL) {
     torc_conn *c = TORC_CONTAINER_OF(node, torc_conn, resting);
     torc_list_init(node);
-    if (!net->is_paused || c->state != TORC_CONN_UP) {
+    if (c->state == TORC_CONN_STREAM) {
+      torc_stream_resume(c);
+    } else if (!net->is_paused || c->state != TORC_CONN_UP) {
       torc_conn_set_reading(c, true);
     }
   }
@@ -746,7 +784,11 @@ static void link_send(torc_net_link *l, torc_slice head, torc_slice body) {
 }
 
 static void link_flush(torc_net_link *l) {
-  torc_conn_flush(conn_of(l));
+  torc_conn *c = conn_of(l);
+  torc_conn_flush(c);
+  if (c->state == TORC_CONN_STREAM) {
+    torc_stream_flushed(c);
+  }
 }
 
 static void link_drain(torc_net_link *l) {

@@ -63,7 +63,8 @@ static void on_pending_limit(torc_timer *t, torc_time now) {
   torc_net_ice_pump(net);
 }
 
-static torc_pending *pending_new(torc_net *net, torc_token token, torc_pending_state state) {
+static torc_pending *pending_new(torc_net *net, torc_token token, uint16_t application,
+                                 torc_pending_state state) {
   if (net->num_pending >= net->limits.pending_max) {
     net->stats.pending_refused++;
     return NULL;
@@ -75,6 +76,7 @@ static torc_pending *pending_new(torc_net *net, torc_token token, torc_pending_s
   }
   p->net = net;
   p->token = token;
+  p->application = application;
   p->state = state;
   torc_timer_init(&p->timer, on_pending_limit);
   torc_list_push_back(&net->pending, &p->all);
@@ -127,7 +129,7 @@ static int fill(const torc_net *net, const torc_pending *p, torc_net_params *out
   snprintf(out->p.ufrag, sizeof out->p.ufrag, "%s", torc_ice_ufrag(net->ice, p->ice));
   snprintf(out->p.password, sizeof out->p.password, "%s", torc_ice_password(net->ice, p->ice));
   snprintf(out->p.role, sizeof out->p.role, "%s", p->is_client ? "active" : "passive");
-  out->p.application = TORC_APPLICATION_RELOAD;
+  out->p.application = p->application;
   if (torc_pki_shared_key(net->pki) == NULL) { /* [GAP-72] else there is no certificate */
     /* [CON-08] [ICE-23] the certificate of the link, which also signs the CONNECT. */
     torc_fingerprint_format(torc_pki_own_cert(net->pki)->digest, out->p.fingerprint);
@@ -138,19 +140,34 @@ static int fill(const torc_net *net, const torc_pending *p, torc_net_params *out
   return rc;
 }
 
+/* What an application sends is a stream of bytes: only TCP carries it. */
+static size_t only_streams(torc_ice_local *locals, size_t num) {
+  size_t kept = 0;
+  for (size_t i = 0; i < num; i++) {
+    if (locals[i].transport == TORC_CAND_TCP) {
+      locals[kept] = locals[i];
+      kept++;
+    }
+  }
+  return kept;
+}
+
 /* Opens the session; everything is at hand, so nobody waits for gathering [GAP-75]. */
 static int open_session(torc_net *net, torc_pending *p, bool is_controlling, torc_net_params *out) {
   torc_ice_local locals[TORC_NET_LOCALS_MAX];
   size_t num = 0;
   int rc = torc_net_locals(net, locals, &num);
+  if (p->application != TORC_APPLICATION_RELOAD) {
+    num = only_streams(locals, num);
+  }
   if (rc == 0) {
     rc = torc_ice_open(net->ice, is_controlling, locals, num, torc_net_now(), &p->ice);
   }
   return rc == 0 ? fill(net, p, out) : rc;
 }
 
-int torc_net_offer(torc_net *net, torc_token token, torc_net_params *out) {
-  torc_pending *p = pending_new(net, token, TORC_PENDING_OFFERED);
+int torc_net_offer(torc_net *net, torc_token token, uint16_t application, torc_net_params *out) {
+  torc_pending *p = pending_new(net, token, application, TORC_PENDING_OFFERED);
   int rc = p == NULL ? TORC_ERR_LIMIT : 0;
   if (rc == 0) {
     p->is_client = false;                 /* [CON-09] [GAP-73] the requester is passive */
@@ -243,7 +260,7 @@ static int read_remote(torc_net *net, torc_pending *p, const torc_connect_params
 uint16_t torc_net_answer(torc_net *net, torc_token token, const torc_connect_params *remote,
                          torc_net_params *out) {
   /* [GAP-76] 503 at the limit. */
-  torc_pending *p = pending_new(net, token, TORC_PENDING_ANSWERED);
+  torc_pending *p = pending_new(net, token, remote->application, TORC_PENDING_ANSWERED);
   if (p == NULL) {
     return TORC_CODE_UNAVAILABLE;
   }
@@ -302,4 +319,23 @@ void torc_net_connect(torc_net *net, torc_token token, const torc_id *peer,
     return;
   }
   begin_checks(net, p, peer);
+}
+
+void torc_net_cancel(torc_net *net, torc_token token) {
+  torc_list *node = net->pending.next;
+  while (node != &net->pending) {
+    torc_pending *p = TORC_CONTAINER_OF(node, torc_pending, all);
+    node = node->next;
+    bool has_begun = p->state == TORC_PENDING_CHECKING || p->state == TORC_PENDING_SECURING;
+    if (p->token != token || (has_begun && p->application == TORC_APPLICATION_RELOAD)) {
+      continue;
+    }
+    torc_conn *c = p->conn;
+    torc_pending_free(p);
+    if (c != NULL) {
+      torc_conn_end(c, TORC_ERR_CLOSED);
+    }
+    break;
+  }
+  torc_net_ice_pump(net);
 }

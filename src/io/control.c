@@ -2,6 +2,7 @@
 #include "io/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,12 @@ static const struct {
   const char *name;
   control_handler run;
 } handlers[] = {
-    {"status", control_status},     {"links", control_links},   {"ring", control_ring},
-    {"counters", control_counters}, {"ping", control_ping},     {"connect", control_connect},
-    {"resource", control_resource}, {"find", control_find},     {"store", control_store},
-    {"fetch", control_fetch},       {"remove", control_remove}, {"config", control_config},
-    {"reload", control_reload},
+    {"status", control_status},      {"links", control_links},      {"ring", control_ring},
+    {"counters", control_counters},  {"ping", control_ping},        {"connect", control_connect},
+    {"resource", control_resource},  {"find", control_find},        {"store", control_store},
+    {"fetch", control_fetch},        {"remove", control_remove},    {"config", control_config},
+    {"reload", control_reload},      {"listen", control_listen_on}, {"carry", control_carry},
+    {"end", control_end_connection}, {"tunnel", control_tunnel},
 };
 
 int control_fail(control_request *r, int rc, const char *format, ...) {
@@ -67,6 +69,7 @@ static void close_client(control_client *client) {
   }
   torc_list_remove(&client->in_control);
   c->num_clients--;
+  control_app_gone(c, client->serial);
   uv_close((uv_handle_t *)&client->pipe, on_client_closed);
 }
 
@@ -112,7 +115,12 @@ static void send_reply(control_client *client, const json_t *reply) {
   }
 }
 
-static json_t *new_reply(json_t *id, bool is_ok) {
+void control_send(control_client *client, json_t *line) {
+  send_reply(client, line);
+  json_decref(line);
+}
+
+json_t *control_new_reply(json_t *id, bool is_ok) {
   json_t *reply = json_object();
   if (id != NULL) {
     control_put(reply, "id", json_incref(id));
@@ -122,7 +130,7 @@ static json_t *new_reply(json_t *id, bool is_ok) {
 }
 
 static void send_error(control_client *client, json_t *id, int rc, const char *why) {
-  json_t *reply = new_reply(id, false);
+  json_t *reply = control_new_reply(id, false);
   client->control->stats.bad_requests++;
   control_put(reply, "error", json_string(why));
   control_put(reply, "reason", json_string(torc_strerror(rc)));
@@ -132,7 +140,7 @@ static void send_error(control_client *client, json_t *id, int rc, const char *w
 
 /* ---- requests ---- */
 
-static void call_free(control_call *call) {
+void control_call_free(control_call *call) {
   if (call != NULL) {
     json_decref(call->id);
     free(call);
@@ -146,6 +154,29 @@ static control_handler find_handler(const char *name) {
     }
   }
   return NULL;
+}
+
+/* The client's socket becomes the connection: the last line leaves at once, a fresh socket has room
+ * for it. */
+static void hand_over(control_client *client, const control_request *r) {
+  torc_control *c = client->control;
+  char *text = json_dumps(r->reply, JSON_COMPACT);
+  size_t len = text == NULL ? 0 : strlen(text);
+  int fd = -1;
+  bool is_sent = false;
+  if (text != NULL && client->unsent == 0) {
+    text[len] = '\n';
+    uv_buf_t buf = uv_buf_init(text, (unsigned)len + 1);
+    is_sent = uv_try_write((uv_stream_t *)&client->pipe, &buf, 1) == (int)len + 1;
+  }
+  free(text);
+  if (is_sent && uv_fileno((uv_handle_t *)&client->pipe, &fd) == 0) {
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  }
+  close_client(client);
+  if (!is_sent || fd < 0 || torc_peer_connection_carry(c->peer, r->carry, fd) != 0) {
+    torc_peer_connection_cut(c->peer, r->carry);
+  }
 }
 
 /* Runs the handler and answers, or files the call for its end. */
@@ -163,6 +194,8 @@ static void run_request(control_client *client, control_request *r, json_t *id,
     torc_list_push_back(&c->calls, &r->call->in_control);
     r->call = NULL;
     torc_peer_wake(c->peer); /* the call may have ended already: its event waits */
+  } else if (rc == CONTROL_CARRY) {
+    hand_over(client, r);
   } else {
     send_reply(client, r->reply);
   }
@@ -184,8 +217,8 @@ static void handle_json(control_client *client, json_t *json) {
     send_error(client, id, TORC_ERR_LIMIT, "too many requests are waiting for an answer already");
     return;
   }
-  control_request r = {.control = c, .json = json};
-  r.reply = new_reply(id, true);
+  control_request r = {.control = c, .json = json, .client = client};
+  r.reply = control_new_reply(id, true);
   r.call = calloc(1, sizeof *r.call);
   if (r.reply == NULL || r.call == NULL) {
     send_error(client, id, TORC_ERR_NOMEM, "there is no memory");
@@ -193,7 +226,7 @@ static void handle_json(control_client *client, json_t *json) {
     run_request(client, &r, id, run);
   }
   json_decref(r.reply);
-  call_free(r.call);
+  control_call_free(r.call);
 }
 
 static void handle_line(control_client *client, const char *text, size_t len) {
@@ -298,7 +331,7 @@ static void on_connection(uv_stream_t *listener, int status) {
 
 /* ---- ends of calls ---- */
 
-static control_client *client_of(torc_control *c, uint64_t serial) {
+control_client *control_client_of(torc_control *c, uint64_t serial) {
   for (torc_list *it = c->clients.next; it != &c->clients; it = it->next) {
     control_client *client = TORC_CONTAINER_OF(it, control_client, in_control);
     if (client->serial == serial) {
@@ -317,39 +350,53 @@ void control_end(torc_control *c, torc_token token, bool is_ok,
       continue;
     }
     torc_list_remove(&call->in_control);
-    control_client *client = client_of(c, call->client);
+    control_client *client = control_client_of(c, call->client);
     if (client != NULL) {
-      json_t *reply = new_reply(call->id, is_ok);
+      json_t *reply = control_new_reply(call->id, is_ok);
       client->num_calls--;
       fill(c, ctx, reply);
       send_reply(client, reply);
       json_decref(reply);
     }
-    call_free(call);
+    control_call_free(call);
   }
 }
 
-void torc_control_event(torc_control *c, const torc_event *ev) {
-  if (c == NULL || ev->kind != TORC_EVENT_DONE) {
-    return;
-  }
+control_call *control_take_call(torc_control *c, torc_token token) {
   for (torc_list *it = c->calls.next; it != &c->calls; it = it->next) {
     control_call *call = TORC_CONTAINER_OF(it, control_call, in_control);
-    if (call->token != ev->token) {
-      continue;
+    if (call->token == token) {
+      torc_list_remove(&call->in_control);
+      return call;
     }
-    torc_list_remove(&call->in_control);
-    control_client *client = client_of(c, call->client);
-    if (client != NULL) {
-      json_t *reply = new_reply(call->id, ev->done.rc == 0);
-      client->num_calls--;
-      control_put_done(reply, &ev->done);
-      call->finish(c, call, &ev->done, reply);
-      send_reply(client, reply);
-      json_decref(reply);
-    }
-    call_free(call);
+  }
+  return NULL;
+}
+
+static void end_call(torc_control *c, const torc_event *ev) {
+  control_call *call = control_take_call(c, ev->token);
+  if (call == NULL) {
     return;
+  }
+  control_client *client = control_client_of(c, call->client);
+  if (client != NULL) {
+    json_t *reply = control_new_reply(call->id, ev->done.rc == 0);
+    client->num_calls--;
+    control_put_done(reply, &ev->done);
+    call->finish(c, call, &ev->done, reply);
+    control_send(client, reply);
+  }
+  control_call_free(call);
+}
+
+void torc_control_event(torc_control *c, const torc_event *ev) {
+  if (c == NULL) {
+    return;
+  }
+  if (ev->kind == TORC_EVENT_DONE) {
+    end_call(c, ev);
+  } else if (ev->kind == TORC_EVENT_CONNECTION || ev->kind == TORC_EVENT_TUNNEL) {
+    control_app_event(c, ev);
   }
 }
 
@@ -432,6 +479,8 @@ int torc_control_open(torc_control **out, const torc_control_config *cfg, char *
   c->reload = cfg->reload;
   torc_list_init(&c->clients);
   torc_list_init(&c->calls);
+  torc_list_init(&c->listens);
+  torc_list_init(&c->connections);
   (void)snprintf(c->path, sizeof c->path, "%s", cfg->path);
   (void)snprintf(c->overlay, sizeof c->overlay, "%s", cfg->overlay);
   (void)snprintf(c->user, sizeof c->user, "%s", cfg->user);
@@ -460,8 +509,9 @@ void torc_control_close(torc_control *c) {
     close_client(TORC_CONTAINER_OF(c->clients.next, control_client, in_control));
   }
   while (!torc_list_empty(&c->calls)) {
-    call_free(TORC_CONTAINER_OF(torc_list_pop_front(&c->calls), control_call, in_control));
+    control_call_free(TORC_CONTAINER_OF(torc_list_pop_front(&c->calls), control_call, in_control));
   }
+  control_apps_clear(c);
   while (c->num_handles > 0) {
     (void)uv_run(c->loop, UV_RUN_NOWAIT);
   }

@@ -8,13 +8,14 @@
 #include "io/peer_config.h"
 #include "torc/peer.h"
 
-#define TORC_CONTROL_CLIENTS_MAX 64
+#define TORC_CONTROL_CLIENTS_MAX 256
 #define TORC_CONTROL_CALLS_MAX 64          /* unanswered requests of one client */
 #define TORC_CONTROL_LINE_MAX (256u << 10) /* bytes of one request */
-#define TORC_CONTROL_UNSENT_MAX                                                        \
-  (8u << 20)                     /* answers a client does not read; then it is dropped \
-                                  */
-#define TORC_CONTROL_ITEMS_MAX 8 /* elements of one store, fetch or remove */
+#define TORC_CONTROL_UNSENT_MAX                                                           \
+  (8u << 20)                        /* answers a client does not read; then it is dropped \
+                                     */
+#define TORC_CONTROL_LISTENS_MAX 16 /* applications that clients listen for, of each kind */
+#define TORC_CONTROL_ITEMS_MAX 8    /* elements of one store, fetch or remove */
 
 typedef struct torc_control torc_control;
 
@@ -34,7 +35,7 @@ typedef struct torc_control_config {
  * another process does. `err` gets one line. */
 int torc_control_open(torc_control **out, const torc_control_config *cfg, char *err,
                       size_t err_cap) TORC_MUST_CHECK;
-/* Ends the call an event belongs to, if it is one of ours. */
+/* Ends the call an event belongs to, if it is one of ours, and tells who listens. */
 void torc_control_event(torc_control *c, const torc_event *ev);
 /* Ends the calls of "reload": rc 0, or a failure with its reason. changes: what took hold. */
 void torc_control_reloaded(torc_control *c, int rc, const char *why,
@@ -45,7 +46,8 @@ void torc_control_close(torc_control *c);
 #define TORC_CONTROL_STATS(X) \
   X(clients)                  \
   X(requests)                 \
-  X(bad_requests) X(clients_refused) X(lines_too_long) X(clients_too_slow) X(calls_refused)
+  X(bad_requests)             \
+  X(clients_refused) X(lines_too_long) X(clients_too_slow) X(calls_refused) X(tunnels_lost)
 typedef struct torc_control_stats {
 #define X(name) uint64_t name;
   TORC_CONTROL_STATS(X)

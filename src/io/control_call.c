@@ -6,7 +6,7 @@ static torc_time now(const control_request *r) {
 }
 
 /* What a call that the node refuses at once means for whoever made it. */
-static int refused(control_request *r, int rc) {
+int control_refused(control_request *r, int rc) {
   torc_node_view view;
   torc_node_get_view(r->control->node, &view);
   if (rc == TORC_ERR_STATE && !view.is_joined) {
@@ -34,7 +34,7 @@ int control_ping(control_request *r) {
   }
   rc = torc_node_ping(r->control->node, route, num, flags, now(r), &r->call->token);
   if (rc != 0) {
-    return refused(r, rc);
+    return control_refused(r, rc);
   }
   r->call->finish = control_finish_ping;
   return CONTROL_LATER;
@@ -43,11 +43,14 @@ int control_ping(control_request *r) {
 int control_connect(control_request *r) {
   torc_id route[16];
   size_t num = 0;
+  if (json_object_get(r->json, "application") != NULL) {
+    return control_connect_application(r);
+  }
   int rc = control_get_route(r, route, &num);
   if (rc == 0) {
     rc = torc_node_connect(r->control->node, route, num, now(r), &r->call->token);
     if (rc != 0) {
-      return refused(r, rc);
+      return control_refused(r, rc);
     }
   }
   if (rc != 0) {
@@ -70,7 +73,7 @@ int control_find(control_request *r) {
   call->num_types = 1;
   rc = torc_node_find(r->control->node, &resource, &call->types[0].id, 1, now(r), &call->token);
   if (rc != 0) {
-    return refused(r, rc);
+    return control_refused(r, rc);
   }
   call->finish = control_finish_find;
   return CONTROL_LATER;

@@ -29,6 +29,21 @@ typedef struct control_call {
   control_type types[TORC_CONTROL_ITEMS_MAX];
 } control_call;
 
+/* Who takes an application's connections, or its TUNNEL messages. */
+typedef struct control_listen {
+  torc_list in_control;
+  uint64_t client;
+  uint16_t application;
+  bool is_tunnel;
+} control_listen;
+
+/* A connection that stands, and the client it belongs to: with the client it ends. */
+typedef struct control_connection {
+  torc_list in_control;
+  uint64_t client;
+  torc_token token;
+} control_connection;
+
 typedef struct control_client {
   torc_list in_control;
   uv_pipe_t pipe;
@@ -48,7 +63,8 @@ struct torc_control {
   uv_loop_t *loop;
   uv_pipe_t listener;
   bool is_listening;
-  torc_list clients, calls;
+  torc_list clients, calls, listens, connections;
+  size_t num_listens;
   size_t num_clients, num_handles; /* handles: what libuv has not yet closed */
   uint64_t last_serial;
   char path[108], overlay[256], user[TORC_USER_MAX + 1];
@@ -61,15 +77,18 @@ struct torc_control {
 /* A request being handled. */
 typedef struct control_request {
   torc_control *control;
-  json_t *json;       /* borrowed */
+  json_t *json; /* borrowed */
+  control_client *client;
   json_t *reply;      /* borrowed: fields of an immediate answer go here */
   control_call *call; /* borrowed: what a call that ends later needs */
-  char why[320];      /* reason of a failure */
+  torc_token carry;
+  char why[320]; /* reason of a failure */
 } control_request;
 
 /* Handles a request. 0: `reply` is complete. CONTROL_LATER: call->token and call->finish are set.
  * Negative: `why`. */
 #define CONTROL_LATER 1
+#define CONTROL_CARRY 2           /* `reply` is the last line: bytes follow, of r->carry */
 #define CONTROL_RELOAD UINT64_MAX /* token of calls that await the end of a reload */
 typedef int (*control_handler)(control_request *r);
 
@@ -88,10 +107,32 @@ int control_ping(control_request *r);
 int control_connect(control_request *r);
 int control_find(control_request *r);
 
+/* control_app.c: connections and messages of applications. */
+int control_connect_application(control_request *r);
+int control_listen_on(control_request *r);
+int control_carry(control_request *r);
+int control_end_connection(control_request *r);
+int control_tunnel(control_request *r);
+void control_app_event(torc_control *c, const torc_event *ev);
+/* Everything that was this client's ends with it. */
+void control_app_gone(torc_control *c, uint64_t client);
+void control_apps_clear(torc_control *c);
+
 /* control_config.c: the overlay document. */
 int control_config(control_request *r);
 int control_reload(control_request *r);
 void control_put_config(const torc_control *c, json_t *reply);
+
+/* control.c */
+control_client *control_client_of(torc_control *c, uint64_t serial); /* NULL: it is gone */
+/* Sends one line; `line` is freed. A client that does not read is dropped. */
+void control_send(control_client *client, json_t *line);
+/* The call with this token, out of the list; NULL: there is none. */
+control_call *control_take_call(torc_control *c, torc_token token);
+void control_call_free(control_call *call);
+json_t *control_new_reply(json_t *id, bool is_ok);
+/* Why the node refuses a call at once (control_call.c). */
+int control_refused(control_request *r, int rc);
 
 /* control.c: ends every call with this token. fill: adds to the answer. */
 void control_end(torc_control *c, torc_token token, bool is_ok,

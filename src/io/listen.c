@@ -29,7 +29,8 @@ static size_t half_open_of(const torc_net *net, const torc_sock *remote, torc_co
  * handshake is a matter of moments. */
 static int admit(torc_net *net, const torc_sock *remote) {
   torc_conn *longest = NULL;
-  if (net->num_conns >= (size_t)net->limits.links_max + net->limits.half_open_max) {
+  if (net->num_conns >=
+      (size_t)net->limits.links_max + net->limits.half_open_max + net->limits.streams_max) {
     net->stats.links_refused++;
     return TORC_ERR_LIMIT;
   }

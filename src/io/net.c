@@ -92,6 +92,7 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   torc_list_init(&net->dials);
   torc_list_init(&net->pending);
   torc_list_init(&net->failures);
+  torc_streams_init(net, seed);
   if (rc == 0) {
     rc = allocate(net);
   }
@@ -147,6 +148,7 @@ void torc_net_shutdown(torc_net *net) {
   for (node = net->conns.next; node != &net->conns; node = node->next) {
     torc_conn_end(TORC_CONTAINER_OF(node, torc_conn, all), TORC_ERR_CLOSED);
   }
+  torc_streams_shutdown(net);
   while ((node = torc_list_pop_front(&net->pending)) != NULL) {
     torc_list_init(node);
     torc_pending_free(TORC_CONTAINER_OF(node, torc_pending, all));
@@ -175,6 +177,7 @@ void torc_net_free(torc_net *net) {
   torc_map_clear(&net->links);
   torc_dlinks_clear(net);
   torc_map_clear(&net->paths);
+  torc_map_clear(&net->streams);
   torc_net_ice_clear(net);
   torc_net_udp_clear(net);
   torc_dtls_gate_free(net->gate);
@@ -257,7 +260,7 @@ size_t torc_net_flush(torc_net *net) {
     told++;
     net->events.open_failed(net->events.ctx, f.token, f.rc);
   }
-  return told;
+  return told + torc_streams_tell(net);
 }
 
 /* ---- calls by link ---- */
@@ -305,6 +308,7 @@ void torc_net_set_wall(torc_net *net, torc_wall now) {
   net->wall = now;
   torc_tls_ctx_set_wall(net->tls, now);
   torc_tls_ctx_set_wall(net->dtls_ctx, now);
+  torc_streams_set_wall(net, now);
   size_t it = 0;
   torc_net_link *l = NULL;
   while ((l = torc_map_next(&net->links, &it)) != NULL) {
@@ -358,4 +362,6 @@ void torc_net_gauges(const torc_net *net, void *ctx,
   each(ctx, "io_connections", net->num_conns);
   each(ctx, "io_partial_bytes", net->partial_bytes);
   each(ctx, "io_queued_bytes", net->queued_bytes);
+  each(ctx, "io_app_connections", net->num_streams);
+  each(ctx, "io_app_bytes", net->stream_bytes);
 }

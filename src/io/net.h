@@ -37,6 +37,10 @@ typedef struct torc_net_limits {
   size_t queue_high, queue_low, queue_max; /* bytes waiting to be sent on one link */
   size_t queue_total_max; /* on all links: beyond it the next one above queue_low is closed */
   size_t partial_max;     /* bytes of unfinished messages on all links */
+  uint32_t streams_max;   /* connections of applications [GAP-76] */
+  torc_time stream_take;  /* one that nobody carries so long is cut */
+  torc_time stream_idle;  /* TCP asks whether the other side is there, */
+  torc_time stream_gone;  /* and gives up when what was sent is not acknowledged for so long */
 } torc_net_limits;
 
 #define TORC_NET_LIMITS_INIT                                                                     \
@@ -45,7 +49,8 @@ typedef struct torc_net_limits {
     .answer = TORC_SEC(35), .connect = TORC_SEC(20), .stagger = TORC_MS(250),                    \
     .linger = TORC_SEC(2), .half_open_max = 256, .half_open_per_ip_max = 64, .links_max = 1024,  \
     .pending_max = 256, .queue_high = 256u << 10, .queue_low = 64u << 10, .queue_max = 8u << 20, \
-    .queue_total_max = 64u << 20, .partial_max = 32u << 20                                       \
+    .queue_total_max = 64u << 20, .partial_max = 32u << 20, .streams_max = 512,                  \
+    .stream_take = TORC_SEC(30), .stream_idle = TORC_SEC(30), .stream_gone = TORC_SEC(60)        \
   }
 
 typedef struct torc_net_events {
@@ -59,6 +64,11 @@ typedef struct torc_net_events {
   void (*congested)(void *ctx, torc_link_id link, bool is_congested);
   /* From now on a message on this link may be as long as `mtu`, see torc_link_info. */
   void (*mtu)(void *ctx, torc_link_id link, uint32_t mtu);
+  /* The connection that the CONNECT `token` asked for; info->cert: one reference passes to the
+   * receiver. Not 0: it is not wanted any more and is cut. From torc_net_flush only, as is the
+   * next one. */
+  int (*connection_up)(void *ctx, torc_token token, const torc_link_info *info);
+  void (*connection_down)(void *ctx, torc_token token, int rc);
   /* The loop has done a step: drain what it caused, then call torc_net_flush. */
   void (*turn)(void *ctx);
 } torc_net_events;
@@ -119,10 +129,11 @@ typedef struct torc_net_params {
   torc_connect_params p;
   char text[TORC_CANDIDATES_MAX][160];
 } torc_net_params;
-/* Own parameters for the offer `token`, which is remembered. TORC_ERR_LIMIT: too many are under
- * way. TORC_ERR_CRYPTO: no randomness. TORC_ERR_CONFIG: no address of this machine can be offered,
- * which is logged with what to do (io:no_own_address). */
-int torc_net_offer(torc_net *net, torc_token token, torc_net_params *out) TORC_MUST_CHECK;
+/* Own parameters for the offer `token`, which is remembered; `application`: what the CONNECT is
+ * for. TORC_ERR_LIMIT: too many are under way. TORC_ERR_CRYPTO: no randomness. TORC_ERR_CONFIG: no
+ * address of this machine can be offered, which is logged with what to do (io:no_own_address). */
+int torc_net_offer(torc_net *net, torc_token token, uint16_t application,
+                   torc_net_params *out) TORC_MUST_CHECK;
 /* Own parameters for the answer to `remote`; 0, or the code to refuse with. The remote side is
  * remembered under `token`. */
 uint16_t torc_net_answer(torc_net *net, torc_token token, const torc_connect_params *remote,
@@ -132,6 +143,24 @@ void torc_net_connect(torc_net *net, torc_token token, const torc_id *peer,
                       const torc_connect_params *remote);
 /* The answer was sent: the same. */
 void torc_net_accept(torc_net *net, torc_token token, const torc_id *peer);
+
+/* Nothing will come of it: forgets what was offered or answered. What has begun for a link goes on.
+ */
+void torc_net_cancel(torc_net *net, torc_token token);
+
+/* ---- connections of applications (stream.c) ---- */
+
+/* Carries the bytes of a connection that stands to and from a connected stream socket, which passes
+ * to `net`, also on failure. Its end of file ends what this side sends; that of the other side
+ * shuts it down for reading. It is never read ahead of what the other side takes, and never written
+ * ahead of what its reader takes. TORC_ERR_NOTFOUND: no such connection; TORC_ERR_EXISTS: somebody
+ * carries it; TORC_ERR_IO. */
+int torc_net_carry(torc_net *net, torc_token token, int fd) TORC_MUST_CHECK;
+/* Ends it in good order: what was written to the socket up to its end of file is sent, what comes
+ * is not looked at any more. connection_down follows. */
+void torc_net_end(torc_net *net, torc_token token);
+/* Ends it at once: the other side learns that it was cut. connection_down follows. */
+void torc_net_cut(torc_net *net, torc_token token);
 
 /* ---- views ---- */
 

@@ -42,7 +42,9 @@
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
   X(pending_refused) X(pairs_tcp) X(pairs_udp) X(stun_answers) X(udp_strangers) X(early_kept) X(datagrams_refused) \
-  X(consents_lost) X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address)
+  X(consents_lost) X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address) \
+  X(connections_up) X(connections_down) X(connections_cut) X(connections_refused) \
+  X(connections_untaken) X(connection_bytes_in) X(connection_bytes_out)
 /* clang-format on */
 
 typedef struct torc_net_stats {
@@ -57,6 +59,7 @@ typedef enum torc_conn_state {
   TORC_CONN_ICE,        /* connectivity checks */
   TORC_CONN_HANDSHAKE,  /* TLS */
   TORC_CONN_UP,
+  TORC_CONN_STREAM,   /* an application's, up */
   TORC_CONN_DRAINING, /* closing in good order */
   TORC_CONN_CLOSED    /* waits for libuv */
 } torc_conn_state;
@@ -64,6 +67,7 @@ typedef enum torc_conn_state {
 typedef struct torc_dial torc_dial;
 typedef struct torc_pending torc_pending;
 typedef struct torc_dlink torc_dlink;
+typedef struct torc_stream torc_stream;
 
 /* What every link has, whatever carries it; the first member of what does. */
 typedef struct torc_net_link torc_net_link;
@@ -98,6 +102,7 @@ typedef struct torc_conn {
   torc_conn_state state;
   torc_dial *dial;        /* NULL: accepted, of ICE, or up */
   torc_pending *pending;  /* the CONNECT whose selected pair this is */
+  torc_stream *stream;    /* STREAM */
   torc_ice_socket socket; /* its name there; 0: not of ICE */
   torc_token ice_token;   /* the agent's attempt to connect; 0: none */
   torc_sock local;        /* of ICE: the base */
@@ -109,6 +114,7 @@ typedef struct torc_conn {
   torc_buf partial; /* the message under way */
   size_t in_flight; /* bytes handed to libuv */
   bool is_half_open, is_reading, is_shut_down;
+  bool is_reset;  /* is closed so that the other side sees it was cut */
   bool is_client; /* of TLS */
   bool has_tls;   /* bytes of TLS have come: no more STUN */
 } torc_conn;
@@ -146,6 +152,7 @@ struct torc_pending {
   torc_list all; /* net->pending */
   torc_net *net;
   torc_token token;
+  uint16_t application;
   torc_pending_state state;
   torc_ice_id ice;
   bool is_client; /* of (D)TLS [CON-09] */
@@ -243,6 +250,9 @@ struct torc_net {
   torc_early *early; /* TORC_NET_EARLY_MAX of them, a ring */
   size_t next_early;
   torc_list conns, dirty, resting, ended, dials, pending, failures;
+  torc_map streams; /* by token */
+  torc_list all_streams, fresh_streams, over_streams;
+  size_t num_streams, stream_bytes;
   size_t num_conns, num_half_open, num_pending, partial_bytes, queued_bytes;
   size_t num_handles; /* libuv still knows so many */
   torc_link_id last_id;
@@ -287,6 +297,11 @@ void torc_conn_drain(torc_conn *c);       /* closes in good order */
 void torc_conn_send(torc_conn *c, torc_slice head, torc_slice body);
 void torc_conn_flush(torc_conn *c);
 void torc_conn_set_reading(torc_conn *c, bool on);
+/* Encrypts bytes of an application's connection. */
+int torc_conn_write(torc_conn *c, torc_slice data) TORC_MUST_CHECK;
+size_t torc_conn_queued(const torc_conn *c);
+/* The time of the handshake is over: nothing but the connection itself limits it now. */
+void torc_conn_settled(torc_conn *c);
 bool torc_conn_has_peer(const torc_conn *c, const torc_id *peer);
 /* Keeps the beginning of a message or frame in c->partial. TORC_ERR_LIMIT. */
 int torc_conn_keep(torc_conn *c, torc_slice bytes);
@@ -366,5 +381,17 @@ int torc_ice_tcp_adopt(torc_conn *c) TORC_MUST_CHECK;
 void torc_ice_tcp_input(torc_conn *c, torc_slice bytes);
 /* The connection is at its end. */
 void torc_ice_tcp_forget(torc_conn *c);
+
+/* stream.c: a connection whose handshake is done and whose CONNECT was an application's. */
+int torc_stream_begin(torc_conn *c) TORC_MUST_CHECK;
+void torc_stream_read(torc_conn *c);              /* c->tls.in holds new bytes */
+void torc_stream_resume(torc_conn *c);            /* reads on, if there is room */
+void torc_stream_flushed(torc_conn *c);           /* some or all of what was queued is out */
+int torc_stream_lost(const torc_conn *c, int uv); /* the reason of an end of file or an error */
+void torc_stream_conn_ended(torc_conn *c, int rc);
+void torc_streams_init(torc_net *net, uint64_t seed);
+size_t torc_streams_tell(torc_net *net);
+void torc_streams_set_wall(torc_net *net, torc_wall now);
+void torc_streams_shutdown(torc_net *net);
 
 #endif

@@ -1,7 +1,10 @@
 /* Blocking conveniences.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/id.h"
 #include "base/slice.h"
 #include "io/peer_impl.h"
 #include "io/sigpipe.h"
@@ -68,6 +71,86 @@ int torc_peer_wait(torc_peer *p, torc_token token, int timeout_ms, torc_done *ou
   }
   *out = p->current->event.done;
   return out->rc;
+}
+
+/* ---- connections of applications ---- */
+
+int torc_peer_connection_carry(torc_peer *p, torc_token token, int fd) {
+  int rc = torc_net_carry(p->net, token, fd);
+  torc_peer_flush(p);
+  return rc;
+}
+
+int torc_peer_connection_fd(torc_peer *p, torc_token token, int *fd) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return TORC_ERR_IO;
+  }
+  int rc = torc_peer_connection_carry(p, token, ends[0]);
+  if (rc != 0) {
+    (void)close(ends[1]);
+    return rc;
+  }
+  *fd = ends[1];
+  return 0;
+}
+
+void torc_peer_connection_end(torc_peer *p, torc_token token) {
+  torc_net_end(p->net, token);
+  torc_peer_flush(p);
+}
+
+void torc_peer_connection_cut(torc_peer *p, torc_token token) {
+  torc_net_cut(p->net, token);
+  torc_peer_flush(p);
+}
+
+/* Signers of certificates under a name hold their keys [CRT-08]. */
+static size_t devices_of(const torc_done *d, const char *user,
+                         torc_id peers[TORC_PEER_DEVICES_MAX]) {
+  size_t num = 0;
+  for (size_t i = 0; i < d->num_values && num < TORC_PEER_DEVICES_MAX; i++) {
+    const torc_cert *c = d->values[i].exists ? d->values[i].signer : NULL;
+    bool is_theirs = false;
+    for (size_t u = 0; c != NULL && u < c->num_users; u++) {
+      is_theirs = is_theirs || strcmp(c->users[u], user) == 0;
+    }
+    bool is_known = !is_theirs;
+    for (size_t k = 0; is_theirs && k < num; k++) {
+      is_known = is_known || torc_id_eq(&peers[k], &c->peers[0]);
+    }
+    if (!is_known) {
+      peers[num] = c->peers[0];
+      num++;
+    }
+  }
+  return num;
+}
+
+int torc_peer_find_user(torc_peer *p, const char *user, int timeout_ms,
+                        torc_id peers[TORC_PEER_DEVICES_MAX], size_t *num) {
+  torc_done done;
+  if (torc_pki_shared_key(p->pki) != NULL) {
+    return TORC_ERR_STATE;
+  }
+  int rc = torc_peer_fetch_text(p, user, "CERTIFICATE", NULL, timeout_ms, &done);
+  if (rc != 0) {
+    return rc;
+  }
+  *num = devices_of(&done, user, peers);
+  return *num > 0 ? 0 : TORC_ERR_NOTFOUND;
+}
+
+int torc_peer_connect_application(torc_peer *p, const torc_id *peer, uint16_t application,
+                                  int timeout_ms, torc_token *token, int *fd, torc_done *out) {
+  int rc = torc_node_connect_application(p->node, peer, 1, application, torc_peer_now(p), token);
+  rc = rc != 0 ? rc : wait_for(p, TORC_EVENT_CONNECTION, *token, timeout_ms);
+  if (rc != 0) {
+    return rc;
+  }
+  const torc_event *e = &p->current->event;
+  *out = e->done;
+  return e->is_up ? torc_peer_connection_fd(p, *token, fd) : e->done.rc;
 }
 
 /* resource-id of a name, and number and model of a type. */

@@ -41,6 +41,7 @@ static void box_free(torc_event_box *box) {
   for (size_t i = 0; i < box->num_values; i++) {
     torc_cert_free((torc_cert *)(uintptr_t)box->values[i].signer);
   }
+  torc_cert_free((torc_cert *)(uintptr_t)box->event.cert);
   free(box);
 }
 
@@ -69,6 +70,7 @@ static torc_event_box *box_new(const torc_event *e) {
   box->event.done.route_log = copy(&at, e->done.route_log);
   box->event.dialog_id = copy(&at, e->dialog_id);
   box->event.pdu = copy(&at, e->pdu);
+  box->event.cert = torc_cert_retain((torc_cert *)(uintptr_t)e->cert);
   return box;
 }
 

@@ -54,13 +54,13 @@ static void do_job(torc_peer *p, const torc_job *job) {
   torc_peer_job_done(p, job->id, &result);
 }
 
-static void offer(torc_peer *p, torc_token token) {
+static void offer(torc_peer *p, const torc_output *o) {
   torc_net_params params;
-  int rc = torc_net_offer(p->net, token, &params);
+  int rc = torc_net_offer(p->net, o->token, o->application, &params);
   if (rc == 0) {
-    rc = torc_node_offer_ready(p->node, token, &params.p, torc_peer_now(p));
+    rc = torc_node_offer_ready(p->node, o->token, &params.p, torc_peer_now(p));
   } else {
-    rc = torc_node_open_failed(p->node, token, rc, torc_peer_now(p));
+    rc = torc_node_open_failed(p->node, o->token, rc, torc_peer_now(p));
   }
   check(p, "offer", rc);
 }
@@ -109,7 +109,7 @@ static void carry_out(torc_peer *p, const torc_output *o) {
       do_job(p, &o->job);
       break;
     case TORC_OUT_OFFER_NEEDED:
-      offer(p, o->token);
+      offer(p, o);
       break;
     case TORC_OUT_ANSWER_NEEDED:
       answer(p, o);
@@ -119,6 +119,9 @@ static void carry_out(torc_peer *p, const torc_output *o) {
       break;
     case TORC_OUT_ACCEPT:
       torc_net_accept(p->net, o->token, &o->peer);
+      break;
+    case TORC_OUT_CANCEL:
+      torc_net_cancel(p->net, o->token);
       break;
     case TORC_OUT_EVENT:
       on_event(p, &o->event);
@@ -192,6 +195,20 @@ static void on_open_failed(void *ctx, torc_token token, int rc) {
   check(p, "open_failed", torc_node_open_failed(p->node, token, rc, torc_peer_now(p)));
 }
 
+static int on_connection_up(void *ctx, torc_token token, const torc_link_info *info) {
+  torc_peer *p = ctx;
+  int rc = torc_node_connection_up(p->node, token, info, torc_peer_now(p));
+  if (rc != TORC_ERR_NOTFOUND && rc != TORC_ERR_DENIED) { /* given up meanwhile */
+    check(p, "connection_up", rc);
+  }
+  return rc;
+}
+
+static void on_connection_down(void *ctx, torc_token token, int rc) {
+  torc_peer *p = ctx;
+  check(p, "connection_down", torc_node_connection_down(p->node, token, rc, torc_peer_now(p)));
+}
+
 static void on_congested(void *ctx, torc_link_id link, bool is_congested) {
   torc_peer *p = ctx;
   check(p, "congested", torc_node_link_congested(p->node, link, is_congested, torc_peer_now(p)));
@@ -208,6 +225,8 @@ const torc_net_events torc_peer_net_events = {.up = on_up,
                                               .open_failed = on_open_failed,
                                               .congested = on_congested,
                                               .mtu = on_mtu,
+                                              .connection_up = on_connection_up,
+                                              .connection_down = on_connection_down,
                                               .turn = torc_peer_pump};
 
 /* ---- what the multicast groups tell ---- */

@@ -39,7 +39,6 @@ int torc_ping_info_put(torc_wr *wr, const torc_ping_info *i) TORC_MUST_CHECK;
 void torc_ping_response_end(torc_wr *wr, size_t mark);
 
 /* CONNECT [CON-04..10], request and response alike. */
-#define TORC_APPLICATION_RELOAD 6084 /* [GAP-70] */
 #define TORC_APPLICATION_SIP 5060
 #define TORC_APPLICATION_SIPS 5061
 typedef struct torc_connect_data {

@@ -30,7 +30,7 @@ static int end(void **state) {
 static void run_connect(hn_end *r, hn_end *a, const torc_id *rid, const torc_id *aid) {
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   torc_net_accept(a->net, 22, rid);
   torc_net_connect(r->net, 11, aid, &answer.p);
@@ -88,7 +88,7 @@ static void test_wildcard(void **state) {
   torc_sock own[8];
   hn_end *r = hn_add(&w, 1, "0.0.0.0:0");
   size_t num = torc_sock_interfaces(AF_INET, torc_net_port(r->net, 0), own, 8);
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   assert_true(offer.p.num_candidates >= num);
   for (size_t i = 0; i < num; i++) {
     torc_candidate c;
@@ -119,8 +119,8 @@ static void test_offer(void **state) {
   torc_net_params p;
   torc_net_params q;
   char want[160];
-  assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
-  assert_int_equal(torc_net_offer(e->net, 2, &q), 0);
+  assert_int_equal(torc_net_offer(e->net, 1, TORC_APPLICATION_RELOAD, &p), 0);
+  assert_int_equal(torc_net_offer(e->net, 2, TORC_APPLICATION_RELOAD, &q), 0);
   assert_string_equal(p.p.role, "passive");
   assert_int_equal(p.p.application, 6084);
   assert_true(strlen(p.p.ufrag) >= 4 && strlen(p.p.password) >= 22);
@@ -147,7 +147,7 @@ static void test_offer_active(void **state) {
   hn_end *e = hn_add(&w, 1, NULL);
   torc_net_params p;
   torc_candidate c;
-  assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
+  assert_int_equal(torc_net_offer(e->net, 1, TORC_APPLICATION_RELOAD, &p), 0);
   assert_string_equal(p.p.role, "passive"); /* of TLS only [ICE-24] */
   assert_true(p.p.num_candidates >= 1);
   assert_int_equal(torc_candidate_parse(torc_slice_str(p.p.candidates[0]), &c), 0);
@@ -162,7 +162,7 @@ static void test_advertised(void **state) {
   char err[200] = "";
   assert_int_equal(torc_net_advertise(e->net, "192.0.2.1:6084", err, sizeof err), 0);
   assert_int_equal(torc_net_advertise(e->net, "[2001:db8::1]:6084", err, sizeof err), 0);
-  assert_int_equal(torc_net_offer(e->net, 1, &p), 0);
+  assert_int_equal(torc_net_offer(e->net, 1, TORC_APPLICATION_RELOAD, &p), 0);
   assert_int_equal(p.p.num_candidates, 4);
   expect_candidate(p.p.candidates[0], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "192.0.2.1", 6084);
   expect_candidate(p.p.candidates[1], TORC_CAND_TCP, TORC_TCPTYPE_PASSIVE, "2001:db8::1", 6084);
@@ -367,7 +367,7 @@ static void connect_udp(hn_end *r, hn_end *a, torc_token rt, torc_token at) {
   torc_net_params answer;
   const torc_id rid = torc_pki_own_cert(r->pki)->peers[0];
   const torc_id aid = torc_pki_own_cert(a->pki)->peers[0];
-  assert_int_equal(torc_net_offer(r->net, rt, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, rt, TORC_APPLICATION_RELOAD, &offer), 0);
   strip(&offer, " TCP ");
   assert_int_equal(torc_net_answer(a->net, at, &offer.p, &answer), 0);
   strip(&answer, " TCP ");
@@ -453,7 +453,7 @@ static void test_udp_mismatch(void **state) {
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   strip(&offer, " TCP ");
   snprintf(offer.p.fingerprint, sizeof offer.p.fingerprint, "sha-256 %s", FP32);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
@@ -477,7 +477,8 @@ static void test_stun_server(void **state) {
   uint8_t answer[200];
   hn_end *e = hn_add(&w, 1, "127.0.0.1:0");
   torc_net_params p;
-  assert_int_equal(torc_net_offer(e->net, 1, &p), 0); /* the sockets are open */
+  assert_int_equal(torc_net_offer(e->net, 1, TORC_APPLICATION_RELOAD, &p),
+                   0); /* the sockets are open */
   struct sockaddr_in to = {.sin_family = AF_INET,
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                            .sin_port = htons(torc_net_datagram_port(e->net))};
@@ -556,7 +557,7 @@ static void other_hash(const char *name, const EVP_MD *md) {
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   hash_of(r, name, md, offer.p.fingerprint, sizeof offer.p.fingerprint);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   hash_of(a, name, md, answer.p.fingerprint, sizeof answer.p.fingerprint);
@@ -598,7 +599,7 @@ static void test_answerer_sees_mismatch(void **state) {
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   snprintf(offer.p.fingerprint, sizeof offer.p.fingerprint, "sha-256 %s", FP32);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   torc_net_accept(a->net, 22, &rid);
@@ -614,7 +615,7 @@ static void test_requester_sees_mismatch(void **state) {
   hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
   torc_net_params offer;
   torc_net_params answer;
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
   snprintf(answer.p.fingerprint, sizeof answer.p.fingerprint, "sha-256 %s", FP32);
   torc_net_connect(r->net, 11, &aid, &answer.p);
@@ -645,7 +646,7 @@ static void test_checks_end(void **state) {
   torc_net_params offer;
   torc_connect_params answer;
   fill(&answer, "active", "sha-256 " FP32, (const char *const[]){ACTIVE_CANDIDATE, NULL}, 2);
-  assert_int_equal(torc_net_offer(r->net, 11, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 11, TORC_APPLICATION_RELOAD, &offer), 0);
   torc_net_connect(r->net, 11, &aid, &answer);
   assert_int_equal(r->num_failed, 0);
   hn_wait(&w, &r->num_failed, 1);
@@ -686,7 +687,7 @@ static void test_offer_never_answered(void **state) {
   torc_net_params offer;
   torc_connect_params answer;
   hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
-  assert_int_equal(torc_net_offer(r->net, 5, &offer), 0);
+  assert_int_equal(torc_net_offer(r->net, 5, TORC_APPLICATION_RELOAD, &offer), 0);
   expect_forgotten(r); /* the node's own request has failed by then */
   fill(&answer, "active", "sha-256 " FP32, (const char *const[]){GOOD_CANDIDATE, NULL}, 2);
   torc_net_connect(r->net, 5, &aid, &answer);
@@ -705,7 +706,7 @@ static void test_pending_max(void **state) {
   assert_int_equal(torc_net_answer(a->net, 6, &offer, &out), 0);
   assert_int_equal(torc_net_answer(a->net, 7, &offer, &out), TORC_CODE_UNAVAILABLE);
   assert_int_equal(a->net->stats.pending_refused, 1);
-  assert_int_equal(torc_net_offer(a->net, 8, &out), TORC_ERR_LIMIT);
+  assert_int_equal(torc_net_offer(a->net, 8, TORC_APPLICATION_RELOAD, &out), TORC_ERR_LIMIT);
   assert_int_equal(a->net->stats.pending_refused, 2);
 }
 
@@ -722,7 +723,7 @@ static void test_bad_answer(void **state) {
   torc_net_params offer;
   hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
   for (size_t i = 0; i < TORC_ARRAY_LEN(cases); i++) {
-    assert_int_equal(torc_net_offer(r->net, i + 1, &offer), 0);
+    assert_int_equal(torc_net_offer(r->net, i + 1, TORC_APPLICATION_RELOAD, &offer), 0);
     fill(&answer, cases[i].role, cases[i].fingerprint,
          (const char *const[]){cases[i].candidate, NULL}, 2);
     snprintf(answer.ufrag, sizeof answer.ufrag, "%s", cases[i].ufrag);

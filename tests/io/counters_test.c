@@ -31,6 +31,8 @@ static const char *const gauges[] = {
     "io_connections",
     "io_partial_bytes",
     "io_queued_bytes",
+    "io_app_connections",
+    "io_app_bytes",
     "io_jobs_pending",
     "io_events_waiting",
     "io_cached_peers",

@@ -64,22 +64,23 @@ static void test_net(void **state) {
   hn_end *all = hn_add(&w, 1, "0.0.0.0:0");
   hn_end *other = hn_add(&w, 2, "127.0.0.1:0");
   all->net->log = &log;
-  assert_int_equal(torc_net_offer(all->net, 1, &offer), 0);
+  assert_int_equal(torc_net_offer(all->net, 1, TORC_APPLICATION_RELOAD, &offer), 0);
   assert_int_equal(offer.p.num_candidates, 2); /* to be dialled, and to dial from */
   for (int round = 1; round <= 2; round++) {
     appear(false);
     if (round == 2) { /* no error, and none there */
       interfaces_rc = 0;
     }
-    assert_int_equal(torc_net_offer(all->net, 1, &offer), TORC_ERR_CONFIG);
-    assert_int_equal(torc_net_offer(all->net, 1, &offer), TORC_ERR_CONFIG);
+    assert_int_equal(torc_net_offer(all->net, 1, TORC_APPLICATION_RELOAD, &offer), TORC_ERR_CONFIG);
+    assert_int_equal(torc_net_offer(all->net, 1, TORC_APPLICATION_RELOAD, &offer), TORC_ERR_CONFIG);
     assert_int_equal(t.num, round);
     appear(true);
-    assert_int_equal(torc_net_offer(all->net, 1, &offer), 0);
+    assert_int_equal(torc_net_offer(all->net, 1, TORC_APPLICATION_RELOAD, &offer), 0);
   }
   appear(false);
   assert_int_equal(torc_net_advertise(other->net, "192.0.2.9:6084", NULL, 0), 0);
-  assert_int_equal(torc_net_offer(other->net, 2, &offer), 0); /* needs to ask nobody */
+  assert_int_equal(torc_net_offer(other->net, 2, TORC_APPLICATION_RELOAD, &offer),
+                   0); /* needs to ask nobody */
   assert_int_equal(torc_net_answer(all->net, 7, &offer.p, &answer), TORC_CODE_UNAVAILABLE);
   assert_int_equal(all->net->num_pending, 3); /* the offers, which nobody has answered */
   assert_int_equal(all->net->stats.no_own_address, 5);

@@ -137,6 +137,7 @@ def test_D_42_metrics_have_every_counter(net):
     assert set(samples) == set(types)
     gauges = {name for name in peer.counters() if types.get(f"torc_{name}") == "gauge"}
     assert gauges == {"io_half_open", "io_connections", "io_partial_bytes", "io_queued_bytes", "io_jobs_pending",
+                      "io_app_connections", "io_app_bytes",
                       "io_events_waiting", "io_cached_peers", "io_multicast_sockets", "io_configuration_age",
                       "io_certificate_seconds_left", "migration_stage", "migration_joined", "migration_old_ring"}
     for name in peer.counters().keys() - gauges:

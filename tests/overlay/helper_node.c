@@ -535,6 +535,7 @@ static void record(nt *h, const torc_output *o) {
   r->link = o->link;
   r->token = o->token;
   r->peer = o->peer;
+  r->application = o->application;
   r->at = h->now;
   if (o->kind == TORC_OUT_SEND) {
     record_send(h, r, o);

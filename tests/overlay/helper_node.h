@@ -33,6 +33,7 @@ typedef struct nt_out {
   torc_link_id link;
   torc_token token;
   torc_id peer;
+  uint16_t application; /* of a CONNECT */
   torc_endpoint endpoint;
   torc_time at;
   torc_slice bytes; /* SEND: the whole message */

@@ -384,6 +384,8 @@ static void on_output(sim *s, size_t i, const torc_output *o) {
     case TORC_OUT_CONNECT:
       open_failed(s, i, o->token, TORC_SEC(10));
       break;
+    case TORC_OUT_CANCEL:
+      break;
     case TORC_OUT_ACCEPT:
       other = by_id(s, &o->peer);
       if (other != SIZE_MAX && can_reach(s, i, other)) {

@@ -1,5 +1,6 @@
-/* CONNECT: one offer and one answer, then the platform makes the link [CON-01..15] [GAP-70]
- * [GAP-72..76]. SPDX-License-Identifier: Apache-2.0 */
+/* CONNECT: one offer and one answer, then the platform makes the link, or the connection of an
+ * application (connect_app.c) [CON-01..15] [GAP-70] [GAP-72..76]. SPDX-License-Identifier:
+ * Apache-2.0 */
 #include "overlay/node/rings.h"
 
 static const torc_slice nothing = {NULL, 0};
@@ -15,6 +16,7 @@ typedef struct waiter {
 typedef struct conn {
   torc_token token;
   torc_node *n;
+  uint16_t application;
   bool is_incoming;
   bool is_answered; /* the answer was sent or has come: only the link is missing */
   bool is_needless; /* incoming: a link of the two stands and will do */
@@ -24,6 +26,7 @@ typedef struct conn {
   torc_id route[TORC_NODE_ROUTE_MAX];
   size_t num_route;
   bool is_exact;
+  bool is_prepared; /* the platform has given parameters and may hold something for it */
   waiter *waiters;
   torc_trans *trans;
   torc_inbound *in; /* incoming: waits for local parameters */
@@ -31,7 +34,25 @@ typedef struct conn {
   torc_time started;
 } conn;
 
+/* RELOAD's makes a link; each one of an application stands for itself. */
+static bool is_for_link(const conn *c) {
+  return c->application == TORC_APPLICATION_RELOAD;
+}
+
+/* What the platform holds for it, an ICE session with its candidates, is not to wait for its own
+ * time limit. */
+static void cancel(torc_node *n, torc_token token) {
+  torc_out *o = n->is_freeing ? NULL : torc_out_new(n, TORC_OUT_CANCEL);
+  if (o != NULL) {
+    o->o.token = token;
+    torc_out_push(n, o);
+  }
+}
+
 static void conn_free(torc_node *n, conn *c) {
+  if (c->is_prepared) {
+    cancel(n, c->token);
+  }
   (void)torc_map_del(&n->conns, &c->token);
   torc_timer_stop(&n->timers, &c->timer);
   if (c->trans != NULL) {
@@ -77,11 +98,21 @@ static void tell_waiters(torc_node *n, conn *c, int rc) {
   }
 }
 
-static void conn_end(torc_node *n, conn *c, int rc) {
-  if (rc != 0 && !c->is_spent) {
+/* Those who wait for the link, or the application, learn how it ended. */
+static void tell(torc_node *n, conn *c, int rc) {
+  if (rc != 0) {
     n->stats->connect_failures++;
   }
   tell_waiters(n, c, rc);
+  if (!is_for_link(c)) {
+    torc_appconn_ended(n, c->token, rc);
+  }
+}
+
+static void conn_end(torc_node *n, conn *c, int rc) {
+  if (!c->is_spent) {
+    tell(n, c, rc);
+  }
   conn_free(n, c);
 }
 
@@ -93,8 +124,7 @@ static void conn_spend(torc_node *n, conn *c, int rc) {
     conn_end(n, c, rc);
     return;
   }
-  n->stats->connect_failures++;
-  tell_waiters(n, c, rc);
+  tell(n, c, rc);
   c->is_spent = true;
   c->knows_peer = false;
   torc_timer_arm(&n->timers, &c->timer, end);
@@ -106,7 +136,7 @@ static void on_timeout(torc_timer *t, torc_time now) {
   conn_end(c->n, c, TORC_ERR_TIMEOUT);
 }
 
-static conn *conn_new(torc_node *n) {
+static conn *conn_new(torc_node *n, uint16_t application) {
   conn *c = NULL;
   if (n->conns.len >= TORC_NODE_CONNS_MAX) {
     return NULL;
@@ -117,6 +147,7 @@ static conn *conn_new(torc_node *n) {
   }
   c->token = torc_node_token(n);
   c->n = n;
+  c->application = application;
   c->started = n->now;
   torc_timer_init(&c->timer, on_timeout);
   if (torc_map_put(&n->conns, c) != 0) {
@@ -127,11 +158,13 @@ static conn *conn_new(torc_node *n) {
   return c;
 }
 
+/* The CONNECT for a link. */
 static conn *find_peer(torc_node *n, const torc_id *peer, bool incoming) {
   size_t it = 0;
   conn *c = NULL;
   while ((c = torc_map_next(&n->conns, &it)) != NULL) {
-    if (c->knows_peer && c->is_incoming == incoming && torc_id_eq(&c->peer, peer)) {
+    if (c->knows_peer && c->is_incoming == incoming && is_for_link(c) &&
+        torc_id_eq(&c->peer, peer)) {
       return c;
     }
   }
@@ -139,14 +172,26 @@ static conn *find_peer(torc_node *n, const torc_id *peer, bool incoming) {
 }
 
 /* [GAP-76] One peer cannot use up the places of all. */
-static bool too_many_of(const torc_node *n, const torc_id *peer) {
+static bool too_many_of(const torc_node *n, const torc_id *peer, bool for_link) {
   size_t it = 0;
   size_t num = 0;
   const conn *c = NULL;
   while ((c = torc_map_next(&n->conns, &it)) != NULL) {
-    num += c->is_incoming && torc_id_eq(&c->peer, peer) ? 1u : 0u;
+    bool is_its = c->is_incoming && is_for_link(c) == for_link && torc_id_eq(&c->peer, peer);
+    num += is_its ? 1u : 0u;
   }
-  return num >= TORC_NODE_CONNS_PER_PEER;
+  return num >= (for_link ? TORC_NODE_CONNS_PER_PEER : TORC_NODE_APPS_ASKED_PER_PEER);
+}
+
+/* Nor can those of applications use up the places that the ring needs. */
+static bool too_many_for_applications(const torc_node *n) {
+  size_t it = 0;
+  size_t num = 0;
+  const conn *c = NULL;
+  while ((c = torc_map_next(&n->conns, &it)) != NULL) {
+    num += is_for_link(c) ? 0u : 1u;
+  }
+  return num >= TORC_NODE_APPS_ASKED_MAX;
 }
 
 /* Nor the links: each CONNECT leaves one more behind to drain. */
@@ -222,7 +267,7 @@ static int begin(torc_node *n, const torc_id *route, size_t num_route, bool is_e
   if (c != NULL) {
     return add_waiter(n, c, done, ctx, cookie);
   }
-  c = conn_new(n);
+  c = conn_new(n, TORC_APPLICATION_RELOAD);
   o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_OFFER_NEEDED);
   rc = o == NULL ? TORC_ERR_LIMIT : add_waiter(n, c, done, ctx, cookie);
   if (rc != 0) {
@@ -238,9 +283,35 @@ static int begin(torc_node *n, const torc_id *route, size_t num_route, bool is_e
   c->knows_peer = is_exact;
   c->peer = *target;
   o->o.token = c->token;
+  o->o.application = TORC_APPLICATION_RELOAD;
   if (is_exact) {
     o->o.peer = *target;
   }
+  torc_out_push(n, o);
+  return 0;
+}
+
+/* [CON-01] [CON-07] Nothing of it concerns the links: there may be one to the same peer, or a
+ * CONNECT for one under way [GAP-74]. */
+int torc_connect_application(torc_node *n, const torc_id *route, size_t num_route,
+                             uint16_t application, torc_token *token) {
+  conn *c = too_many_for_applications(n) ? NULL : conn_new(n, application);
+  torc_out *o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_OFFER_NEEDED);
+  if (o == NULL) {
+    if (c != NULL) {
+      conn_free(n, c);
+    }
+    return TORC_ERR_LIMIT;
+  }
+  memcpy(c->route, route, num_route * sizeof *route);
+  c->num_route = num_route;
+  c->is_exact = true;
+  c->knows_peer = true;
+  c->peer = route[num_route - 1];
+  *token = c->token;
+  o->o.token = c->token;
+  o->o.application = application;
+  o->o.peer = c->peer;
   torc_out_push(n, o);
   return 0;
 }
@@ -278,6 +349,10 @@ static int use_answer(torc_node *n, conn *c, const torc_reply *reply) {
   if (reply->rc != 0) {
     return reply->rc;
   }
+  if (reply->code != TORC_CODE_OK && !is_for_link(c)) {
+    torc_appconn_refused(n, c->token, reply);
+    return TORC_ERR_REFUSED;
+  }
   if (reply->code != TORC_CODE_OK) {
     return reply->code == TORC_CODE_NOT_FOUND ? TORC_ERR_NOTFOUND : TORC_ERR_REFUSED;
   }
@@ -289,13 +364,16 @@ static int use_answer(torc_node *n, conn *c, const torc_reply *reply) {
   if (rc != 0) {
     return rc;
   }
+  if (!is_for_link(c) && data.application != c->application) {
+    return TORC_ERR_FORMAT;
+  }
   if (!c->is_exact) { /* [D-19] before this one knows whom it waits for */
     torc_rings_borrow(n, &reply->responder);
   }
   c->peer = reply->responder;
   c->knows_peer = true;
   c->is_answered = true;
-  l = torc_link_of_peer(n, &c->peer);
+  l = is_for_link(c) ? torc_link_of_peer(n, &c->peer) : NULL;
   if ((l != NULL && l->up_at >= c->started) || (!c->is_exact && is_well(n, l))) {
     /* the link was quicker than the answer, or is there already */
     conn_end(n, c, 0);
@@ -308,6 +386,7 @@ static int use_answer(torc_node *n, conn *c, const torc_reply *reply) {
     return rc;
   }
   o->o.token = c->token;
+  o->o.application = c->application;
   o->o.peer = c->peer;
   torc_out_push(n, o);
   return 0;
@@ -323,11 +402,11 @@ static void on_answer(torc_node *n, void *ctx, torc_token cookie, const torc_rep
   }
 }
 
-static int params_put(torc_wr *wr, const torc_connect_params *p) {
+static int params_put(torc_wr *wr, const torc_connect_params *p, uint16_t application) {
   torc_slice candidates[TORC_CANDIDATES_MAX];
   torc_connect_data d = {.ufrag = torc_slice_str(p->ufrag),
                          .password = torc_slice_str(p->password),
-                         .application = p->application,
+                         .application = application,
                          .fingerprint = torc_slice_str(p->fingerprint),
                          .role = torc_slice_str(p->role)};
   if (p->num_candidates > TORC_CANDIDATES_MAX) {
@@ -350,10 +429,11 @@ static int answer_needless(torc_node *n, conn *c, const torc_connect_params *par
   torc_wr wr;
   memcpy(own.role, active, sizeof active);
   torc_wr_init(&wr, buf, sizeof buf);
-  if (params_put(&wr, &own) != 0) {
+  if (params_put(&wr, &own, c->application) != 0) {
     return TORC_ERR_INVALID;
   }
   c->in = NULL;
+  c->is_prepared = true;
   torc_respond(n, in, TORC_CODE_OK, torc_wr_slice(&wr));
   conn_end(n, c, 0);
   return 0;
@@ -368,14 +448,19 @@ int torc_connect_offer(torc_node *n, torc_token token, const torc_connect_params
   if (c != NULL && c->is_needless && c->in != NULL) {
     return answer_needless(n, c, params);
   }
-  if (c == NULL || c->is_incoming || c->trans != NULL || c->is_answered) {
-    return 0; /* meanwhile ended */
+  if (c == NULL) { /* meanwhile ended */
+    cancel(n, token);
+    return 0;
+  }
+  if (c->is_incoming || c->trans != NULL || c->is_answered) {
+    return 0;
   }
   torc_wr_init(&wr, buf, sizeof buf);
-  rc = params_put(&wr, params);
+  rc = params_put(&wr, params, c->application);
   if (rc != 0) {
     return TORC_ERR_INVALID;
   }
+  c->is_prepared = true;
   r.payload = torc_wr_slice(&wr);
   memcpy(r.route, c->route, c->num_route * sizeof *c->route);
   r.num_route = c->num_route;
@@ -408,12 +493,27 @@ static bool role_ok(torc_slice role) { /* [CON-09] [GAP-73] */
          torc_slice_eq(role, torc_slice_str("actpass"));
 }
 
+/* [GAP-76] The limits on CONNECTs of the two kinds. */
+static bool is_full(const torc_node *n, const torc_id *peer, uint16_t application) {
+  if (n->phase == TORC_PHASE_LEAVING ||
+      too_many_of(n, peer, application == TORC_APPLICATION_RELOAD)) {
+    return true;
+  }
+  if (application != TORC_APPLICATION_RELOAD) {
+    return too_many_for_applications(n) || !torc_appconn_fits(n, peer);
+  }
+  return n->num_links >= n->cfg.max_links || too_many_links_of(n, peer);
+}
+
 /* [GAP-76] Why a CONNECT is refused, or 0. */
 static uint16_t refusal(const torc_node *n, const torc_inbound *in, const torc_connect_data *d,
                         const char **phrase) {
   *phrase = NULL;
-  if (d->application != TORC_APPLICATION_RELOAD) {
-    *phrase = in->is_exact ? "Unknown Application" : NULL;
+  if (d->application != TORC_APPLICATION_RELOAD && !in->is_exact) {
+    return TORC_CODE_NOT_FOUND; /* an application is one peer's */
+  }
+  if (!torc_appconn_listens(n, d->application)) {
+    *phrase = "Unknown Application";
     return TORC_CODE_NOT_FOUND;
   }
   if (in->is_local) {
@@ -426,11 +526,7 @@ static uint16_t refusal(const torc_node *n, const torc_inbound *in, const torc_c
       (d->fingerprint.len == 0 && !n->cfg.is_shared_key)) { /* [GAP-72] */
     return TORC_CODE_BAD_REQUEST;
   }
-  if (n->num_links >= n->cfg.max_links || n->phase == TORC_PHASE_LEAVING ||
-      too_many_of(n, &in->signer_peer) || too_many_links_of(n, &in->signer_peer)) {
-    return TORC_CODE_UNAVAILABLE;
-  }
-  return 0;
+  return is_full(n, &in->signer_peer, d->application) ? TORC_CODE_UNAVAILABLE : 0;
 }
 
 /* [GAP-74] Own request to the same peer under way: the numerically larger peer-id's wins. False:
@@ -465,9 +561,12 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
     return;
   }
   bool is_needless = !in->is_exact && is_well(n, torc_link_of_peer(n, &in->signer_peer));
-  c = conn_new(n);
+  c = conn_new(n, data.application);
   o = c == NULL ? NULL : torc_out_new(n, TORC_OUT_ANSWER_NEEDED);
   rc = o == NULL ? TORC_ERR_NOMEM : torc_out_params(n, o, &data);
+  if (rc == 0 && !is_for_link(c)) {
+    rc = torc_appconn_asked(n, c->token, &in->signer_peer, c->application);
+  }
   if (rc != 0) {
     torc_out_free(n, o);
     if (c != NULL) {
@@ -482,7 +581,8 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
   }
   c->is_incoming = true;
   c->is_needless = is_needless;
-  if (!is_needless &&
+  /* [GAP-74 deviates] Two connections of an application are not one: each side wants its own. */
+  if (!is_needless && is_for_link(c) &&
       !settle_glare(n, &in->signer_peer, find_peer(n, &in->signer_peer, false), c)) {
     torc_out_free(n, o);
     conn_free(n, c);
@@ -493,6 +593,7 @@ void torc_connect_request(torc_node *n, torc_inbound *in) {
   c->peer = in->signer_peer;
   c->in = in;
   o->o.token = c->token;
+  o->o.application = c->application;
   o->o.peer = c->peer;
   torc_out_push(n, o);
 }
@@ -505,14 +606,18 @@ int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_param
   torc_inbound *in = NULL;
   torc_out *o = NULL;
   torc_wr wr;
+  if (c == NULL && refuse == 0) {
+    cancel(n, token);
+  }
   if (c == NULL || c->in == NULL) {
     return 0;
   }
   in = c->in;
   torc_wr_init(&wr, buf, sizeof buf);
-  if (refuse == 0 && params_put(&wr, params) != 0) {
+  if (refuse == 0 && params_put(&wr, params, c->application) != 0) {
     return TORC_ERR_INVALID;
   }
+  c->is_prepared = refuse == 0;
   o = refuse == 0 ? torc_out_new(n, TORC_OUT_ACCEPT) : NULL;
   c->in = NULL;
   if (o == NULL) {
@@ -523,6 +628,7 @@ int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_param
   torc_respond(n, in, TORC_CODE_OK, torc_wr_slice(&wr));
   c->is_answered = true;
   o->o.token = c->token;
+  o->o.application = c->application;
   o->o.peer = c->peer;
   torc_out_push(n, o);
   return 0;
@@ -530,20 +636,37 @@ int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_param
 
 /* ---- the link ---- */
 
-void torc_connect_link_up(torc_node *n, torc_link *l) {
+void torc_connect_link_up(torc_node *n, torc_link *l, torc_token token) {
   size_t it = 0;
   conn *c = NULL;
   while ((c = torc_map_next(&n->conns, &it)) != NULL) {
-    if (c->knows_peer && torc_id_eq(&c->peer, &l->peer) && c->in == NULL) {
+    if (is_for_link(c) && c->knows_peer && torc_id_eq(&c->peer, &l->peer) && c->in == NULL) {
       l->by_connect = true;
       l->is_own = l->is_own || !c->is_incoming;
+      c->is_prepared = c->is_prepared && c->token != token;
       conn_end(n, c, 0);
     }
   }
 }
 
+int torc_connect_app_up(torc_node *n, torc_token token, const torc_id *peer) {
+  conn *c = torc_map_get(&n->conns, &token);
+  if (c == NULL || is_for_link(c) || !c->is_answered || c->is_spent) {
+    return TORC_ERR_NOTFOUND;
+  }
+  if (!torc_id_eq(&c->peer, peer)) {
+    return TORC_ERR_DENIED;
+  }
+  c->is_prepared = false;
+  conn_free(n, c);
+  return 0;
+}
+
 void torc_connect_failed(torc_node *n, torc_token token, int rc) {
   conn *c = token == 0 ? NULL : torc_map_get(&n->conns, &token);
+  if (c != NULL) {
+    c->is_prepared = false;
+  }
   if (c != NULL && c->is_incoming && c->is_answered && !c->is_spent) {
     conn_spend(n, c, rc);
   } else if (c != NULL && !c->is_spent) {

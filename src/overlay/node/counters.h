@@ -25,7 +25,8 @@
   X(certificate_fetch_limits) X(certificate_misses) X(certificate_checks) X(certificate_stores)   \
   X(certificate_keep_failures) X(fragments_in) X(fragments_out) X(messages_split)                 \
   X(messages_reassembled) X(fragment_conflicts) X(fragment_timeouts) X(fragment_evictions)        \
-  X(drop_fragment_ignored) X(drop_fragment_full)
+  X(drop_fragment_ignored) X(drop_fragment_full) X(connections_made) X(connections_taken)              \
+  X(connections_ended)
 /* clang-format on */
 
 typedef struct torc_node_stats {

@@ -108,15 +108,6 @@ void torc_handle_ping(torc_node *n, torc_inbound *in) {
   torc_respond(n, in, TORC_CODE_OK, torc_wr_slice(&wr));
 }
 
-static bool listens(const torc_node *n, uint16_t application) {
-  for (size_t i = 0; i < n->num_listens; i++) {
-    if (n->listens[i] == application) {
-      return true;
-    }
-  }
-  return false;
-}
-
 /* [TUN-06]: the answer only says that the message has arrived. */
 void torc_handle_tunnel(torc_node *n, torc_inbound *in) {
   torc_tunnel_data t;
@@ -129,7 +120,7 @@ void torc_handle_tunnel(torc_node *n, torc_inbound *in) {
     torc_respond_error(n, in, TORC_CODE_BAD_REQUEST, NULL, nothing);
     return;
   }
-  if (!listens(n, t.application)) {
+  if (!torc_app_takes_tunnels(n, t.application)) {
     torc_respond_error(n, in, TORC_CODE_NOT_FOUND, "Unknown Application", nothing);
     return;
   }
@@ -141,6 +132,11 @@ void torc_handle_tunnel(torc_node *n, torc_inbound *in) {
   }
   o->o.event.kind = TORC_EVENT_TUNNEL;
   o->o.event.peer = in->signer_peer;
+  if (!n->cfg.is_shared_key && torc_out_hold(n, o, in->signer) != 0) {
+    torc_out_free(n, o);
+    torc_respond_error(n, in, TORC_CODE_UNAVAILABLE, NULL, nothing);
+    return;
+  }
   o->o.event.application = t.application;
   o->o.event.dialog_id =
       torc_slice_of(o->owned + (t.dialog_id.p - in->c.payload.p), t.dialog_id.len);

@@ -60,7 +60,11 @@
 #define TORC_NODE_SEEN_MAX 1024u              /* storage times remembered [FET-17] [GAP-97] */
 #define TORC_NODE_CONNS_MAX 512u              /* CONNECTs in progress */
 #define TORC_NODE_CONNS_PER_PEER 4u           /* of them, asked for by one peer */
-#define TORC_NODE_LINKS_PER_PEER 8u /* links of one peer, draining ones too: no CONNECT then */
+#define TORC_NODE_LINKS_PER_PEER 8u   /* links of one peer, draining ones too: no CONNECT then */
+#define TORC_NODE_APPS_ASKED_MAX 128u /* CONNECTs of applications among those in progress */
+#define TORC_NODE_APPS_ASKED_PER_PEER 16u /* of them, asked for by one peer */
+#define TORC_NODE_APPS_MAX 512u           /* connections of applications, also those being made */
+#define TORC_NODE_APPS_PER_PEER 64u       /* of them, with one peer [GAP-76] */
 #define TORC_NODE_CONN_TIMEOUT TORC_SEC(35)
 #define TORC_NODE_CONN_SPENT TORC_SEC(10) /* an answered one without a link counts so long */
 #define TORC_NODE_COPY_WINDOW 16u         /* requests of one transfer under way */
@@ -216,6 +220,8 @@ void torc_out_free(torc_node *n, torc_out *o);
 torc_out *torc_out_sending(torc_node *n, const torc_link *l, size_t len, uint8_t **room);
 void torc_out_sent(torc_node *n, torc_link *l, torc_out *o, size_t head_len,
                    const torc_split *split);
+/* The event's certificate: takes a reference of its own, given up with it. TORC_ERR_NOMEM. */
+int torc_out_hold(torc_node *n, torc_out *o, torc_cert *cert) TORC_MUST_CHECK;
 int torc_out_params(torc_node *n, torc_out *o, const torc_connect_data *c);
 void torc_outputs_clear(torc_node *n);
 
@@ -511,10 +517,47 @@ int torc_connect_offer(torc_node *n, torc_token token,
                        const torc_connect_params *params) TORC_MUST_CHECK;
 int torc_connect_answer(torc_node *n, torc_token token, const torc_connect_params *params,
                         uint16_t refuse) TORC_MUST_CHECK;
-void torc_connect_link_up(torc_node *n, torc_link *l);
+/* token: of the CONNECT that it answers, or 0. */
+void torc_connect_link_up(torc_node *n, torc_link *l, torc_token token);
 void torc_connect_failed(torc_node *n, torc_token token, int rc);
+/* One for an application, see torc_node_connect_application; its end is torc_appconn_ended. */
+int torc_connect_application(torc_node *n, const torc_id *route, size_t num_route,
+                             uint16_t application, torc_token *token) TORC_MUST_CHECK;
+/* Its connection stands, and the CONNECT is over. TORC_ERR_NOTFOUND, TORC_ERR_DENIED: see
+ * torc_node_connection_up. */
+int torc_connect_app_up(torc_node *n, torc_token token, const torc_id *peer) TORC_MUST_CHECK;
 void torc_connects_init(torc_node *n, uint64_t seed);
 void torc_connects_clear(torc_node *n);
+
+/* ---- connections of applications (connect_app.c) ---- */
+typedef struct torc_applications {
+  uint16_t tunnels[TORC_NODE_LISTEN_MAX]; /* whose TUNNEL messages are taken */
+  uint16_t num_tunnels;
+  uint16_t accepts[TORC_NODE_LISTEN_MAX]; /* whose CONNECTs are answered */
+  uint16_t num_accepts;
+  torc_map conns; /* token -> struct */
+} torc_applications;
+/* Whether TUNNEL messages of this application are taken. */
+bool torc_app_takes_tunnels(const torc_node *n, uint16_t application);
+int torc_app_take_tunnels(torc_node *n, uint16_t application, bool on) TORC_MUST_CHECK;
+/* Takes the applications of another ring as this one's own. */
+int torc_apps_copy(torc_node *n, const torc_node *from) TORC_MUST_CHECK;
+size_t torc_appconns_num(const torc_node *n);
+/* Whether CONNECTs with this application are answered at all; RELOAD's are. */
+bool torc_appconn_listens(const torc_node *n, uint16_t application);
+/* Room for one more with this peer? */
+bool torc_appconn_fits(const torc_node *n, const torc_id *peer);
+/* The peer asks for one: it counts from now on. */
+int torc_appconn_asked(torc_node *n, torc_token token, const torc_id *peer,
+                       uint16_t application) TORC_MUST_CHECK;
+void torc_appconn_refused(torc_node *n, torc_token token, const torc_reply *reply);
+void torc_appconn_ended(torc_node *n, torc_token token, int rc);
+/* The bodies of the public functions of similar names. */
+int torc_appconn_start(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
+                       torc_token *token) TORC_MUST_CHECK;
+int torc_appconn_up(torc_node *n, torc_token token, const torc_link_info *info) TORC_MUST_CHECK;
+int torc_appconn_listen(torc_node *n, uint16_t application, bool on) TORC_MUST_CHECK;
+void torc_apps_clear(torc_node *n);
 
 /* ---- handlers (handle_*.c) ---- */
 void torc_handle_ping(torc_node *n, torc_inbound *in);
@@ -713,8 +756,7 @@ struct torc_node {
   torc_map calls; /* token -> struct */
   torc_deferred rejoin;
   struct torc_bootstrap *boot;
-  uint16_t listens[TORC_NODE_LISTEN_MAX];
-  uint16_t num_listens;
+  struct torc_applications *apps; /* NULL: never had any (connect_app.c) */
   torc_timer leave_timer;
   torc_counters *own_counters; /* NULL: they are the configuration's */
 

@@ -398,7 +398,7 @@ static int link_up(torc_node *n, torc_link_id id, const torc_link_info *info) {
   n->stats->links_up++;
   arm(n, l);
   torc_cert_take_over(n, l);
-  torc_connect_link_up(n, l);
+  torc_connect_link_up(n, l, info->token);
   if (old != NULL) {
     replace_older(n, old, l, info->is_dialled);
   }
@@ -456,7 +456,7 @@ int torc_link_adopt(torc_node *n, const torc_link *from, bool is_own) {
     torc_link_drain(n, l);
     return 0;
   }
-  torc_connect_link_up(n, l);
+  torc_connect_link_up(n, l, 0);
   count_client(n, l);
   if (n->topo != NULL && n->phase != TORC_PHASE_LEFT) {
     n->topo_ops->on_link_up(n->topo, &l->peer);

@@ -393,6 +393,7 @@ void torc_node_clear(torc_node *n) {
   torc_copies_clear(n);
   unwind(n);
   torc_connects_clear(n);
+  torc_apps_clear(n);
   torc_calls_clear(n);
   inbounds_clear(n);
   unwind(n);
@@ -599,6 +600,21 @@ int torc_core_answer_ready(torc_node *n, torc_token token, const torc_connect_pa
   return rc;
 }
 
+int torc_core_connection_up(torc_node *n, torc_token token, const torc_link_info *info,
+                            torc_time now) {
+  torc_node_enter(n, now);
+  int rc = torc_appconn_up(n, token, info);
+  torc_node_settle(n);
+  return rc;
+}
+
+int torc_core_connection_down(torc_node *n, torc_token token, int rc, torc_time now) {
+  torc_node_enter(n, now);
+  torc_appconn_ended(n, token, rc);
+  torc_node_settle(n);
+  return 0;
+}
+
 /* ---- outputs ---- */
 
 /* The message being forwarded, or its next part. */
@@ -700,6 +716,14 @@ int torc_core_connect(torc_node *n, const torc_id *route, size_t num_route, torc
   return rc;
 }
 
+int torc_core_connect_application(torc_node *n, const torc_id *route, size_t num_route,
+                                  uint16_t application, torc_time now, torc_token *token) {
+  torc_node_enter(n, now);
+  int rc = torc_appconn_start(n, route, num_route, application, token);
+  torc_node_settle(n);
+  return rc;
+}
+
 int torc_core_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
                      torc_slice dialog_id, torc_slice pdu, torc_time now, torc_token *token) {
   torc_tunnel_data data = {
@@ -711,22 +735,7 @@ int torc_core_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint1
 }
 
 int torc_core_listen(torc_node *n, uint16_t application, bool on) {
-  for (size_t i = 0; i < n->num_listens; i++) {
-    if (n->listens[i] == application) {
-      if (!on) {
-        n->listens[i] = n->listens[--n->num_listens];
-      }
-      return 0;
-    }
-  }
-  if (!on) {
-    return 0;
-  }
-  if (n->num_listens == TORC_NODE_LISTEN_MAX) {
-    return TORC_ERR_LIMIT;
-  }
-  n->listens[n->num_listens++] = application;
-  return 0;
+  return torc_app_take_tunnels(n, application, on);
 }
 
 int torc_core_resource_id(torc_node *n, torc_slice seed, torc_id *out) {

@@ -8,6 +8,7 @@ size_t torc_out_size(torc_output_kind kind) {
     case TORC_OUT_CLOSE:
     case TORC_OUT_OFFER_NEEDED:
     case TORC_OUT_ACCEPT:
+    case TORC_OUT_CANCEL:
       return offsetof(torc_output, job);
     case TORC_OUT_JOB:
       return offsetof(torc_output, endpoint);
@@ -52,6 +53,17 @@ void torc_out_free(torc_node *n, torc_out *o) {
   torc_free(n->mem, o->extra);
   torc_free(n->mem, o->owned);
   torc_free(n->mem, o);
+}
+
+int torc_out_hold(torc_node *n, torc_out *o, torc_cert *cert) {
+  o->certs = torc_alloc(n->mem, sizeof(torc_cert *));
+  if (o->certs == NULL) {
+    return TORC_ERR_NOMEM;
+  }
+  o->certs[0] = torc_cert_ref(cert);
+  o->num_certs = 1;
+  o->o.event.cert = cert;
+  return 0;
 }
 
 void torc_outputs_clear(torc_node *n) {

@@ -319,6 +319,11 @@ static int make_second(torc_node *n, const torc_node_config *cfg, torc_migration
     return TORC_ERR_NOMEM;
   }
   int rc = torc_node_new(&n->second, &c, n->now, why);
+  if (rc == 0 && torc_apps_copy(n->second, n) != 0) {
+    torc_node_free(n->second);
+    n->second = NULL;
+    rc = TORC_ERR_NOMEM;
+  }
   if (rc != 0) {
     torc_free(n->mem, m);
     return rc;
@@ -327,8 +332,6 @@ static int make_second(torc_node *n, const torc_node_config *cfg, torc_migration
   n->second->ring = n->rings_made;
   n->second->rings_made = n->rings_made;
   n->second->first = n;
-  memcpy(n->second->listens, n->listens, sizeof n->listens);
-  n->second->num_listens = n->num_listens;
   n->second->refuses_joins = n->refuses_joins;
   n->move = m;
   m->n = n;
@@ -628,6 +631,27 @@ int torc_node_answer_ready(torc_node *n, torc_token token, const torc_connect_pa
   return rc;
 }
 
+int torc_node_connection_up(torc_node *n, torc_token token, const torc_link_info *info,
+                            torc_time now) {
+  n = live(n);
+  torc_node *ring = enter_ring(n, token, now);
+  if (ring == NULL) {
+    torc_cert_unref(n, info->cert);
+    return TORC_ERR_NOTFOUND;
+  }
+  int rc = torc_core_connection_up(ring, token, info, now);
+  settle_rings(n);
+  return rc;
+}
+
+int torc_node_connection_down(torc_node *n, torc_token token, int rc, torc_time now) {
+  n = live(n);
+  torc_node *ring = enter_ring(n, token, now);
+  int failed = ring == NULL ? 0 : torc_core_connection_down(ring, token, rc, now);
+  settle_rings(n);
+  return failed;
+}
+
 /* ---- outputs ---- */
 
 /* A ring closes a link for itself; the platform does when no ring is left that uses it. */
@@ -661,6 +685,7 @@ static bool is_told(torc_node *n, torc_node *ring, const torc_event *e) {
       return true;
     case TORC_EVENT_TUNNEL:
     case TORC_EVENT_LINK:
+    case TORC_EVENT_CONNECTION:
       break;
   }
   return true;
@@ -821,6 +846,25 @@ int torc_node_connect(torc_node *n, const torc_id *route, size_t num_route, torc
   int rc = torc_joint_send(n, TORC_METHOD_CONNECT, route, num_route, 0, NULL, token);
   settle_both(n);
   return rc;
+}
+
+/* The peer is the same in both rings, and so is the connection: it is asked for over the one that
+ * leads. */
+int torc_node_connect_application(torc_node *n, const torc_id *route, size_t num_route,
+                                  uint16_t application, torc_time now, torc_token *token) {
+  n = live(n);
+  if (n->second != NULL) {
+    enter_both(n, now);
+  }
+  int rc = torc_core_connect_application(lead(n), route, num_route, application, now, token);
+  settle_rings(n);
+  return rc;
+}
+
+int torc_node_listen_connections(torc_node *n, uint16_t application, bool on) {
+  n = live(n);
+  int rc = torc_appconn_listen(n, application, on);
+  return rc != 0 || n->second == NULL ? rc : torc_appconn_listen(n->second, application, on);
 }
 
 int torc_node_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,

@@ -82,6 +82,10 @@ int torc_core_offer_ready(torc_node *n, torc_token token, const torc_connect_par
                           torc_time now) TORC_MUST_CHECK;
 int torc_core_answer_ready(torc_node *n, torc_token token, const torc_connect_params *params,
                            uint16_t refuse, torc_time now) TORC_MUST_CHECK;
+int torc_core_connection_up(torc_node *n, torc_token token, const torc_link_info *info,
+                            torc_time now) TORC_MUST_CHECK;
+int torc_core_connection_down(torc_node *n, torc_token token, int rc,
+                              torc_time now) TORC_MUST_CHECK;
 bool torc_core_poll(torc_node *n, torc_output *out);
 int torc_core_store(torc_node *n, const torc_id *resource, const torc_store_item *items,
                     size_t num_items, torc_time now, torc_token *token) TORC_MUST_CHECK;
@@ -97,6 +101,9 @@ int torc_core_ping(torc_node *n, const torc_id *route, size_t num_route, unsigne
                    torc_time now, torc_token *token) TORC_MUST_CHECK;
 int torc_core_connect(torc_node *n, const torc_id *route, size_t num_route, torc_time now,
                       torc_token *token) TORC_MUST_CHECK;
+int torc_core_connect_application(torc_node *n, const torc_id *route, size_t num_route,
+                                  uint16_t application, torc_time now,
+                                  torc_token *token) TORC_MUST_CHECK;
 int torc_core_tunnel(torc_node *n, const torc_id *route, size_t num_route, uint16_t application,
                      torc_slice dialog_id, torc_slice pdu, torc_time now,
                      torc_token *token) TORC_MUST_CHECK;

@@ -20,6 +20,7 @@ void torc_core_tables(const torc_node *n, void *ctx, torc_node_table_fn each) {
   each(ctx, "copies", length(&n->copies), TORC_NODE_COPIES_MAX);
   each(ctx, "transfers", n->num_transfers, TORC_NODE_TRANSFERS_MAX);
   each(ctx, "connects", n->conns.len, TORC_NODE_CONNS_MAX);
+  each(ctx, "connections", torc_appconns_num(n), TORC_NODE_APPS_MAX);
   each(ctx, "certificates", n->certs.len, TORC_NODE_CERTS_MAX);
   each(ctx, "certificate_fetches", n->num_cert_active, TORC_NODE_CERT_FETCHES_MAX);
   each(ctx, "certificate_misses", torc_cert_misses(n), TORC_NODE_CERT_MISSES_MAX);
