@@ -72,6 +72,7 @@ static void on_event(member *m, const torc_event *ev) {
     case TORC_EVENT_DISCONNECTED:
     case TORC_EVENT_LEFT:
     case TORC_EVENT_LINK:
+    case TORC_EVENT_CONNECTION:
       break;
   }
 }
@@ -112,6 +113,7 @@ static void on_output(member *m, const torc_output *o) {
     case TORC_OUT_CLOSE:
     case TORC_OUT_CONNECT:
     case TORC_OUT_ACCEPT:
+    case TORC_OUT_CANCEL:
       fail_msg("output %d", (int)o->kind);
       break;
   }
