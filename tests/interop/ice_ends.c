@@ -16,6 +16,7 @@
 
 #include "base/slice.h"
 #include "ice/ice.h"
+#include "ice/stun_tx.h"
 #include "io/addr.h"
 #include "io/stun_crypto.h"
 
@@ -200,6 +201,11 @@ static void drain(ice_end *e) {
         e->state.is_selected = true;
         e->state.is_tcp = out.pair.transport == TORC_CAND_TCP;
         e->state.selected_us = ice_end_now_us();
+        {
+          char text[TORC_ADDR_TEXT_MAX];
+          (void)snprintf(e->state.pair, sizeof e->state.pair, "%s %u",
+                         torc_addr_format(&out.remote, text), (unsigned)out.remote.port);
+        }
         break;
       case TORC_ICE_OUT_FAILED:
       case TORC_ICE_OUT_CONSENT_LOST:
@@ -320,10 +326,57 @@ static void step_torc(ice_end *e) {
   drain(e);
 }
 
+/* How the STUN server sees a UDP socket; waits for it. */
+static torc_addr mapped_of(const ice_end *e, const sock *s) {
+  torc_addr mapped = {0};
+  uint8_t room[TORC_STUN_REQUEST_ROOM];
+  torc_stun_tx tx;
+  torc_stun_output out;
+  torc_sock server;
+  torc_stun_request req = {.method = TORC_STUN_BINDING, .rc = 4, .rm = 2};
+  bool is_done = false;
+  if (torc_sock_literal(e->cfg.stun_server, (uint16_t)strtoul(e->cfg.stun_port, NULL, 10),
+                        &server) != 0) {
+    die("no address of a STUN server");
+  }
+  req.path.remote = to_addr(&server);
+  if (torc_stun_tx_start(&tx, torc_stun_openssl_table(e->ssl), &req, room, sizeof room,
+                         ice_end_now_us()) != 0) {
+    die("no STUN");
+  }
+  while (!is_done) {
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    uint8_t in[FRAME_MAX];
+    torc_stun_msg m;
+    ssize_t num;
+    while (torc_stun_tx_poll(&tx, &out)) {
+      if (out.kind == TORC_STUN_OUT_SEND) {
+        (void)sendto(s->fd, out.bytes.p, out.bytes.len, 0, &server.sa,
+                     to_sock(&req.path.remote, &server));
+      } else {
+        is_done = true; /* nobody answered */
+      }
+    }
+    (void)poll(&p, 1, 20);
+    num = recv(s->fd, in, sizeof in, 0);
+    if (num > 0 && torc_stun_decode(&m, torc_slice_of(in, (size_t)num)) == 0) {
+      (void)!torc_stun_tx_input(&tx, &req.path, &m, ice_end_now_us());
+      while (!is_done && torc_stun_tx_poll(&tx, &out)) {
+        is_done = out.kind == TORC_STUN_OUT_DONE;
+        if (is_done && out.result.rc == 0) {
+          (void)!torc_stun_get_addr(&out.result.msg, TORC_STUN_KNOWN_XOR_MAPPED_ADDRESS, &mapped);
+        }
+      }
+    }
+    torc_stun_tx_tick(&tx, ice_end_now_us());
+  }
+  return mapped;
+}
+
 static void open_torc(ice_end *e) {
-  torc_ice_local locals[3];
+  torc_ice_local locals[4];
   size_t num = 0;
-  torc_ice_config cfg = {.allows_loopback = true};
+  torc_ice_config cfg = {.allows_loopback = true, .limit = TORC_SEC(6)};
   if (torc_stun_openssl_new(&e->ssl) != 0) {
     die("no crypto");
   }
@@ -334,6 +387,15 @@ static void open_torc(ice_end *e) {
     s->local = own_addr(s->fd);
     locals[num++] = (torc_ice_local){
         .transport = TORC_CAND_UDP, .addr = s->local, .base = s->local, .socket = id_of(e, s)};
+    if (e->cfg.stun_server != NULL) {
+      torc_addr mapped = mapped_of(e, s);
+      if (mapped.family != 0 && !torc_stun_addr_eq(&mapped, &s->local)) {
+        locals[num] = locals[num - 1];
+        locals[num].type = TORC_CAND_SRFLX;
+        locals[num].addr = mapped;
+        num++;
+      }
+    }
   }
   if (e->cfg.has_tcp) {
     sock *s = sock_new(e, LISTENER, bound(e->cfg.address, SOCK_STREAM));
@@ -354,7 +416,7 @@ static void open_torc(ice_end *e) {
     num++;
   }
   for (size_t i = 0; i < num; i++) {
-    locals[i].type = TORC_CAND_HOST;
+    locals[i].type = locals[i].type != 0 ? locals[i].type : TORC_CAND_HOST;
     locals[i].preference = 8000;
   }
   if (torc_ice_new(&e->ice, &cfg, ice_end_now_us()) != 0 ||
@@ -439,6 +501,10 @@ static void open_nice(ice_end *e) {
   }
   g_object_set(e->agent, "controlling-mode", e->cfg.is_controlling, "upnp", FALSE, "ice-udp",
                e->cfg.has_udp, "ice-tcp", e->cfg.has_tcp, NULL);
+  if (e->cfg.stun_server != NULL) {
+    g_object_set(e->agent, "stun-server", e->cfg.stun_server, "stun-server-port",
+                 (guint)strtoul(e->cfg.stun_port, NULL, 10), NULL);
+  }
   (void)nice_agent_add_local_address(e->agent, own);
   nice_address_free(own);
   g_signal_connect(e->agent, "candidate-gathering-done", G_CALLBACK(on_gathered), e);
@@ -494,6 +560,13 @@ static void hear_nice(ice_end *e, const ice_end_told *other) {
 
 size_t ice_end_size(void) {
   return sizeof(ice_end);
+}
+
+ice_end_kind ice_end_kind_of(const char *text) {
+  if (strcmp(text, "torc") == 0) {
+    return ICE_END_TORC;
+  }
+  return strcmp(text, "nice") == 0 ? ICE_END_NICE : ICE_END_NICE_AGGRESSIVE;
 }
 
 ice_end *ice_end_new(const ice_end_config *cfg) {

@@ -22,6 +22,7 @@ typedef struct ice_end_config {
   ice_end_kind kind;
   bool is_controlling, has_udp, has_tcp;
   const char *address;
+  const char *stun_server, *stun_port; /* NULL: host candidates only; port as text */
 } ice_end_config;
 
 /* What is told to the other end. */
@@ -33,12 +34,15 @@ typedef struct ice_end_told {
 
 typedef struct ice_end_state {
   bool is_ours, is_selected, is_failed, is_tcp;
-  uint64_t selected_us;   /* monotonic */
-  size_t num_sent;        /* datagrams and frames of our agent */
-  char received[64];      /* the last that was no STUN */
-  uint64_t num_consented; /* consent requests that were answered */
+  uint64_t selected_us;    /* monotonic */
+  size_t num_sent;         /* datagrams and frames of our agent */
+  char pair[ICE_END_TEXT]; /* the remote address selected, of our agent */
+  char received[64];       /* the last that was no STUN */
+  uint64_t num_consented;  /* consent requests that were answered */
 } ice_end_state;
 
+/* "torc", "nice", else the last. */
+ice_end_kind ice_end_kind_of(const char *text);
 ice_end *ice_end_new(const ice_end_config *cfg); /* exits when it cannot */
 void ice_end_free(ice_end *e);
 /* False: still gathering. */

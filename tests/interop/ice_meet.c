@@ -13,13 +13,6 @@ static const char usage[] =
     "  CONTROLLING, CONTROLLED: torc, nice, nice-aggressive\n"
     "  SECONDS: how long our ends may wait for an answer to a consent request\n";
 
-static ice_end_kind kind_of(const char *text) {
-  if (strcmp(text, "torc") == 0) {
-    return ICE_END_TORC;
-  }
-  return strcmp(text, "nice") == 0 ? ICE_END_NICE : ICE_END_NICE_AGGRESSIVE;
-}
-
 static void step(ice_end *const ends[2]) {
   ice_end_step(ends[0]);
   ice_end_step(ends[1]);
@@ -63,7 +56,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   for (int i = 0; i < 2; i++) {
-    ice_end_config cfg = {.kind = kind_of(argv[1 + i]),
+    ice_end_config cfg = {.kind = ice_end_kind_of(argv[1 + i]),
                           .is_controlling = i == 0,
                           .has_udp = strcmp(argv[3], "tcp") != 0,
                           .has_tcp = strcmp(argv[3], "udp") != 0,
