@@ -49,6 +49,7 @@ typedef struct torc_gather_turn {
   torc_gather_path path;
   uint8_t families;          /* TORC_TURN_V4, TORC_TURN_V6 or both */
   torc_slice user, password; /* copied */
+  torc_slice host;           /* TLS: the name in its certificate; empty: the address. Copied */
 } torc_gather_turn;
 
 int torc_gather_new(torc_gather **out, const torc_gather_config *cfg,
@@ -61,7 +62,7 @@ void torc_gather_close(torc_gather *g, torc_time now);
 int torc_gather_add_socket(torc_gather *g, const torc_gather_socket *socket,
                            torc_time now) TORC_MUST_CHECK;
 void torc_gather_remove_socket(torc_gather *g, torc_ice_socket id, torc_time now);
-/* *out names it. TORC_ERR_LIMIT: too many, or user or password too long. */
+/* *out names it. TORC_ERR_LIMIT: too many, or a text too long. */
 int torc_gather_add_turn(torc_gather *g, const torc_gather_turn *turn, torc_time now,
                          torc_token *out) TORC_MUST_CHECK;
 /* The allocation is given back. */

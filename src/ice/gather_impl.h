@@ -7,6 +7,7 @@
 #include "ice/gather.h"
 #include "ice/stun_tx.h"
 
+#define HOST_MAX 255u
 #define ASK_ROOM 64u /* a Binding request with FINGERPRINT: 28 */
 /* Requests at 0, 0.5 and 1.5 s, given up at 2 s. */
 enum { ASK_RC = 3, ASK_RM = 1, ASK_PATIENCE = 2 };
@@ -38,16 +39,17 @@ typedef struct gather_relay {
   gather_turn_state state;
   torc_gather_turn cfg; /* its slices point into what follows */
   uint8_t user[TORC_STUN_USERNAME_MAX], password[TORC_TURN_PASSWORD_MAX];
+  uint8_t name[HOST_MAX];
   torc_turn *turn;
   torc_ice_socket via; /* UDP: the socket that carries it */
   torc_addr via_addr;  /* its address */
   torc_token stream;   /* TCP, TLS; 0: none */
   bool tells_open;
-  torc_token closes;     /* a stream to be closed; 0: none */
-  torc_ice_socket relay; /* the allocation; 0: none */
-  torc_ice_socket lost;  /* one that is to be told of; 0: none */
-  torc_addr remote;      /* where the stream goes */
-  uint8_t host[255];     /* ALTERNATE-DOMAIN */
+  torc_token closes;      /* a stream to be closed; 0: none */
+  torc_ice_socket relay;  /* the allocation; 0: none */
+  torc_ice_socket lost;   /* one that is to be told of; 0: none */
+  torc_addr remote;       /* where the stream goes */
+  uint8_t host[HOST_MAX]; /* whose certificate it has: `name`, or ALTERNATE-DOMAIN */
   size_t host_len;
   torc_addr relayed[2], mapped;
   torc_time retry_at, wait;

@@ -72,7 +72,16 @@ static void make_turn(torc_gather *g, gather_relay *r) {
   }
 }
 
-static void open_stream(torc_gather *g, gather_relay *r, const torc_addr *remote) {
+static torc_slice keep(uint8_t *to, torc_slice from) {
+  if (from.len != 0) {
+    memcpy(to, from.p, from.len);
+  }
+  return torc_slice_of(to, from.len);
+}
+
+/* host: at most HOST_MAX. */
+static void open_stream(torc_gather *g, gather_relay *r, const torc_addr *remote, torc_slice host) {
+  r->host_len = keep(r->host, host).len;
   r->stream = ++g->next_token;
   r->remote = *remote;
   r->tells_open = true;
@@ -82,8 +91,7 @@ static void open_stream(torc_gather *g, gather_relay *r, const torc_addr *remote
 static void start(torc_gather *g, gather_relay *r) {
   const torc_gather_socket *s;
   if (is_stream(r)) {
-    r->host_len = 0;
-    open_stream(g, r, &r->cfg.server);
+    open_stream(g, r, &r->cfg.server, r->cfg.host);
     return;
   }
   s = torc_gather_udp_socket(g, r->cfg.server.family);
@@ -104,7 +112,8 @@ static bool waits_for_socket(const torc_gather *g, const gather_relay *r) {
 int torc_gather_add_turn(torc_gather *g, const torc_gather_turn *turn, torc_time now,
                          torc_token *out) {
   advance(g, now);
-  if (turn->user.len > TORC_STUN_USERNAME_MAX || turn->password.len > TORC_TURN_PASSWORD_MAX) {
+  if (turn->user.len > TORC_STUN_USERNAME_MAX || turn->password.len > TORC_TURN_PASSWORD_MAX ||
+      turn->host.len > HOST_MAX) {
     return TORC_ERR_LIMIT;
   }
   if (turn->families == 0 || turn->families > (TORC_TURN_V4 | TORC_TURN_V6)) {
@@ -118,14 +127,9 @@ int torc_gather_add_turn(torc_gather *g, const torc_gather_turn *turn, torc_time
     memset(r, 0, sizeof *r);
     r->id = ++g->next_token;
     r->cfg = *turn;
-    if (turn->user.len != 0) {
-      memcpy(r->user, turn->user.p, turn->user.len);
-    }
-    if (turn->password.len != 0) {
-      memcpy(r->password, turn->password.p, turn->password.len);
-    }
-    r->cfg.user = torc_slice_of(r->user, turn->user.len);
-    r->cfg.password = torc_slice_of(r->password, turn->password.len);
+    r->cfg.user = keep(r->user, turn->user);
+    r->cfg.password = keep(r->password, turn->password);
+    r->cfg.host = keep(r->name, turn->host);
     r->state = RELAY_WAITING;
     r->retry_at = g->now;
     start(g, r);
@@ -398,11 +402,7 @@ static void moved(torc_gather *g, gather_relay *r, const torc_turn_output *o) {
     return;
   }
   r->closes = r->stream;
-  r->host_len = o->text.len < sizeof r->host ? o->text.len : sizeof r->host;
-  if (r->host_len != 0) {
-    memcpy(r->host, o->text.p, r->host_len);
-  }
-  open_stream(g, r, &o->addr);
+  open_stream(g, r, &o->addr, o->text.len <= HOST_MAX ? o->text : (torc_slice){0});
 }
 
 /* What of an output of a TURN client is the owner's matter. False: none of it. */

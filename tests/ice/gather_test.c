@@ -445,7 +445,8 @@ static torc_token add_turn(bed *b, torc_gather_path path, uint8_t families) {
                         .path = path,
                         .families = families,
                         .user = torc_slice_str("user"),
-                        .password = torc_slice_str("secret")};
+                        .password = torc_slice_str("secret"),
+                        .host = torc_slice_str("a.example.org")};
   torc_token id = 0;
   assert_int_equal(torc_gather_add_turn(b->g, &t, b->now, &id), 0);
   drain(b);
@@ -627,6 +628,8 @@ static void test_relay_over_stream(void **state) {
   (void)add_turn(&b, TORC_TURN_TLS, TORC_TURN_V4); /* needs no socket of ours */
   stream = last(&b, TORC_GATHER_OUT_STREAM_OPEN)->o.stream;
   assert_true(last(&b, TORC_GATHER_OUT_STREAM_OPEN)->o.is_tls);
+  assert_true(torc_slice_eq(last(&b, TORC_GATHER_OUT_STREAM_OPEN)->o.host,
+                            torc_slice_str("a.example.org")));
   assert_true(torc_stun_addr_eq(&last(&b, TORC_GATHER_OUT_STREAM_OPEN)->o.remote, &turn_at));
   torc_gather_stream_opened(b.g, stream, TORC_ERR_REFUSED, b.now);
   drain(&b);
