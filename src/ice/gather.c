@@ -524,17 +524,6 @@ bool torc_gather_poll(torc_gather *g, torc_gather_output *out) {
   return false;
 }
 
-typedef struct sum {
-  uint64_t *at; /* of the counter that comes next */
-} sum;
-
-static void add_one(void *ctx, const char *name, uint64_t value) {
-  sum *s = ctx;
-  (void)name;
-  *s->at += value;
-  s->at++;
-}
-
 void torc_gather_counters(const torc_gather *g, void *ctx,
                           void (*each)(void *ctx, const char *name, uint64_t value)) {
   static const char *const names[] = {
@@ -542,12 +531,10 @@ void torc_gather_counters(const torc_gather *g, void *ctx,
       TORC_TURN_COUNTERS(X)
 #undef X
   };
-  uint64_t values[TORC_ARRAY_LEN(names)] = {0};
+  uint64_t values[NUM_TURN_COUNTERS];
+  memcpy(values, g->past, sizeof values);
   for (size_t i = 0; i < TORC_GATHER_TURNS_MAX; i++) {
-    sum s = {values};
-    if (g->relays[i].turn != NULL) {
-      torc_turn_counters(g->relays[i].turn, &s, add_one);
-    }
+    torc_gather_add_up(g->relays[i].turn, values);
   }
 #define X(name) each(ctx, #name, g->stats.name);
   TORC_GATHER_COUNTERS(X)

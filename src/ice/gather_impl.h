@@ -61,6 +61,13 @@ typedef struct gather_stats {
 #undef X
 } gather_stats;
 
+enum {
+#define X(name) TURN_COUNTER_##name,
+  TORC_TURN_COUNTERS(X)
+#undef X
+      NUM_TURN_COUNTERS
+};
+
 struct torc_gather {
   const torc_mem *mem;
   const torc_stun_crypto *crypto;
@@ -81,6 +88,7 @@ struct torc_gather {
   torc_time round_ends_at;
   bool is_settled, is_dirty, tells_changed, is_closing;
   gather_stats stats;
+  uint64_t past[NUM_TURN_COUNTERS]; /* of the allocations that are no more */
 };
 
 const torc_gather_socket *torc_gather_udp_socket(const torc_gather *g, uint8_t family);
@@ -93,6 +101,8 @@ bool torc_gather_relays_poll(torc_gather *g, torc_gather_output *out);
 bool torc_gather_relays_pending(const torc_gather *g); /* one has not answered in this round */
 void torc_gather_relays_renew(torc_gather *g);
 void torc_gather_relays_lost_socket(torc_gather *g, torc_ice_socket id);
+/* Adds the counters of `t`, which may be NULL, to `sums`. */
+void torc_gather_add_up(const torc_turn *t, uint64_t sums[NUM_TURN_COUNTERS]);
 /* The allocation that a datagram is for; NULL: none. */
 gather_relay *torc_gather_relay_from(torc_gather *g, torc_ice_socket socket, const torc_addr *from);
 int torc_gather_relay_input(torc_gather *g, gather_relay *r, const torc_addr *from,

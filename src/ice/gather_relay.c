@@ -16,6 +16,19 @@ static bool is_stream(const gather_relay *r) {
   return r->cfg.path != TORC_TURN_UDP;
 }
 
+static void add_one(void *ctx, const char *name, uint64_t value) {
+  uint64_t **at = ctx;
+  (void)name;
+  **at += value;
+  (*at)++;
+}
+
+void torc_gather_add_up(const torc_turn *t, uint64_t sums[NUM_TURN_COUNTERS]) {
+  if (t != NULL) {
+    torc_turn_counters(t, &sums, add_one);
+  }
+}
+
 /* Its addresses are nobody's any more. */
 static void withdraw(torc_gather *g, gather_relay *r) {
   if (r->relay != 0) {
@@ -30,6 +43,7 @@ static void withdraw(torc_gather *g, gather_relay *r) {
 
 /* It has an allocation no more, and makes none; what the owner must hear of is noted. */
 static void stop(torc_gather *g, gather_relay *r) {
+  torc_gather_add_up(r->turn, g->past);
   torc_turn_free(r->turn);
   r->turn = NULL;
   withdraw(g, r);

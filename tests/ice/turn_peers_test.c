@@ -503,6 +503,23 @@ static void test_channel_bad(void **state) {
   turn_bed_clear(&b);
 }
 
+/* A channel whose permission made room for another: nothing comes in by it. */
+static void test_channel_without_permission(void **state) {
+  torc_addr other = peer_number(1);
+  turn_bed b;
+  (void)state;
+  turn_bed_init(&b);
+  b.cfg.max_permissions = 1;
+  bound(&b);
+  b.now += TORC_SEC(30);
+  assert_int_equal(send_text(&b, &other, "hello"), 0);
+  turn_forget(&b);
+  input(&b, frame, sizeof frame);
+  assert_int_equal(b.num_outs, 0);
+  assert_int_equal(turn_counter(&b, "drop_no_permission"), 1);
+  turn_bed_clear(&b);
+}
+
 /* Renewed one minute before its end while it is used; its permission is renewed beside it. */
 static void test_channel_renewed(void **state) {
   turn_bed b;
@@ -769,6 +786,7 @@ int main(void) {
       TORC_TEST("ICE-18 ICMP", test_icmp),
       TORC_TEST("ICE-18 a channel", test_channel),
       TORC_TEST("ICE-18 ChannelData that is none", test_channel_bad),
+      TORC_TEST("ICE-18 a channel without a permission", test_channel_without_permission),
       TORC_TEST("ICE-18 channels are renewed while used", test_channel_renewed),
       TORC_TEST("ICE-18 numbers of channels rest before reuse", test_number_rests),
       TORC_TEST("ICE-18 a refused channel", test_channel_refused),
