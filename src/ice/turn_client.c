@@ -261,7 +261,7 @@ static void put_allocate(void *ctx, torc_stun_wr *w) {
 
 static void put_refresh(void *ctx, torc_stun_wr *w) {
   const turn_job *job = ctx;
-  if (job->turn->state == TURN_CLOSING) {
+  if (job->turn->state != TURN_UP) {
     torc_stun_put_u32(w, A(LIFETIME), 0);
   } else if (job->turn->cfg.lifetime_s != 0) {
     torc_stun_put_u32(w, A(LIFETIME), job->turn->cfg.lifetime_s);
@@ -471,6 +471,7 @@ static void move(torc_turn *t, const torc_stun_result *r) {
   t->num_visited++;
   t->server = to;
   t->rto = (torc_stun_rto){0};
+  t->has_cleared = false;
   t->state = TURN_MOVED;
   t->tells_moved = true;
   t->stats.moved++;
@@ -489,6 +490,16 @@ static bool lacks_dont_fragment(const torc_stun_msg *m) {
   return false;
 }
 
+/* Section 7.4 wants another port, which a node that has only one cannot take. What is in the way is
+ * its own of before a crash, mostly: then the server gives it back; else it says 441. */
+static void clear(torc_turn *t) {
+  int rc = torc_turn_job_start(&t->jobs[JOB_MAIN], JOB_CLEAR, TORC_STUN_REFRESH, put_refresh);
+  t->has_cleared = true;
+  if (rc != 0) {
+    torc_turn_fail(t, rc, 0, (torc_slice){0});
+  }
+}
+
 static void allocate_done(torc_turn *t, const torc_stun_result *r) {
   if (r->rc == 0) {
     allocated(t, &r->msg);
@@ -496,6 +507,8 @@ static void allocate_done(torc_turn *t, const torc_stun_result *r) {
     closed(t);
   } else if (r->rc == TORC_ERR_REFUSED && r->code == TORC_STUN_TRY_ALTERNATE) {
     move(t, r);
+  } else if (r->rc == TORC_ERR_REFUSED && r->code == 437 && !t->has_cleared) {
+    clear(t);
   } else if (r->rc == TORC_ERR_REFUSED && r->code == TORC_STUN_UNKNOWN_ATTRIBUTE &&
              t->forbids_fragments && lacks_dont_fragment(&r->msg)) {
     t->forbids_fragments = false; /* section 7.4 */
@@ -538,6 +551,13 @@ static void job_done(turn_job *job, const torc_stun_result *r) {
       break;
     case JOB_RELEASE:
       closed(t);
+      break;
+    case JOB_CLEAR:
+      if (t->is_ending) {
+        closed(t);
+      } else {
+        allocate(t);
+      }
       break;
     case JOB_PERMISSION:
     case JOB_CHANNEL:

@@ -128,7 +128,7 @@ typedef enum torc_turn_output_kind {
 /* What a failure means for the next try. */
 typedef enum torc_turn_advice {
   TORC_TURN_ADVICE_NONE = 0,     /* another server, or this one later */
-  TORC_TURN_ADVICE_NEW_PORT = 1, /* 437: this one at once, from another port of ours */
+  TORC_TURN_ADVICE_NEW_PORT = 1, /* 437 twice: this one at once, from another port of ours */
   TORC_TURN_ADVICE_LOGIN = 2,    /* 401, 441: not with these credentials */
   TORC_TURN_ADVICE_LATER = 3,    /* 486, 500, 508: not within a minute */
   TORC_TURN_ADVICE_NEVER = 4     /* 403, 420, 440, 442: not from this server */

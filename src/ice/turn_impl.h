@@ -28,6 +28,7 @@ typedef enum turn_job_kind {
   JOB_ALLOCATE,
   JOB_REFRESH,
   JOB_RELEASE,
+  JOB_CLEAR, /* releases an allocation of before */
   JOB_PERMISSION,
   JOB_CHANNEL
 } turn_job_kind;
@@ -113,6 +114,7 @@ struct torc_turn {
   bool has_login;
 
   turn_state state;
+  bool has_cleared;       /* 437 was answered by giving back what was there */
   bool is_ending;         /* torc_turn_close came while the allocation was being made */
   bool fails_behind;      /* CLOSING ends in FAILED, not in CLOSED */
   bool forbids_fragments; /* DONT-FRAGMENT is understood by the server */

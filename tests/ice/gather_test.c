@@ -586,7 +586,7 @@ static void test_relay_lost(void **state) {
   run(&b, b.now + TORC_SEC(60));
   allocate(&b, 0, TORC_TURN_V4);
   assert_int_equal(locals(&b, TORC_CAND_RELAY, TORC_CAND_UDP, &l), 1);
-  assert_true(l->socket == 901);                  /* a number is never used again */
+  assert_true(l->socket == 901);                     /* a number is never used again */
   assert_int_equal(counter(&b, "turn_requests"), 3); /* of both */
   clear(&b);
 }

@@ -209,12 +209,11 @@ static void test_refusals(void **state) {
   static const struct {
     uint16_t code;
     torc_turn_advice advice;
-  } cases[] = {{400, TORC_TURN_ADVICE_NONE},     {401, TORC_TURN_ADVICE_LOGIN},
-               {403, TORC_TURN_ADVICE_NEVER},    {420, TORC_TURN_ADVICE_NEVER},
-               {437, TORC_TURN_ADVICE_NEW_PORT}, {440, TORC_TURN_ADVICE_NEVER},
-               {441, TORC_TURN_ADVICE_LOGIN},    {442, TORC_TURN_ADVICE_NEVER},
-               {443, TORC_TURN_ADVICE_NONE},     {486, TORC_TURN_ADVICE_LATER},
-               {500, TORC_TURN_ADVICE_LATER},    {508, TORC_TURN_ADVICE_LATER}};
+  } cases[] = {
+      {400, TORC_TURN_ADVICE_NONE},  {401, TORC_TURN_ADVICE_LOGIN}, {403, TORC_TURN_ADVICE_NEVER},
+      {420, TORC_TURN_ADVICE_NEVER}, {440, TORC_TURN_ADVICE_NEVER}, {441, TORC_TURN_ADVICE_LOGIN},
+      {442, TORC_TURN_ADVICE_NEVER}, {443, TORC_TURN_ADVICE_NONE},  {486, TORC_TURN_ADVICE_LATER},
+      {500, TORC_TURN_ADVICE_LATER}, {508, TORC_TURN_ADVICE_LATER}};
   (void)state;
   for (size_t i = 0; i < TORC_ARRAY_LEN(cases); i++) {
     const turn_out *out;
@@ -238,6 +237,49 @@ static void test_refusals(void **state) {
     assert_int_equal(torc_turn_send(b.t, &turn_peer, torc_slice_str("x"), b.now), TORC_ERR_STATE);
     turn_deliver(&b); /* after the end */
     assert_int_equal(turn_counter(&b, "drop_unexpected"), 1);
+    turn_bed_clear(&b);
+  }
+}
+
+/* 437: an allocation of before is given back, if it was ours; a second 437 is the end. */
+static void test_mismatch(void **state) {
+  (void)state;
+  for (int is_ours = 0; is_ours < 2; is_ours++) {
+    torc_stun_msg m;
+    turn_bed b;
+    turn_bed_init(&b);
+    b.cfg.lifetime_s = 900;
+    turn_bed_new(&b);
+    turn_challenge(&b);
+    turn_refuse(&b, TORC_STUN_ALLOCATE, 437);
+    m = turn_request_of(&b, TORC_STUN_REFRESH);
+    assert_int_equal(u32_of(&m, K(LIFETIME)), 0);
+    assert_int_equal(turn_requests(&b, TORC_STUN_ALLOCATE), 2);
+    if (is_ours == 0) {
+      turn_refuse(&b, TORC_STUN_REFRESH, 441);
+      assert_int_equal(turn_requests(&b, TORC_STUN_ALLOCATE), 3);
+      turn_refuse(&b, TORC_STUN_ALLOCATE, 437);
+      assert_int_equal(turn_requests(&b, TORC_STUN_REFRESH), 1);
+      assert_int_equal(turn_last(&b, TORC_TURN_OUT_FAILED)->o.code, 437);
+      assert_int_equal(turn_last(&b, TORC_TURN_OUT_FAILED)->o.advice, TORC_TURN_ADVICE_NEW_PORT);
+    } else {
+      turn_succeed(&b, TORC_STUN_REFRESH);
+      turn_put_allocation(&b, 600);
+      turn_sign(&b);
+      turn_deliver(&b);
+      assert_int_equal(turn_count(&b, TORC_TURN_OUT_ALLOCATED), 1);
+    }
+    turn_bed_clear(&b);
+  }
+  {
+    turn_bed b;
+    turn_bed_init(&b);
+    turn_bed_new(&b);
+    turn_challenge(&b);
+    turn_refuse(&b, TORC_STUN_ALLOCATE, 437);
+    torc_turn_close(b.t, b.now); /* meanwhile */
+    turn_succeed(&b, TORC_STUN_REFRESH);
+    assert_int_equal(turn_count(&b, TORC_TURN_OUT_CLOSED), 1);
     turn_bed_clear(&b);
   }
 }
@@ -790,6 +832,7 @@ int main(void) {
       TORC_TEST("ICE-18 one of two families is missing", test_family_missing),
       TORC_TEST("ICE-18 an allocation of no use is given back", test_useless_allocation),
       TORC_TEST("ICE-18 refusals say what to do", test_refusals),
+      TORC_TEST("ICE-18 an allocation of before is in the way", test_mismatch),
       TORC_TEST("ICE-18 no answer", test_timeout),
       TORC_TEST("ICE-18 refresh in time", test_refresh),
       TORC_TEST("ICE-18 short lifetime; the server has forgotten us", test_refresh_short_and_gone),

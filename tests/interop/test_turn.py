@@ -198,6 +198,15 @@ def test_ICE_18_alternate_server(coturn, start, peer, tmp_path, transport):
         first.stop()
 
 
+def test_ICE_18_port_of_a_client_that_crashed(coturn, start):
+    end = start(coturn)
+    first = end.wait("allocated")["relayed4"]
+    end.tell("crash")
+    assert end.wait("allocated")["relayed4"] != first
+    answers = [line["received"] for line in end.lines if "received" in line]
+    assert any(line.startswith("0113") and "00000425" in line for line in answers)
+
+
 def test_ICE_18_quota(coturn, start, tmp_path):
     server = Coturn(tmp_path, "--user-quota=1")
     try:
