@@ -187,8 +187,10 @@ static void step(bed *b, uint8_t kind, uint8_t arg, torc_slice rest) {
                           .is_so = (arg & 128u) != 0};
   torc_addr at = addr_of(arg);
   torc_addr from = b->list[arg % ASKED].remote;
-  b->begun_at =
-      kind == STEP_SOCKET || kind == STEP_NO_SOCKET || kind == STEP_RENEW ? b->now : b->begun_at;
+  b->begun_at = kind == STEP_SOCKET || kind == STEP_NO_SOCKET || kind == STEP_RENEW ||
+                        kind == STEP_PEER || kind == STEP_TURN
+                    ? b->now
+                    : b->begun_at;
   switch (kind) {
     case STEP_SOCKET:
       (void)!torc_gather_add_socket(b->g, &s, b->now);

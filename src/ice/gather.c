@@ -287,11 +287,15 @@ static void update(torc_gather *g) {
   }
 }
 
+void torc_gather_unsettle(torc_gather *g) {
+  g->round_ends_at = torc_time_add(g->now, TORC_GATHER_TIME);
+  g->is_settled = false;
+}
+
 /* A gathering begins [GAP-75]; what is known stays known meanwhile. */
 static void begin_round(torc_gather *g) {
   g->round++;
-  g->round_ends_at = torc_time_add(g->now, TORC_GATHER_TIME);
-  g->is_settled = false;
+  torc_gather_unsettle(g);
   torc_stun_servers_forgive(&g->servers);
   for (size_t i = 0; i < TORC_GATHER_ASKED_MAX; i++) {
     if (g->asks[i].is_taken && !g->asks[i].is_running) {
@@ -340,8 +344,12 @@ void torc_gather_remove_socket(torc_gather *g, torc_ice_socket id, torc_time now
 
 int torc_gather_peer_up(torc_gather *g, torc_stun_server_id id, const torc_addr *addr,
                         torc_time now) {
+  const torc_stun_server *selected[TORC_STUN_GROUPS_MAX];
   int rc;
   advance(g, now);
+  if (torc_stun_servers_selected(&g->servers, selected) == 0) {
+    torc_gather_unsettle(g); /* the first one that may say how others see us */
+  }
   rc = torc_stun_servers_add(&g->servers, id, addr);
   update(g);
   return rc;

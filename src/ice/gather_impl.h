@@ -91,6 +91,8 @@ struct torc_gather {
   uint64_t past[NUM_TURN_COUNTERS]; /* of the allocations that are no more */
 };
 
+/* There is more to be waited for: TORC_GATHER_TIME at most, from now. */
+void torc_gather_unsettle(torc_gather *g);
 const torc_gather_socket *torc_gather_udp_socket(const torc_gather *g, uint8_t family);
 
 /* gather_relay.c */

@@ -146,6 +146,7 @@ int torc_gather_add_turn(torc_gather *g, const torc_gather_turn *turn, torc_time
     r->cfg.host = keep(r->name, turn->host);
     r->state = RELAY_WAITING;
     r->retry_at = g->now;
+    torc_gather_unsettle(g);
     start(g, r);
     *out = r->id;
     return 0;

@@ -340,3 +340,25 @@ def test_ICE_18_tshark_reads_all_of_it(coturn, start, peer, tmp_path, transport)
     assert channels and channels[0]["stun.channel"] == ["0x4000"]
     released = [fields for fields in found if fields.get("stun.type.method") == ["0x0004"]][-1]
     assert released["stun.att.lifetime"] == ["0"]
+
+
+@pytest.mark.parametrize("types", [("relay", "relay"), ("relay", "host"), ("host", "relay"), ("host", "host")], ids="-".join)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_ICE_18_GAP_75_gathered_candidates_meet(coturn, transport, types):
+    """Two agents whose candidates the gatherer found: an allocation is a socket of ICE like any other."""
+    port = coturn.tls_port if transport == "tls" else coturn.port
+    ca = str(coturn.certificate) if transport == "tls" else "-"
+    done = subprocess.run([str(BUILD / "tests/gather_meet"), "127.0.0.1", str(port), transport, "alice", USERS["alice"], ca, *types],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    number = {"host": 1, "relay": 4}
+    for end, own in zip("ab", types):
+        of_end = [line for line in lines if line["end"] == end]
+        assert {line["type"] for line in of_end if line["event"] == "candidate"} == {1, 4}
+        (selected,) = [line for line in of_end if line["event"] == "selected"]
+        assert selected["local_type"] == number[own]
+        relayed = [line["addr"] for line in of_end if line["event"] == "candidate" and line["type"] == number[own]]
+        assert selected["local"] in relayed
+        (received,) = [line for line in of_end if line["event"] == "received"]
+        assert received["text"] == f"from {'b' if end == 'a' else 'a'}" and received["from"] == selected["remote"]
