@@ -177,9 +177,27 @@ static int watch_signals(torcd *d) {
 
 /* ---- life ---- */
 
+static void use_servers(const torc_conf *c, torc_peer_config *cfg, const char **stun,
+                        const char **turn) {
+  for (size_t i = 0; i < c->num_stun; i++) {
+    stun[i] = c->stun[i];
+  }
+  for (size_t i = 0; i < c->num_turn; i++) {
+    turn[i] = c->turn[i];
+  }
+  cfg->stun_servers = stun;
+  cfg->turn_servers = turn;
+  cfg->candidates = c->candidates;
+  cfg->turn_user = c->turn_user[0] == '\0' ? NULL : c->turn_user;
+  cfg->turn_password_file = c->turn_password_file[0] == '\0' ? NULL : c->turn_password_file;
+  cfg->turn_ca_file = c->turn_ca_file[0] == '\0' ? NULL : c->turn_ca_file;
+}
+
 static int open_peer(torcd *d, char *err, size_t err_cap) {
   const torc_conf *c = &d->conf;
   const char *advertise[TORC_CONF_ADVERTISE_MAX + 1] = {NULL};
+  const char *stun[TORC_CONF_SERVERS_MAX + 1] = {NULL};
+  const char *turn[TORC_CONF_SERVERS_MAX + 1] = {NULL};
   torc_peer_config cfg = TORC_PEER_CONFIG_INIT;
   cfg.overlay_file = c->overlay_file;
   cfg.overlay_name = c->overlay_name[0] == '\0' ? NULL : c->overlay_name;
@@ -198,6 +216,7 @@ static int open_peer(torcd *d, char *err, size_t err_cap) {
     advertise[i] = c->advertise[i];
   }
   cfg.advertise = c->num_advertise == 0 ? NULL : advertise;
+  use_servers(c, &cfg, stun, turn);
   cfg.num_threads = (unsigned)c->threads;
   cfg.sync_disk = c->sync_disk;
   cfg.log = log_of(d);

@@ -12,6 +12,14 @@ extern "C" {
 typedef struct torc_peer torc_peer;
 
 #define TORC_PEER_LISTEN_MAX 8
+
+/* Which candidates CONNECT offers: those of relays alone hide where this machine is. */
+typedef enum torc_candidate_policy {
+  TORC_OFFER_ALL = 0,
+  TORC_OFFER_RELAY = 1, /* needs a TURN server */
+  TORC_OFFER_UDP = 2    /* all but TCP: where a firewall breaks long connections */
+} torc_candidate_policy;
+
 #define TORC_PEER_CONFIG_INIT \
   { .size = sizeof(torc_peer_config) }
 /* Strings are copied. */
@@ -37,6 +45,15 @@ typedef struct torc_peer_config {
   /* Instead of cert_file and key_file, in a shared-key overlay: as `torc key new` writes it, mode
    * 0600. The peer-id is kept in state_dir; without one it is another each time. */
   const char *shared_key_file;
+  /* NULL-terminated lists of servers that help through NATs, beside the peers themselves: URIs of
+   * RFC 7064 and 7065, "stun:192.0.2.1:3478", "turn:relay.example.org?transport=udp",
+   * "turns:relay.example.org:443". Up to 4 of each; NULL: none [ICE-09] [ICE-18]. */
+  const char *const *stun_servers;
+  const char *const *turn_servers;
+  const char *turn_user;
+  const char *turn_password_file; /* its first line; mode 0600 */
+  torc_candidate_policy candidates;
+  const char *turn_ca_file; /* PEM: who certifies turns: servers; NULL: whom the machine trusts */
 } torc_peer_config;
 
 /* Reads every file, opens the state directory and the listening sockets. On failure writes one line

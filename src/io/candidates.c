@@ -83,8 +83,9 @@ static size_t dialling(const torc_net *net, torc_sock *out, size_t max) {
   return num + torc_sock_interfaces(AF_INET6, ACTIVE_PORT, out + num, max - num > 0 ? 1 : 0);
 }
 
-static void add(torc_ice_local *out, size_t *num, const torc_ice_local *local) {
-  if (*num < TORC_NET_LOCALS_MAX) {
+static void add(const torc_net *net, torc_ice_local *out, size_t *num,
+                const torc_ice_local *local) {
+  if (*num < TORC_NET_LOCALS_MAX && net->policy == TORC_OFFER_ALL) { /* they are all of TCP */
     out[*num] = *local;
     out[*num].preference = (uint16_t)(8191u - *num);
     (*num)++;
@@ -115,26 +116,44 @@ static int no_own_address(torc_net *net) {
   return TORC_ERR_CONFIG;
 }
 
+void torc_net_set_policy(torc_net *net, torc_candidate_policy policy) {
+  net->policy = policy;
+}
+
+/* What is told to others, as the policy has it. */
+static bool is_offered(const torc_net *net, const torc_ice_local *l) {
+  switch (net->policy) {
+    case TORC_OFFER_RELAY:
+      return l->type == TORC_CAND_RELAY;
+    case TORC_OFFER_UDP:
+      return l->transport == TORC_CAND_UDP;
+    case TORC_OFFER_ALL:
+      break;
+  }
+  return true;
+}
+
 int torc_net_locals(torc_net *net, torc_ice_local out[TORC_NET_LOCALS_MAX], size_t *num) {
   torc_sock own[TORC_NET_ADVERTISE_MAX];
   size_t num_own = listening(net, own, TORC_ARRAY_LEN(own));
   *num = 0;
   for (size_t i = 0; i < num_own; i++) {
     torc_ice_local l = tcp_host(&own[i], TORC_TCPTYPE_PASSIVE);
-    add(out, num, &l);
+    add(net, out, num, &l);
   }
   num_own = dialling(net, own, TORC_ARRAY_LEN(own));
   for (size_t i = 0; i < num_own; i++) {
     torc_ice_local l = tcp_host(&own[i], TORC_TCPTYPE_ACTIVE);
-    add(out, num, &l);
+    add(net, out, num, &l);
   }
   torc_net_udp_refresh(net);
-  for (size_t i = 0; i < net->num_udps; i++) {
-    torc_ice_local l = {
-        .type = TORC_CAND_HOST, .transport = TORC_CAND_UDP, .socket = net->udps[i]->socket};
-    torc_sock_to_addr(&net->udps[i]->local, &l.base);
-    l.addr = l.base;
-    add(out, num, &l);
+  const torc_ice_local *gathered = NULL;
+  size_t num_gathered = torc_gather_locals(net->gather, &gathered);
+  for (size_t i = 0; i < num_gathered; i++) {
+    if (*num < TORC_NET_LOCALS_MAX && is_offered(net, &gathered[i])) {
+      out[*num] = gathered[i];
+      (*num)++;
+    }
   }
   if (*num == 0) {
     return no_own_address(net);

@@ -24,6 +24,18 @@ static int read_role(void *at, const char *value) {
   return 0;
 }
 
+static int read_policy(void *at, const char *value) {
+  static const char *const words[] = {
+      [TORC_OFFER_ALL] = "all", [TORC_OFFER_RELAY] = "relay", [TORC_OFFER_UDP] = "udp"};
+  for (size_t i = 0; i < TORC_ARRAY_LEN(words); i++) {
+    if (strcmp(value, words[i]) == 0) {
+      *(torc_candidate_policy *)at = (torc_candidate_policy)i;
+      return 0;
+    }
+  }
+  return TORC_ERR_CONFIG;
+}
+
 static int read_level(void *at, const char *value) {
   return torc_log_level_parse(value, at);
 }
@@ -79,6 +91,29 @@ static const torc_conf_key keys[] = {
      .max = TORC_CONF_ADVERTISE_MAX,
      .expected = "ADDRESS:PORT, for example 192.0.2.7:6084, at most 8 of them"},
     TEXT("node", "state-dir", state_dir),
+    {.section = "nat",
+     .name = "stun",
+     .kind = TORC_CONF_TEXTS,
+     .offset = AT(stun),
+     .num_offset = AT(num_stun),
+     .max = TORC_CONF_SERVERS_MAX,
+     .expected = "stun:HOST:PORT, at most 4 of them"},
+    {.section = "nat",
+     .name = "turn",
+     .kind = TORC_CONF_TEXTS,
+     .offset = AT(turn),
+     .num_offset = AT(num_turn),
+     .max = TORC_CONF_SERVERS_MAX,
+     .expected = "turn:HOST:PORT?transport=udp (or tcp) or turns:HOST:PORT, at most 4 of them"},
+    TEXT("nat", "turn-user", turn_user),
+    {.section = "nat",
+     .name = "candidates",
+     .kind = TORC_CONF_OWN,
+     .read = read_policy,
+     .offset = AT(candidates),
+     .expected = "all, relay or udp"},
+    TEXT("nat", "turn-password-file", turn_password_file),
+    TEXT("nat", "turn-ca", turn_ca_file),
     COUNT("node", "threads", threads, 0, 64, "0 to 64"),
     {.section = "node",
      .name = "sync-disk",

@@ -7,6 +7,7 @@
 #include "torc/peer.h"
 
 #define TORC_CONF_ADVERTISE_MAX 8
+#define TORC_CONF_SERVERS_MAX 4 /* of each kind */
 
 typedef struct torc_conf {
   char overlay_file[TORC_CONF_TEXT_MAX], overlay_name[TORC_CONF_TEXT_MAX];
@@ -17,6 +18,12 @@ typedef struct torc_conf {
   size_t num_listen;
   char advertise[TORC_CONF_ADVERTISE_MAX][TORC_CONF_TEXT_MAX];
   size_t num_advertise;
+  char stun[TORC_CONF_SERVERS_MAX][TORC_CONF_TEXT_MAX],
+      turn[TORC_CONF_SERVERS_MAX][TORC_CONF_TEXT_MAX];
+  size_t num_stun, num_turn;
+  torc_candidate_policy candidates;
+  char turn_user[TORC_CONF_TEXT_MAX], turn_password_file[TORC_CONF_TEXT_MAX];
+  char turn_ca_file[TORC_CONF_TEXT_MAX];
   char renew_dir[TORC_CONF_TEXT_MAX]; /* of torc enroll; empty: nothing is renewed */
   char state_dir[TORC_CONF_TEXT_MAX]; /* empty: memory only */
   uint64_t threads;

@@ -39,6 +39,7 @@ void torc_net_link_tell(torc_net_link *l, torc_link_info *info) {
   TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_up", TORC_F_ID("peer", &l->peer),
            TORC_F_U64("link", l->id));
   l->is_told_up = true;
+  torc_net_gather_peer(net, l, true);
   net->events.up(net->events.ctx, l->id, info);
 }
 
@@ -49,6 +50,7 @@ void torc_net_link_forget(torc_net_link *l, int rc) {
   }
   (void)torc_map_del(&net->links, &l->id);
   net->stats.links_down++;
+  torc_net_gather_peer(net, l, false);
   l->end_rc = rc;
   torc_list_push_back(&net->ended, &l->ended);
   TORC_LOG(net->log, TORC_LOG_DEBUG, "io:link_down", TORC_F_ID("peer", &l->peer),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,9 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
     rc = torc_net_udp_init(net);
   }
   if (rc == 0) {
+    rc = torc_net_gather_init(net);
+  }
+  if (rc == 0) {
     rc = torc_tls_ctx_new(&net->tls, cfg->pki, err, err_cap);
     if (rc == 0) {
       rc = torc_tls_ctx_new_dtls(&net->dtls_ctx, cfg->pki, err, err_cap);
@@ -153,6 +157,8 @@ void torc_net_shutdown(torc_net *net) {
     torc_list_init(node);
     torc_pending_free(TORC_CONTAINER_OF(node, torc_pending, all));
   }
+  torc_net_servers_shutdown(net);
+  torc_net_gather_shutdown(net);
   torc_net_udp_shutdown(net);
   (void)uv_timer_stop(&net->timer);
   uv_close((uv_handle_t *)&net->timer, on_own_closed);
@@ -178,11 +184,13 @@ void torc_net_free(torc_net *net) {
   torc_dlinks_clear(net);
   torc_map_clear(&net->paths);
   torc_map_clear(&net->streams);
+  torc_net_gather_clear(net);
   torc_net_ice_clear(net);
   torc_net_udp_clear(net);
   torc_dtls_gate_free(net->gate);
   torc_tls_ctx_free(net->dtls_ctx);
   torc_tls_ctx_free(net->tls);
+  OPENSSL_cleanse(net->turn_password, sizeof net->turn_password);
   free(net->early);
   free(net->read_buf);
   free(net->plain_buf);
@@ -236,6 +244,7 @@ static size_t tell_mtu(torc_net *net, torc_net_link *l) {
 size_t torc_net_flush(torc_net *net) {
   size_t told = 0;
   torc_list *node = NULL;
+  torc_net_gather_pump(net);
   torc_net_ice_pump(net);
   while ((node = torc_list_pop_front(&net->dirty)) != NULL) {
     torc_net_link *l = TORC_CONTAINER_OF(node, torc_net_link, dirty);

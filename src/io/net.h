@@ -15,6 +15,7 @@
 #include "io/addr.h"
 #include "io/x509.h"
 #include "torc/node.h"
+#include "torc/peer.h"
 
 typedef struct torc_net torc_net;
 
@@ -161,6 +162,17 @@ int torc_net_carry(torc_net *net, torc_token token, int fd) TORC_MUST_CHECK;
 void torc_net_end(torc_net *net, torc_token token);
 /* Ends it at once: the other side learns that it was cut. connection_down follows. */
 void torc_net_cut(torc_net *net, torc_token token);
+
+/* ---- servers of the configuration [ICE-09] [ICE-18] ---- */
+
+/* What TURN servers are told, and whose certificates are trusted (PEM): NULL: nothing, and the
+ * CAs of the machine. Copied; before torc_net_add_server. */
+void torc_net_set_login(torc_net *net, const char *user, const char *password, const char *ca_file);
+void torc_net_set_policy(torc_net *net, torc_candidate_policy policy);
+/* A STUN server beside the peers that are linked, or a TURN server, where an allocation is made and
+ * kept [GAP-75] [GAP-79]: see io/server_uri.h. A name that is not found is looked up again. The
+ * reason says what is wrong with the text. */
+int torc_net_add_server(torc_net *net, const char *uri, char *err, size_t err_cap) TORC_MUST_CHECK;
 
 /* ---- views ---- */
 

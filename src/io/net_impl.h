@@ -9,10 +9,12 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/timer.h"
-#include "ice/ice.h"
+#include "ice/gather.h"
 #include "io/dtls.h"
 #include "io/fingerprint.h"
 #include "io/net.h"
+#include "io/server_stream.h"
+#include "io/server_uri.h"
 #include "io/stun_crypto.h"
 #include "io/tls.h"
 #include "io/udp.h"
@@ -27,7 +29,9 @@
 #define TORC_NET_LOCALS_MAX TORC_ICE_LOCAL_MAX
 #define TORC_REMOTE_HOST_MAX 64u /* a name in a candidate: "<uuid>.local" */
 #define TORC_NET_UDP_MAX 16      /* UDP sockets: addresses of this machine */
-#define TORC_NET_EARLY_MAX 32u   /* datagrams kept until their path is known */
+#define TORC_NET_HOST_MAX TORC_SERVER_HOST_MAX
+#define TORC_NET_SERVERS_MAX 8
+#define TORC_NET_EARLY_MAX 32u /* datagrams kept until their path is known */
 #define TORC_NET_EARLY_BYTES 1500u
 #define TORC_NET_EARLY_AGE TORC_SEC(2)
 #define TORC_NET_STUN_MAX 2048u /* bytes of one STUN message on a TCP connection of ICE */
@@ -42,7 +46,8 @@
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
   X(pending_refused) X(pairs_tcp) X(pairs_udp) X(stun_answers) X(udp_strangers) X(early_kept) X(datagrams_refused) \
-  X(consents_lost) X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address) \
+  X(consents_lost) X(candidates_changed) X(stun_servers_refused) \
+  X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address) \
   X(connections_up) X(connections_down) X(connections_cut) X(connections_refused) \
   X(connections_untaken) X(connection_bytes_in) X(connection_bytes_out)
 /* clang-format on */
@@ -68,6 +73,7 @@ typedef struct torc_dial torc_dial;
 typedef struct torc_pending torc_pending;
 typedef struct torc_dlink torc_dlink;
 typedef struct torc_stream torc_stream;
+typedef struct torc_net_server torc_net_server;
 
 /* What every link has, whatever carries it; the first member of what does. */
 typedef struct torc_net_link torc_net_link;
@@ -196,6 +202,11 @@ typedef struct torc_net_udp {
   uint16_t asked_port; /* of the listener; 0: any */
 } torc_net_udp;
 
+typedef struct torc_net_turn_name { /* of a server of the configuration */
+  torc_sock server;
+  char host[TORC_NET_HOST_MAX];
+} torc_net_turn_name;
+
 typedef struct torc_early {
   torc_path_key path;
   torc_time at;
@@ -242,6 +253,17 @@ struct torc_net {
   torc_timer udp_timer;
   uint8_t *udp_buf;
   torc_udp_stats udp_stats;
+  torc_gather *gather;
+  torc_timer gather_timer;
+  bool is_gather_running;
+  struct turn_stream *turn_streams[TORC_GATHER_TURNS_MAX];
+  torc_net_turn_name turns[TORC_GATHER_TURNS_MAX];
+  size_t num_turns, num_stun;
+  torc_candidate_policy policy;
+  struct torc_net_server *servers[TORC_NET_SERVERS_MAX];
+  size_t num_servers;
+  char turn_user[512], turn_password[512], turn_ca[1024];
+  SSL_CTX *turn_tls;
   torc_tls_ctx *dtls_ctx;
   torc_dtls_gate *gate;
   torc_map paths; /* torc_dlink by path */
@@ -349,6 +371,29 @@ void torc_net_udp_set_reading(torc_net *net, bool on);
 /* One datagram on a path; results as of torc_udp_send. TORC_ERR_NOTFOUND: no such socket. */
 int torc_net_datagram_send(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
                            torc_slice bytes) TORC_MUST_CHECK;
+
+/* One datagram that came on a path. */
+void torc_net_datagram_input(torc_net *net, const torc_ice_from *from, torc_slice bytes);
+
+/* net_gather.c */
+int torc_net_gather_init(torc_net *net) TORC_MUST_CHECK;
+void torc_net_gather_shutdown(torc_net *net);
+void torc_net_gather_clear(torc_net *net);
+void torc_net_gather_pump(torc_net *net);
+void torc_net_gather_socket(torc_net *net, const torc_net_udp *u, bool is_there);
+/* Whether the datagram was for the gatherer. */
+bool torc_net_gather_input(torc_net *net, torc_ice_socket socket, const torc_addr *from,
+                           torc_slice bytes);
+/* A link is up, or no more. */
+void torc_net_gather_peer(torc_net *net, const torc_net_link *l, bool is_up);
+int torc_net_gather_stun(torc_net *net, const torc_sock *server) TORC_MUST_CHECK;
+int torc_net_gather_turn(torc_net *net, const torc_server_uri *uri,
+                         const torc_sock *server) TORC_MUST_CHECK;
+int torc_net_relay_send(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
+                        torc_slice bytes) TORC_MUST_CHECK;
+
+/* net_servers.c */
+void torc_net_servers_shutdown(torc_net *net);
 
 /* dtls_link.c */
 void torc_path_key_set(torc_path_key *k, torc_ice_socket socket, const torc_addr *remote);

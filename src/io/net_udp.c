@@ -25,58 +25,60 @@ static void close_one(torc_net_udp *u) {
 /* ---- what comes ---- */
 
 /* [ICE-08] Every peer is a STUN server, for who asks without being anybody's check. */
-static void answer_binding(torc_net *net, torc_net_udp *u, const torc_sock *remote,
-                           torc_slice bytes) {
+static void answer_binding(torc_net *net, const torc_ice_from *from, torc_slice bytes) {
   uint8_t buf[ANSWER_ROOM];
-  torc_addr from;
   torc_wr wr;
-  torc_sock_to_addr(remote, &from);
   torc_wr_init(&wr, buf, sizeof buf);
-  if (torc_stun_answer_binding(&wr, bytes, &from) == 0 && wr.len > 0 &&
-      torc_udp_send(u->udp, remote, torc_wr_slice(&wr)) == 0) {
+  if (torc_stun_answer_binding(&wr, bytes, &from->remote) == 0 && wr.len > 0 &&
+      torc_net_datagram_send(net, from->socket, &from->remote, torc_wr_slice(&wr)) == 0) {
     net->stats.stun_answers++;
   }
 }
 
-static void on_stun(torc_net *net, torc_net_udp *u, const torc_sock *remote, torc_slice bytes) {
-  torc_ice_from from = {.socket = u->socket};
-  torc_sock_to_addr(&u->local, &from.local);
-  torc_sock_to_addr(remote, &from.remote);
-  int rc = torc_ice_input(net->ice, &from, bytes, torc_net_now());
-  if (rc == TORC_ERR_NOTFOUND) {
-    answer_binding(net, u, remote, bytes);
-    return;
+static void on_stun(torc_net *net, const torc_ice_from *from, torc_slice bytes) {
+  int rc = torc_ice_input(net->ice, from, bytes, torc_net_now());
+  if (rc == TORC_ERR_NOTFOUND && !torc_net_gather_input(net, from->socket, &from->remote, bytes)) {
+    answer_binding(net, from, bytes);
   }
   torc_net_ice_pump(net);
 }
 
-static void on_dtls(torc_net *net, torc_net_udp *u, const torc_sock *remote, torc_slice bytes) {
-  torc_addr from;
-  torc_sock_to_addr(remote, &from);
-  torc_dlink *d = torc_dlink_of_path(net, u->socket, &from);
+static void on_dtls(torc_net *net, const torc_ice_from *from, torc_slice bytes) {
+  torc_dlink *d = torc_dlink_of_path(net, from->socket, &from->remote);
   if (d != NULL) {
     torc_dlink_input(d, bytes);
   } else {
-    torc_early_keep(net, u->socket, &from, bytes);
+    torc_early_keep(net, from->socket, &from->remote, bytes);
+  }
+}
+
+/* [GAP-82] by address and first byte */
+void torc_net_datagram_input(torc_net *net, const torc_ice_from *from, torc_slice bytes) {
+  switch (torc_first_byte_of(bytes)) {
+    case TORC_FIRST_STUN:
+      on_stun(net, from, bytes);
+      break;
+    case TORC_FIRST_DTLS:
+      on_dtls(net, from, bytes);
+      break;
+    case TORC_FIRST_CHANNEL:
+      if (!torc_net_gather_input(net, from->socket, &from->remote, bytes)) {
+        net->stats.udp_strangers++;
+      }
+      break;
+    case TORC_FIRST_OTHER:
+      net->stats.udp_strangers++;
+      break;
   }
 }
 
 static void on_datagram(void *ctx, torc_udp *udp, const torc_sock *remote, torc_slice bytes) {
   torc_net_udp *u = ctx;
-  torc_net *net = u->net;
+  torc_ice_from from = {.socket = u->socket};
   (void)udp;
-  switch (torc_first_byte_of(bytes)) {
-    case TORC_FIRST_STUN:
-      on_stun(net, u, remote, bytes);
-      break;
-    case TORC_FIRST_DTLS:
-      on_dtls(net, u, remote, bytes);
-      break;
-    case TORC_FIRST_CHANNEL:
-    case TORC_FIRST_OTHER:
-      net->stats.udp_strangers++;
-      break;
-  }
+  torc_sock_to_addr(&u->local, &from.local);
+  torc_sock_to_addr(remote, &from.remote);
+  torc_net_datagram_input(u->net, &from, bytes);
 }
 
 static void on_unreachable(void *ctx, torc_udp *udp, const torc_sock *remote, uint32_t mtu) {
@@ -147,6 +149,7 @@ static void forget_gone(torc_net *net, const torc_sock *list, size_t num) {
     net->udps[i] = net->udps[net->num_udps];
     torc_dlinks_end_socket(net, u->socket, TORC_ERR_CLOSED);
     torc_ice_socket_closed(net->ice, u->socket, torc_net_now());
+    torc_net_gather_socket(net, u, false);
     close_one(u);
   }
 }
@@ -183,6 +186,7 @@ static void add(torc_net *net, const torc_sock *a) {
   net->udps[net->num_udps] = u;
   net->num_udps++;
   net->num_handles++;
+  torc_net_gather_socket(net, u, true);
 }
 
 void torc_net_udp_refresh(torc_net *net) {
@@ -239,7 +243,7 @@ int torc_net_datagram_send(torc_net *net, torc_ice_socket socket, const torc_add
   const torc_net_udp *u = find(net, socket);
   torc_sock to;
   if (u == NULL) {
-    return TORC_ERR_NOTFOUND;
+    return torc_net_relay_send(net, socket, remote, bytes);
   }
   torc_addr_to_sock(remote, &to);
   return torc_udp_send(u->udp, &to, bytes);

@@ -151,7 +151,7 @@ static int open_net(build *b) {
   for (size_t i = 0; rc == 0 && b->cfg.advertise != NULL && b->cfg.advertise[i] != NULL; i++) {
     rc = torc_net_advertise(p->net, b->cfg.advertise[i], b->err, b->err_cap);
   }
-  return rc;
+  return rc == 0 ? torc_peer_use_servers(p->net, &b->cfg, b->err, b->err_cap) : rc;
 }
 
 void torc_peer_use_groups(torc_peer *p, const torc_overlay *o, const torc_overlay *listed) {

@@ -149,4 +149,8 @@ void torc_peer_cache_note(torc_peer *p, bool may_ask);
 void torc_peer_cache_open_failed(torc_peer *p, torc_token token);
 void torc_peer_cache_opening(torc_peer *p, torc_token token, const torc_endpoint *at);
 
+/* peer_servers.c: STUN and TURN servers of the configuration. */
+int torc_peer_use_servers(torc_net *net, const torc_peer_config *cfg, char *err,
+                          size_t err_cap) TORC_MUST_CHECK;
+
 #endif

@@ -28,6 +28,8 @@ static const char everything[] =
     "[identity]\n  cert = c.crt\n  key = c.key\n"
     "[node]\nrole = client\nlisten = 127.0.0.1:6084\nlisten = [::1]:0\nadvertise = 192.0.2.7:1\n"
     "state-dir = /var/lib/torc\nthreads = 3\nsync-disk = yes\n"
+    "[nat]\nstun = stun:a.example.org\nstun = stun:[::1]:3\nturn = turns:b.example.org:443\n"
+    "turn-user = u\nturn-password-file = /p\nturn-ca = /ca\ncandidates = relay\n"
     "[control]\nsocket = /tmp/s\n"
     "[log]\nlevel = debug\nfile = /tmp/l\nformat = text\n"
     "[metrics]\nlisten = [::1]:9466\n"
@@ -50,6 +52,14 @@ static void every_key_is_read(void **state) {
   assert_int_equal(c.num_advertise, 1);
   assert_string_equal(c.advertise[0], "192.0.2.7:1");
   assert_string_equal(c.state_dir, "/var/lib/torc");
+  assert_int_equal(c.num_stun, 2);
+  assert_string_equal(c.stun[1], "stun:[::1]:3");
+  assert_int_equal(c.num_turn, 1);
+  assert_string_equal(c.turn[0], "turns:b.example.org:443");
+  assert_string_equal(c.turn_user, "u");
+  assert_string_equal(c.turn_password_file, "/p");
+  assert_string_equal(c.turn_ca_file, "/ca");
+  assert_int_equal(c.candidates, TORC_OFFER_RELAY);
   assert_int_equal(c.threads, 3);
   assert_true(c.sync_disk);
   assert_string_equal(c.control_socket, "/tmp/s");
