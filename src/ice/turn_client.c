@@ -409,10 +409,11 @@ static bool take_relayed(torc_turn *t, const torc_stun_msg *m) {
   memset(t->relayed, 0, sizeof t->relayed);
   while (torc_stun_attr_next(&rd, &type, &value)) {
     torc_addr a;
-    if (type != A(XOR_RELAYED_ADDRESS) || torc_stun_addr_read(value, m->txid, &a) != 0) {
+    if (type != A(XOR_RELAYED_ADDRESS) || torc_stun_addr_read(value, m->txid, &a) != 0 ||
+        a.port == 0) { /* coturn 4.6 names so the family that it has not */
       continue;
     }
-    if ((t->cfg.families & a.family) == 0 || a.port == 0 || t->relayed[a.family - 1].family != 0) {
+    if ((t->cfg.families & a.family) == 0 || t->relayed[a.family - 1].family != 0) {
       return false;
     }
     t->relayed[a.family - 1] = a;

@@ -103,6 +103,13 @@ static torc_ice_local tcp_host(const torc_sock *a, torc_cand_tcptype tcptype) {
 /* Told once, until there are addresses again: every CONNECT fails meanwhile. */
 static int no_own_address(torc_net *net) {
   net->stats.no_own_address++;
+  if (net->policy == TORC_OFFER_RELAY && !net->has_no_address) {
+    net->has_no_address = true;
+    TORC_LOG(net->log, TORC_LOG_WARN, "io:no_own_address",
+             TORC_F_STR("fix",
+                        "no relayed address to offer in CONNECT yet: the TURN server has "
+                        "not answered, or not as it should"));
+  }
   if (!net->has_no_address) {
     net->has_no_address = true;
     TORC_LOG(net->log, TORC_LOG_ERROR, "io:no_own_address",

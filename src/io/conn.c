@@ -558,6 +558,7 @@ static void end_search(torc_conn *c, torc_link_info *info) {
   } else if (pending != NULL) {
     info->token = pending->token;
     c->link.dialable = pending->dialable;
+    c->link.is_by_connect = true;
     c->pending = NULL;
     pending->conn = NULL;
     torc_pending_free(pending);

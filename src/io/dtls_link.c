@@ -111,6 +111,7 @@ static int go_up(torc_dlink *d) {
   local_address(d, info.local_addr);
   d->link.peer = p->peer;
   d->link.dialable = p->dialable;
+  d->link.is_by_connect = true;
   d->pending = NULL;
   p->dlink = NULL;
   torc_pending_free(p);

@@ -132,6 +132,7 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
   net->self = torc_pki_own_cert(cfg->pki)->peers[0];
   torc_tls_ctx_set_wall(net->tls, net->wall);
   torc_tls_ctx_set_wall(net->dtls_ctx, net->wall);
+  torc_net_arm(net, &net->udp_timer, torc_net_now()); /* when the loop runs: after the listeners */
   *out = net;
   return 0;
 }
@@ -349,6 +350,17 @@ void torc_net_each_dialable(const torc_net *net, void *ctx,
     at.peer = l->peer;
     each(ctx, &l->peer, &at);
   }
+}
+
+bool torc_net_is_by_connect(const torc_net *net, const torc_id *peer) {
+  size_t it = 0;
+  const torc_net_link *l = NULL;
+  while ((l = torc_map_next(&net->links, &it)) != NULL) {
+    if (l->is_by_connect && torc_id_eq(&l->peer, peer)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void torc_net_counters(const torc_net *net, void *ctx,

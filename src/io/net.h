@@ -179,6 +179,9 @@ int torc_net_add_server(torc_net *net, const char *uri, char *err, size_t err_ca
 /* Links whose other end can be dialled again [BST-11]: `each` gets peer-id and address. */
 void torc_net_each_dialable(const torc_net *net, void *ctx,
                             void (*each)(void *ctx, const torc_id *peer, const torc_endpoint *at));
+/* Whether a link to `peer` was made by CONNECT, which has said all about where it can be reached.
+ */
+bool torc_net_is_by_connect(const torc_net *net, const torc_id *peer);
 void torc_net_counters(const torc_net *net, void *ctx,
                        void (*each)(void *ctx, const char *name, uint64_t value));
 /* What there is at present: connections, bytes. */

@@ -96,6 +96,7 @@ struct torc_net_link {
   int end_rc;
   uint32_t mtu; /* of datagrams, if is_mtu_new */
   bool is_told_up, is_congested, has_told_congested, is_mtu_new;
+  bool is_by_connect;
   torc_sock remote;
   torc_sock dialable; /* family 0: not known */
   torc_id peer;

@@ -144,7 +144,7 @@ static void ask_addresses(torc_peer *p, const look *l) {
   p->cache_ask_wait = p->cache_ask_wait > CACHE_ASK_LAST ? CACHE_ASK_LAST : p->cache_ask_wait;
   p->cache_ask_at = now + p->cache_ask_wait;
   for (size_t i = 0; i < v.num_successors && wanted > 0; i++) {
-    if (!is_known(l, &v.successors[i]) &&
+    if (!is_known(l, &v.successors[i]) && !torc_net_is_by_connect(p->net, &v.successors[i]) &&
         torc_node_renew_link(p->node, &v.successors[i], torc_peer_now(p)) == 0) {
       wanted--;
     }
