@@ -127,16 +127,18 @@ static void on_child(int number) {
   errno = before;
 }
 
+/* The names, with a space between two. */
 static char *join_users(const json_t *users) {
-  size_t len = 1;
+  size_t cap = 1;
+  size_t len = 0;
   for (size_t i = 0; i < json_array_size(users); i++) {
-    len += json_string_length(json_array_get(users, i)) + 1;
+    cap += json_string_length(json_array_get(users, i)) + 1;
   }
-  char *text = calloc(1, len);
+  char *text = calloc(1, cap);
   for (size_t i = 0; text != NULL && i < json_array_size(users); i++) {
     const char *name = json_string_value(json_array_get(users, i));
-    (void)strcat(text, i == 0 ? "" : " ");
-    (void)strcat(text, name == NULL ? "" : name);
+    int n = snprintf(text + len, cap - len, "%s%s", i == 0 ? "" : " ", name == NULL ? "" : name);
+    len += n > 0 ? (size_t)n : 0;
   }
   return text;
 }

@@ -5,6 +5,7 @@
 
 #include "torc/crypto.h"
 #include "torc/node.h"
+#include "torc/path.h"
 #include "torc/peer.h"
 #include "torc/storage.h"
 #include "torc/types.h"

@@ -90,11 +90,16 @@ static int set_listening(torc_control *c, uint16_t application, bool is_tunnel, 
                    : torc_node_listen_connections(c->node, application, on);
 }
 
-static void drop_listen(torc_control *c, control_listen *l) {
+/* It is out of the list. */
+static void free_listen(torc_control *c, control_listen *l) {
   (void)set_listening(c, l->application, l->is_tunnel, false); /* stopping needs nothing */
-  torc_list_remove(&l->in_control);
   c->num_listens--;
   free(l);
+}
+
+static void drop_listen(torc_control *c, control_listen *l) {
+  torc_list_remove(&l->in_control);
+  free_listen(c, l);
 }
 
 static void drop_connection(control_connection *k) {
@@ -121,11 +126,12 @@ void control_app_gone(torc_control *c, uint64_t client) {
 }
 
 void control_apps_clear(torc_control *c) {
-  while (!torc_list_empty(&c->listens)) {
-    drop_listen(c, TORC_CONTAINER_OF(c->listens.next, control_listen, in_control));
+  torc_list *node = NULL;
+  while ((node = torc_list_pop_front(&c->listens)) != NULL) {
+    free_listen(c, TORC_CONTAINER_OF(node, control_listen, in_control));
   }
-  while (!torc_list_empty(&c->connections)) {
-    drop_connection(TORC_CONTAINER_OF(c->connections.next, control_connection, in_control));
+  while ((node = torc_list_pop_front(&c->connections)) != NULL) {
+    free(TORC_CONTAINER_OF(node, control_connection, in_control));
   }
 }
 

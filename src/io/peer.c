@@ -346,6 +346,7 @@ int torc_peer_new_from(torc_peer **out, const torc_peer_config *cfg, torc_overla
   p->log = b.cfg.log;
   p->lock_fd = -1;
   torc_list_init(&p->events);
+  torc_list_init(&p->paths);
   torc_peer_cache_init(&p->cache);
   int rc = put_together(&b);
   if (rc != 0) {
@@ -397,9 +398,10 @@ void torc_peer_free(torc_peer *p) {
   if (p->node != NULL) {
     torc_peer_cache_note(p, false);
   }
-  p->is_closing = true;
   torc_sigpipe held;
   torc_sigpipe_hold(&held);
+  torc_paths_clear(p);
+  p->is_closing = true;
   close_handles(p);
   torc_sigpipe_release(&held);
   torc_node_free(p->node);

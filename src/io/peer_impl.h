@@ -92,6 +92,12 @@ struct torc_peer {
   torc_peer_open opens[TORC_PEER_OPENS_MAX];
   size_t next_open;
 
+  torc_list paths; /* path.c */
+  size_t num_paths, num_path_listens;
+  uint16_t path_listens[16];
+  torc_token last_path_token;
+  char path_buf[16384];
+
   torc_list events;
   torc_event_box *current; /* given out by torc_peer_next_event or _wait */
   size_t num_events, event_bytes;
@@ -132,6 +138,10 @@ void torc_peer_pump(void *ctx);
 void torc_peer_step(torc_peer *p);
 void torc_peer_limit(torc_peer *p, int timeout_ms);
 torc_wall torc_peer_wall(void);
+
+/* path.c. True: the event was a path's, the application does not see it. */
+bool torc_paths_event(torc_peer *p, const torc_event *e);
+void torc_paths_clear(torc_peer *p);
 
 /* peer_event.c */
 void torc_peer_push(torc_peer *p, const torc_event *e);

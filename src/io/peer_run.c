@@ -82,7 +82,9 @@ static void on_event(torc_peer *p, const torc_event *e) {
   } else if (e->kind == TORC_EVENT_LINK) {
     cache_soon(p);
   }
-  torc_peer_push(p, e);
+  if (!torc_paths_event(p, e)) {
+    torc_peer_push(p, e);
+  }
 }
 
 static void open_one(torc_peer *p, const torc_output *o) {

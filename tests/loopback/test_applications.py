@@ -16,6 +16,8 @@ import torcnet
 APP = 7000
 LIMIT = 60
 BIG = 100 << 20
+# What is freed stays with a daemon under AddressSanitizer.
+IS_SANITIZED = b"__asan_init" in torcnet.TORCD.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +155,7 @@ def test_CON_01_a_hundred_megabytes_in_both_directions_at_once(net, tmp_path):
     for name in ("up", "down"):
         assert hashlib.sha256((tmp_path / f"got_{name}").read_bytes()).hexdigest() == files[name]
     for peer, rss in zip((a, b), before):  # nothing of it was kept
-        assert peer.status()["rss_bytes"] - rss < 16 << 20
+        assert IS_SANITIZED or peer.status()["rss_bytes"] - rss < 16 << 20
 
 
 def test_GAP_76_a_slow_reader_does_not_make_a_daemon_grow(net):
@@ -172,7 +174,7 @@ def test_GAP_76_a_slow_reader_does_not_make_a_daemon_grow(net):
             except BlockingIOError:
                 assert sent < 64 << 20
         for peer, rss in zip((a, b), before):
-            assert peer.status()["rss_bytes"] - rss < 8 << 20
+            assert IS_SANITIZED or peer.status()["rss_bytes"] - rss < 8 << 20
     wait_none(a, b)
 
 
