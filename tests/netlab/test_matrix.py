@@ -34,6 +34,7 @@ def simple_ends():
     return [shlex.split(matrix.SIMPLE_END)] * 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left,right", PAIRS)
 def test_the_simple_end_connects_as_theory_has_it(left, right, place):
     pair = matrix.meet(left, right, simple_ends(), "20ms", place)
@@ -43,10 +44,19 @@ def test_the_simple_end_connects_as_theory_has_it(left, right, place):
     assert left == "hairpin" or all(end["ms"] >= 10 for end in pair["ends"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left,right", [("port", "address"), ("symmetric", "port")])
 def test_libnice_connects_as_theory_has_it(left, right, place):
     pair = matrix.meet(left, right, [[program("netlab_nice_end"), "udp"]] * 2, "20ms", place)
     assert matrix.judge(pair)[1], pair
+
+
+@pytest.mark.parametrize("left,right,way", [("port", "address", "udp"), ("udp-drop", "public", "tcp"), ("symmetric", "port", "relay"),
+                                            ("hairpin", "hairpin", "udp"), ("tls443", "ipv6-only", "relay")])
+def test_our_agent_connects_as_theory_has_it(left, right, way, place):
+    pair = matrix.meet(left, right, [[program("netlab_ice_end")]] * 2, "20ms", place)
+    text, expected = matrix.judge(pair)
+    assert expected and text.split()[0] == way, pair
 
 
 def test_ends_are_told_who_they_are_and_hear_each_other(place):
