@@ -19,6 +19,10 @@ if [ $preset = release ]; then
   full=1
 fi
 wrap=()
+select=()
+if [ $full -eq 0 ]; then
+  select=(-m "not long")
+fi
 build=$PWD/build/$preset
 results=$build/results
 
@@ -29,19 +33,16 @@ c_tests() {
 
 # pytest ends with 5 when it finds no test: no failure of a directory that is still empty.
 python_tests() {
-  local places=() select=() rc
+  local places=() rc
   for place in tests/loopback tests/interop tests/test_*.py; do
     if [ -e "$place" ]; then
       places+=("$place")
     fi
   done
-  if [ $full -eq 0 ]; then
-    select=(-m "not long")
-  fi
   if [ ${#places[@]} -eq 0 ]; then
     return 0
   fi
-  run_pytest pytest.xml "${select[@]}" "${places[@]}"
+  run_pytest pytest.xml "${places[@]}"
   rc=$?
   if [ $rc -eq 5 ]; then
     return 0
@@ -53,7 +54,8 @@ run_pytest() {
   local xml=$1
   shift
   TORC_BUILD_DIR=$build TORC_SHORT=$((1 - full)) PYTHONDONTWRITEBYTECODE=1 timeout 2400 \
-    "${wrap[@]}" /usr/bin/python3 -m pytest -p no:cacheprovider -q --junitxml="$results/$xml" "$@"
+    "${wrap[@]}" /usr/bin/python3 -m pytest -p no:cacheprovider -q --junitxml="$results/$xml" \
+    "${select[@]}" "$@"
 }
 
 # These make network namespaces (docs/netlab.md).
