@@ -313,15 +313,17 @@ int torc_path_listen(torc_peer *p, uint16_t application, bool on) {
   if (rc != 0 || was_on == on) {
     return rc;
   }
-  for (size_t i = 0; !on && i < p->num_path_listens; i++) {
-    if (p->path_listens[i] == application) {
-      p->path_listens[i] = p->path_listens[p->num_path_listens - 1];
-    }
-  }
   if (on) {
     p->path_listens[p->num_path_listens] = application;
+    p->num_path_listens++;
+    return 0;
   }
-  p->num_path_listens += on ? 1u : -1u;
+  p->num_path_listens--;
+  for (size_t i = 0; i < p->num_path_listens; i++) {
+    if (p->path_listens[i] == application) {
+      p->path_listens[i] = p->path_listens[p->num_path_listens];
+    }
+  }
   return 0;
 }
 

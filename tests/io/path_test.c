@@ -288,6 +288,9 @@ static void test_path(void **state) {
   torc_token token = 0;
   assert_int_equal(torc_path_listen(r.peers[2], APP, true), 0);
   assert_int_equal(torc_path_listen(r.peers[2], APP, true), 0);
+  assert_int_equal(torc_path_listen(r.peers[2], APP + 1, true), 0);
+  assert_int_equal(torc_path_listen(r.peers[2], APP + 1, false), 0);
+  assert_int_equal(torc_path_listen(r.peers[2], APP + 1, false), 0);
   assert_int_equal(torc_path_open(&path, r.peers[1], &to, APP), 0);
   assert_int_equal(torc_path_way_now(path), TORC_PATH_TUNNEL);
   char text[32];
