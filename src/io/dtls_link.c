@@ -192,6 +192,12 @@ static void on_mtu(void *ctx, uint32_t mtu) {
   torc_net_link_touch(&d->link);
 }
 
+/* Its place among the handshakes is another's: it ends when its time comes, which is now. */
+static void on_evicted(void *ctx) {
+  torc_dlink *d = ctx;
+  torc_net_arm(d->link.net, &d->timer, torc_net_now());
+}
+
 static void on_timer(torc_timer *t, torc_time now) {
   torc_dlink *d = TORC_CONTAINER_OF(t, torc_dlink, timer);
   torc_dtls_tick(d->dtls, now);
@@ -221,7 +227,8 @@ int torc_dlink_open(torc_net *net, torc_pending *p, const torc_ice_pair_info *pa
                                      .datagram = on_datagram,
                                      .message = on_message,
                                      .admits = on_admits,
-                                     .mtu = on_mtu}};
+                                     .mtu = on_mtu,
+                                     .evicted = on_evicted}};
   d->older = torc_map_get(&net->paths, &d->path);
   int rc = torc_map_put(&net->paths, d);
   if (rc != 0) {

@@ -210,7 +210,7 @@ int torc_tls_init(torc_tls *t, torc_tls_ctx *ctx, bool is_client, const torc_id 
 
 int torc_tls_attach(torc_tls *t, BIO *bio, bool is_client) {
   SSL *ssl = SSL_new(t->ctx->ssl_ctx);
-  if (ssl == NULL || bio == NULL) {
+  if (ssl == NULL || bio == NULL || SSL_set_app_data(ssl, t) != 1) {
     ERR_clear_error();
     SSL_free(ssl);
     BIO_free(bio);
@@ -218,7 +218,6 @@ int torc_tls_attach(torc_tls *t, BIO *bio, bool is_client) {
   }
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl, bio, bio);
-  SSL_set_app_data(ssl, t);
   if (is_client) {
     SSL_set_connect_state(ssl);
   } else {
