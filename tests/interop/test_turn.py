@@ -22,10 +22,10 @@ SECONDS = 30
 class End:
     """A client with one allocation."""
 
-    def __init__(self, server, transport="udp", families="4", relays="udp", user="alice", password=None):
+    def __init__(self, server, transport="udp", families="4", relays="udp", user="alice", password=None, address="127.0.0.1"):
         port = server.tls_port if transport == "tls" else server.port
         ca = str(server.certificate) if transport == "tls" else "-"
-        self.process = subprocess.Popen([END, "127.0.0.1", str(port), transport, user, password or USERS[user], families,
+        self.process = subprocess.Popen([END, address, str(port), transport, user, password or USERS[user], families,
                                          relays, ca], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lines = []
         self.queue = queue.Queue()
@@ -86,9 +86,9 @@ def coturn(tmp_path_factory):
     place = tmp_path_factory.mktemp("coturn")
     certificate, key = place / "cert.pem", place / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", "/CN=turn", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out",
+                    "-subj", "/CN=turn", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1", "-keyout", str(key), "-out",
                     str(certificate)], check=True, capture_output=True)
-    server = Coturn(place, "-E", "127.0.0.1", "-E", "::1", tls=(certificate, key))
+    server = Coturn(place, "-L", "::1", "-E", "127.0.0.1", "-E", "::1", tls=(certificate, key))
     server.certificate = certificate
     yield server
     server.stop()
@@ -158,6 +158,19 @@ def test_ICE_18_both_families(coturn, start, peer, transport):
         assert data == b"hello" and list(source[:2]) == relayed
         other.sendto(b"back", source)
         assert end.wait("data")["addr"] == list(other.getsockname()[:2])
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_ICE_18_server_on_ipv6(coturn, start, peer, transport):
+    end = start(coturn, transport, families="46", address="::1")
+    allocated = end.wait("allocated")
+    assert allocated["mapped"][0] == "::1"
+    for address, relayed in (("127.0.0.1", allocated["relayed4"]), ("::1", allocated["relayed6"])):
+        other = peer(address)
+        end.do("bind", *other.getsockname()[:2])
+        end.do("send", *other.getsockname()[:2], "hello")
+        data, source = other.recvfrom(2000)
+        assert data == b"hello" and list(source[:2]) == relayed
 
 
 def test_ICE_18_ipv6_alone(coturn, start):
