@@ -91,6 +91,7 @@ static void drain(bed *b) {
       b->streams[b->num_streams++ % 8] = o.stream;
     } else if (o.kind == TORC_GATHER_OUT_RELAY_DOWN) {
       CHECK(o.socket != 0);
+      b->begun_at = b->now; /* another one is made at once, perhaps */
     }
   }
   check_list(b);

@@ -59,8 +59,7 @@ static void sent(bed *b, torc_slice bytes) {
   }
   CHECK(torc_stun_decode(&m, bytes) == 0 && m.num_unknown == 0);
   CHECK(m.cls == TORC_STUN_REQUEST ||
-        (m.cls == TORC_STUN_INDICATION &&
-         (m.method == TORC_STUN_SEND || m.method == TORC_STUN_BINDING)));
+        (m.cls == TORC_STUN_INDICATION && m.method == TORC_STUN_SEND));
   if (m.cls == TORC_STUN_REQUEST) {
     b->asked[b->num_asked % REQUESTS] = m;
     b->num_asked++;

@@ -52,7 +52,7 @@ typedef struct gather_relay {
   uint8_t host[HOST_MAX]; /* whose certificate it has: `name`, or ALTERNATE-DOMAIN */
   size_t host_len;
   torc_addr relayed[2], mapped;
-  torc_time retry_at, wait;
+  torc_time retry_at, wait, up_at;
 } gather_relay;
 
 typedef struct gather_stats {

@@ -62,10 +62,16 @@ static void leave(torc_gather *g, gather_relay *r) {
   r->id = 0;
 }
 
-/* Again after a while, each time a longer one. */
+/* Again after a while, each time a longer one; at once if it was up for long enough. */
 static void fail(torc_gather *g, gather_relay *r) {
+  bool is_at_once = r->relay != 0 && g->now - r->up_at >= TORC_GATHER_RETRY;
   stop(g, r);
   r->state = RELAY_WAITING;
+  if (is_at_once) {
+    r->retry_at = g->now;
+    torc_gather_unsettle(g);
+    return;
+  }
   r->wait = r->wait == 0 ? TORC_GATHER_RETRY : 2 * r->wait;
   r->wait = r->wait > TORC_GATHER_RETRY_MAX ? TORC_GATHER_RETRY_MAX : r->wait;
   r->retry_at = torc_time_add(g->now, r->wait);
@@ -195,13 +201,15 @@ void torc_gather_relays_free(torc_gather *g) {
   }
 }
 
-/* Those that waited try at once; what stands stays. */
+/* Those that waited try at once; what stands is looked at. */
 void torc_gather_relays_renew(torc_gather *g) {
   for (size_t i = 0; i < TORC_GATHER_TURNS_MAX; i++) {
     gather_relay *r = &g->relays[i];
     if (r->id != 0 && r->state == RELAY_WAITING) {
       r->wait = 0;
       r->retry_at = g->now;
+    } else if (r->state == RELAY_UP) {
+      torc_turn_check(r->turn, g->now);
     }
   }
 }
@@ -305,7 +313,8 @@ int torc_gather_relay_input(torc_gather *g, gather_relay *r, const torc_addr *fr
     return torc_turn_input(r->turn, from, bytes, g->now);
   }
   if (torc_first_byte_of(bytes) != TORC_FIRST_STUN || torc_stun_decode(&m, bytes) != 0 ||
-      m.cls == TORC_STUN_REQUEST || m.method == TORC_STUN_BINDING) {
+      m.cls == TORC_STUN_REQUEST ||
+      (m.method == TORC_STUN_BINDING && !torc_turn_awaits(r->turn, &m))) {
     return TORC_ERR_NOTFOUND;
   }
   return torc_turn_input(r->turn, from, bytes, g->now);
@@ -390,6 +399,7 @@ static void allocated(torc_gather *g, gather_relay *r, const torc_turn_output *o
   r->mapped = o->mapped;
   r->relay = g->next_relay++;
   r->state = RELAY_UP;
+  r->up_at = g->now;
   r->wait = 0;
   g->stats.allocations++;
   g->is_dirty = true;

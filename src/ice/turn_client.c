@@ -156,7 +156,6 @@ static void end(torc_turn *t) {
   stop_jobs(t);
   torc_timer_stop(&t->timers, &t->refresh);
   torc_timer_stop(&t->timers, &t->keepalive);
-  t->sends_alive = false;
   torc_turn_peers_stop(t);
   torc_turn_conns_stop(t);
   t->tells_allocated = false;
@@ -230,7 +229,11 @@ int torc_turn_job_start(turn_job *job, turn_job_kind kind, uint16_t method,
                         void (*put)(void *ctx, torc_stun_wr *w)) {
   torc_turn *t = job->turn;
   torc_stun_request req = torc_turn_request(t, method, 0, put, job);
-  int rc = torc_stun_tx_start(&job->tx, t->crypto, &req, job->room, sizeof job->room, t->now);
+  int rc;
+  if (method == TORC_STUN_BINDING) {
+    req.login = NULL;
+  }
+  rc = torc_stun_tx_start(&job->tx, t->crypto, &req, job->room, sizeof job->room, t->now);
   if (rc != 0) {
     torc_stun_tx_stop(&job->tx);
   }
@@ -307,7 +310,6 @@ static void release(torc_turn *t) {
   stop_jobs(t);
   torc_timer_stop(&t->timers, &t->refresh);
   torc_timer_stop(&t->timers, &t->keepalive);
-  t->sends_alive = false;
   torc_turn_peers_stop(t);
   torc_turn_conns_stop(t);
   t->state = TURN_CLOSING;
@@ -343,33 +345,35 @@ void torc_turn_lost(torc_turn *t, torc_time now) {
   }
 }
 
-/* ---- keeping the path ---- */
+/* ---- the path to the server ---- */
 
-void torc_turn_indicate(torc_turn *t, torc_stun_wr *w, torc_wr *wr, uint16_t method) {
-  torc_stun_begin(w, wr, TORC_STUN_INDICATION, method, t->txid);
-  for (size_t i = TORC_STUN_TXID_LEN; i > 0; i--) {
-    t->txid[i - 1]++;
-    if (t->txid[i - 1] != 0) {
-      break;
-    }
+/* NATs on it must not forget us; if one did, the server sees us from elsewhere [GAP-77]. */
+static void on_keepalive(torc_timer *timer, torc_time now) {
+  torc_turn *t = TORC_CONTAINER_OF(timer, torc_turn, keepalive);
+  turn_job *job = &t->jobs[JOB_PATH];
+  if (job->kind == JOB_IDLE &&
+      torc_turn_job_start(job, JOB_KEEPALIVE, TORC_STUN_BINDING, NULL) == 0) {
+    t->stats.keepalives++;
+  }
+  torc_timer_arm(&t->timers, timer, torc_time_add(now, t->cfg.keepalive));
+}
+
+void torc_turn_check(torc_turn *t, torc_time now) {
+  torc_turn_advance(t, now);
+  if (t->state == TURN_UP) {
+    on_keepalive(&t->keepalive, t->now);
   }
 }
 
-/* NATs between us and the server must not forget us while nothing is sent. */
-static void on_keepalive(torc_timer *timer, torc_time now) {
-  torc_turn *t = TORC_CONTAINER_OF(timer, torc_turn, keepalive);
-  torc_time due = torc_time_add(t->sent_at, t->cfg.keepalive);
-  torc_stun_wr w;
-  torc_wr wr;
-  if (due <= now) {
-    torc_wr_init(&wr, t->alive, sizeof t->alive);
-    torc_turn_indicate(t, &w, &wr, TORC_STUN_BINDING);
-    t->sends_alive = true;
-    t->stats.keepalives++;
-    t->sent_at = now;
-    due = torc_time_add(now, t->cfg.keepalive);
+/* The allocation is of the address that the server saw then. No answer means nothing: it may be a
+ * server that has no Binding. */
+static void keepalive_done(torc_turn *t, const torc_stun_result *r) {
+  torc_addr mapped;
+  if (r->rc == 0 && t->mapped.family != 0 &&
+      torc_stun_get_addr(&r->msg, K(XOR_MAPPED_ADDRESS), &mapped) == 0 &&
+      !torc_stun_addr_eq(&mapped, &t->mapped)) {
+    torc_turn_fail(t, TORC_ERR_CLOSED, 0, (torc_slice){0});
   }
-  torc_timer_arm(&t->timers, timer, due);
 }
 
 /* ---- answers ---- */
@@ -450,7 +454,6 @@ static void allocated(torc_turn *t, const torc_stun_msg *m) {
   t->tells_allocated = true;
   TORC_LOG(t->log, TORC_LOG_DEBUG, "turn:allocated", TORC_F_U64("lifetime_us", t->lifetime));
   arm_refresh(t);
-  t->sent_at = t->now;
   torc_timer_arm(&t->timers, &t->keepalive, torc_time_add(t->now, t->cfg.keepalive));
 }
 
@@ -560,6 +563,9 @@ static void job_done(turn_job *job, const torc_stun_result *r) {
         allocate(t);
       }
       break;
+    case JOB_KEEPALIVE:
+      keepalive_done(t, r);
+      break;
     case JOB_PERMISSION:
     case JOB_CHANNEL:
       job->kind = kind;
@@ -581,6 +587,16 @@ static void settle(turn_job *job) {
 
 bool torc_turn_has_family(const torc_turn *t, const torc_addr *a) {
   return (a->family == 1 || a->family == 2) && t->relayed[a->family - 1].family != 0;
+}
+
+bool torc_turn_awaits(const torc_turn *t, const torc_stun_msg *m) {
+  for (size_t i = 0; i < NUM_JOBS; i++) {
+    const turn_job *job = &t->jobs[i];
+    if (job->kind != JOB_IDLE && memcmp(job->tx.txid, m->txid, sizeof job->tx.txid) == 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 static void take_answer(torc_turn *t, const torc_stun_msg *m) {
@@ -829,29 +845,16 @@ static bool poll_events(torc_turn *t, torc_turn_output *out) {
   return true;
 }
 
-static bool poll_sends(torc_turn *t, torc_turn_output *out) {
-  if (poll_jobs(t, out)) {
-    t->sent_at = t->now;
-    return true;
-  }
-  *out = (torc_turn_output){.kind = TORC_TURN_OUT_SEND, .addr = t->server};
-  if (t->out_len != 0) {
-    out->bytes = torc_slice_of(t->out, t->out_len);
-    t->out_len = 0;
-    t->sent_at = t->now;
-    return true;
-  }
-  if (t->sends_alive) {
-    out->bytes = torc_slice_of(t->alive, sizeof t->alive);
-    t->sends_alive = false;
-    return true;
-  }
-  return false;
-}
-
 bool torc_turn_poll(torc_turn *t, torc_turn_output *out) {
   do {
-    if (poll_sends(t, out)) {
+    if (poll_jobs(t, out)) {
+      return true;
+    }
+    if (t->out_len != 0) {
+      *out = (torc_turn_output){.kind = TORC_TURN_OUT_SEND,
+                                .bytes = torc_slice_of(t->out, t->out_len),
+                                .addr = t->server};
+      t->out_len = 0;
       return true;
     }
     if (t->got.kind != 0) {

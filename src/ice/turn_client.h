@@ -46,8 +46,7 @@ typedef struct torc_turn_config {
   torc_slice user, password; /* copied; an empty user: no credentials */
   uint32_t lifetime_s;       /* asked for; 0: the server chooses */
   uint32_t max_permissions, max_channels, max_conns, max_data; /* 0: as above */
-  torc_time keepalive; /* a Binding indication when nothing was sent for so long; 0: as above,
-                        * TORC_NEVER: none */
+  torc_time keepalive; /* between Binding requests to the server; 0: as above, TORC_NEVER: none */
   torc_time rto;       /* 0: TORC_STUN_RTO */
 } torc_turn_config;
 
@@ -72,6 +71,10 @@ void torc_turn_lost(torc_turn *t, torc_time now);
  * useless then and FAILED comes. What is bad in it is dropped and counted. */
 int torc_turn_input(torc_turn *t, const torc_addr *from, torc_slice bytes,
                     torc_time now) TORC_MUST_CHECK;
+
+/* Whether `m` answers a request under way. A server may be a peer as well, whose answers come from
+ * the same address. */
+bool torc_turn_awaits(const torc_turn *t, const torc_stun_msg *m);
 
 /* A datagram to a peer: ChannelData if a channel is bound, else a Send indication. If there is no
  * permission yet it is asked for and the data goes right behind the question, which is early enough
@@ -103,6 +106,10 @@ int torc_turn_data_input(torc_turn *t, torc_turn_conn conn, torc_slice bytes, si
 /* It could not be opened, broke, or is not wanted: nothing more comes for it. */
 void torc_turn_data_closed(torc_turn *t, torc_turn_conn conn);
 
+/* Asks the server at once how it sees us. If that is not as it was when it made the allocation, a
+ * NAT has forgotten us and the allocation is of no more use: FAILED with TORC_ERR_CLOSED comes.
+ * This is asked every TORC_TURN_KEEPALIVE too. */
+void torc_turn_check(torc_turn *t, torc_time now);
 void torc_turn_tick(torc_turn *t, torc_time now);
 torc_time torc_turn_deadline(const torc_turn *t);
 

@@ -20,8 +20,8 @@
 #define TURN_HOST_KEY 17u           /* family, address */
 #define TURN_PEER_KEY 19u           /* family, address, port */
 
-/* Requests under way: one for the allocation, some for permissions, some for channels. */
-enum { JOB_MAIN = 0, JOB_PERMIT = 1, JOB_BIND = 4, NUM_JOBS = 6 };
+/* Requests under way: of the allocation, of its path, some for permissions, some for channels. */
+enum { JOB_MAIN = 0, JOB_PATH = 1, JOB_PERMIT = 2, JOB_BIND = 5, NUM_JOBS = 7 };
 
 typedef enum turn_job_kind {
   JOB_IDLE = 0,
@@ -29,6 +29,7 @@ typedef enum turn_job_kind {
   JOB_REFRESH,
   JOB_RELEASE,
   JOB_CLEAR, /* releases an allocation of before */
+  JOB_KEEPALIVE,
   JOB_PERMISSION,
   JOB_CHANNEL
 } turn_job_kind;
@@ -124,7 +125,6 @@ struct torc_turn {
   torc_stun_rto rto;
   torc_timers timers;
   torc_timer refresh, keepalive;
-  torc_time sent_at; /* the last bytes to the server */
   torc_time expires_at;
   turn_job jobs[NUM_JOBS];
 
@@ -153,8 +153,6 @@ struct torc_turn {
   uint8_t *out;
   size_t out_len, out_cap;
   uint8_t txid[TORC_STUN_TXID_LEN]; /* of the next indication, counted up */
-  uint8_t alive[TORC_STUN_HEADER_LEN];
-  bool sends_alive;
 
   turn_stats stats;
 };
@@ -167,8 +165,6 @@ int torc_turn_job_start(turn_job *job, turn_job_kind kind, uint16_t method,
 torc_stun_request torc_turn_request(torc_turn *t, uint16_t method, uint64_t socket,
                                     void (*put)(void *ctx, torc_stun_wr *w), void *ctx);
 void torc_turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason);
-/* Writes the beginning of an indication with the next transaction id. */
-void torc_turn_indicate(torc_turn *t, torc_stun_wr *w, torc_wr *wr, uint16_t method);
 bool torc_turn_has_family(const torc_turn *t, const torc_addr *a);
 /* 437 to any request: there is no allocation. True: it was that, and the client has failed. */
 bool torc_turn_is_gone(torc_turn *t, const torc_stun_result *r);

@@ -238,6 +238,8 @@ static void perms_done(turn_job *job, const torc_stun_result *r) {
     } else if (r->rc == TORC_ERR_REFUSED && job->num_items > 1) {
       p->is_alone = true; /* section 10.2: one of them spoilt it for all */
       want(&p->g, true, &t->wanted_perms);
+    } else if (r->rc != TORC_ERR_REFUSED && lives(&p->g)) {
+      want(&p->g, true, &t->wanted_perms); /* as long as it lives */
     } else {
       perm_refused(p, r->rc, r->code);
     }
@@ -366,6 +368,10 @@ static void channel_done(turn_job *job, const torc_stun_result *r) {
     arm_channel(c);
     return;
   }
+  if (r->rc != TORC_ERR_REFUSED && lives(g)) {
+    want(g, true, &t->wanted_channels);
+    return;
+  }
   if (r->rc == TORC_ERR_REFUSED) { /* the binding is as it was before */
     c->free_at = g->until == 0 ? t->now : torc_time_add(g->until, TORC_TURN_REST);
   }
@@ -440,9 +446,19 @@ bool torc_turn_channel_peer(torc_turn *t, uint16_t number, torc_addr *peer) {
 
 /* ---- data ---- */
 
+static void next_txid(torc_turn *t) {
+  for (size_t i = TORC_STUN_TXID_LEN; i > 0; i--) {
+    t->txid[i - 1]++;
+    if (t->txid[i - 1] != 0) {
+      break;
+    }
+  }
+}
+
 static void put_send(torc_turn *t, torc_wr *wr, const torc_addr *peer, torc_slice bytes) {
   torc_stun_wr w;
-  torc_turn_indicate(t, &w, wr, TORC_STUN_SEND);
+  torc_stun_begin(&w, wr, TORC_STUN_INDICATION, TORC_STUN_SEND, t->txid);
+  next_txid(t);
   torc_stun_put_xor_addr(&w, TORC_STUN_ATTR_XOR_PEER_ADDRESS, peer);
   if (t->forbids_fragments) {
     torc_stun_put_flag(&w, TORC_STUN_ATTR_DONT_FRAGMENT);

@@ -231,6 +231,25 @@ static void test_renewed_while_used(void **state) {
   turn_bed_clear(&b);
 }
 
+/* No answer to a renewal: asked again for as long as the permission and the channel live. */
+static void test_renewal_unanswered(void **state) {
+  turn_bed b;
+  torc_time t0;
+  (void)state;
+  turn_bed_init(&b);
+  permitted(&b);
+  t0 = b.now;
+  turn_run(&b, t0 + TORC_SEC(290)); /* one request from 240 s to 279.5 s, another one now */
+  assert_int_equal(turn_count(&b, TORC_TURN_OUT_REFUSED), 0);
+  assert_int_equal(send_text(&b, &turn_peer, "hello"), 0);
+  assert_true(turn_requests(&b, TORC_STUN_CREATE_PERMISSION) > 7);
+  turn_succeed(&b, TORC_STUN_CREATE_PERMISSION);
+  turn_run(&b, t0 + TORC_SEC(310));
+  assert_int_equal(send_text(&b, &turn_peer, "hello"), 0);
+  assert_int_equal(turn_count(&b, TORC_TURN_OUT_REFUSED), 0);
+  turn_bed_clear(&b);
+}
+
 /* Used again when it was about to end: asked for at once. */
 static void test_renewed_late(void **state) {
   turn_bed b;
@@ -776,6 +795,7 @@ int main(void) {
       TORC_TEST("ICE-18 several peers in one CreatePermission", test_several_in_one),
       TORC_TEST("ICE-18 requests under way are bounded", test_requests_are_bounded),
       TORC_TEST("ICE-18 permissions are renewed while used", test_renewed_while_used),
+      TORC_TEST("ICE-18 a renewal without an answer", test_renewal_unanswered),
       TORC_TEST("ICE-18 a permission used again late", test_renewed_late),
       TORC_TEST("ICE-18 renewals go together", test_renewals_go_together),
       TORC_TEST("ICE-18 one refused address spoils no others", test_one_spoils_all),

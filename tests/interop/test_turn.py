@@ -22,8 +22,8 @@ SECONDS = 30
 class End:
     """A client with one allocation."""
 
-    def __init__(self, server, transport="udp", families="4", relays="udp", user="alice", password=None, address="127.0.0.1"):
-        port = server.tls_port if transport == "tls" else server.port
+    def __init__(self, server, transport="udp", families="4", relays="udp", user="alice", password=None, address="127.0.0.1", port=None):
+        port = port or (server.tls_port if transport == "tls" else server.port)
         ca = str(server.certificate) if transport == "tls" else "-"
         self.process = subprocess.Popen([END, address, str(port), transport, user, password or USERS[user], families,
                                          relays, ca], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -218,6 +218,48 @@ def test_ICE_18_port_of_a_client_that_crashed(coturn, start):
     assert end.wait("allocated")["relayed4"] != first
     answers = [line["received"] for line in end.lines if "received" in line]
     assert any(line.startswith("0113") and "00000425" in line for line in answers)
+
+
+class Nat:
+    """A UDP port that forwards to the server, and can forget whom it mapped where."""
+
+    def __init__(self, server):
+        self.server = ("127.0.0.1", server.port)
+        self.inside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.inside.bind(("127.0.0.1", 0))
+        self.port = self.inside.getsockname()[1]
+        self.client = None
+        self.forget()
+        threading.Thread(target=self.outward, daemon=True).start()
+
+    def forget(self):
+        self.outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.outside.bind(("127.0.0.1", 0))
+        threading.Thread(target=self.inward, args=(self.outside,), daemon=True).start()
+
+    def outward(self):
+        while True:
+            data, self.client = self.inside.recvfrom(2000)
+            self.outside.sendto(data, self.server)
+
+    def inward(self, outside):
+        while True:
+            data = outside.recv(2000)
+            self.inside.sendto(data, self.client)
+
+
+def test_ICE_18_GAP_77_a_nat_that_forgets_is_noticed(coturn, start):
+    nat = Nat(coturn)
+    end = start(coturn, port=nat.port)
+    end.wait("allocated")
+    end.tell("check")
+    deadline = time.monotonic() + SECONDS
+    while not any(line.get("received", "").startswith("0101") for line in end.lines):
+        assert time.monotonic() < deadline
+        end.counters()
+    nat.forget()
+    end.tell("check")
+    assert end.wait("failed")["rc"] == -16
 
 
 def test_ICE_18_quota(coturn, start, tmp_path):

@@ -17,7 +17,7 @@
 static const char usage[] =
     "usage: turn_end ADDRESS PORT udp|tcp|tls USER PASSWORD 4|6|46 udp|tcp CA-FILE|-\n"
     "commands: permit A P | bind A P | send A P TEXT | burst A P NUMBER BYTES | connect A P\n"
-    "          write CONN TEXT | hang-up CONN | nest A P | crash | counters | close\n";
+    "          write CONN TEXT | hang-up CONN | nest A P | crash | check | counters | close\n";
 
 /* A connection to the server: of the allocation, or of relayed TCP. */
 typedef struct wire {
@@ -321,6 +321,9 @@ static void command(end *e, char *line) {
   } else if (strcmp(verb, "crash") == 0) { /* a new client on the same socket */
     torc_turn_free(e->outer);
     start(e, &e->outer, &e->cfg);
+  } else if (strcmp(verb, "check") == 0) {
+    torc_turn_check(t, end_now());
+    drain(e);
   } else if (strcmp(verb, "counters") == 0) {
     printf("{\"event\": \"counters\"");
     torc_turn_counters(t, NULL, print_counter);
