@@ -31,7 +31,8 @@ typedef struct script {
   size_t num_links;
   torc_token opens[TOKENS_MAX], offers[TOKENS_MAX]; /* the last ones the node gave */
   size_t num_opens, num_offers;
-  nt_out *request; /* the last request of the node's own that left */
+  torc_token connection; /* of an application: the last that stood, or was to */
+  nt_out *request;       /* the last request of the node's own that left */
 } script;
 
 static uint8_t next(script *s) {
@@ -303,7 +304,7 @@ static void response(script *s) {
   } else if (s->request->c.code == TORC_METHOD_PING) {
     payload = nt_pong_payload(s->h, b);
   } else if (s->request->c.code == TORC_METHOD_CONNECT) {
-    payload = nt_connect_payload(s->h, "active", 6084, CANDIDATE);
+    payload = nt_connect_payload(s->h, "active", (b & 1) != 0 ? APP : 6084, CANDIDATE);
   }
   nt_response(s->h, &m, (b & 0x40) != 0 ? pick_peer(s) : s->ends[at], s->request,
               codes[(b & 0x3f) < 32 ? 0 : (b & 0x3f) % 12], payload);
@@ -315,11 +316,27 @@ static void response(script *s) {
 
 /* ---- the platform and the application ---- */
 
+/* A connection of an application stands, with whomever, or one that did has ended. */
+static void connection(script *s, uint8_t b) {
+  uint8_t peer = pick_peer(s);
+  torc_link_info info = {.kind = TORC_LINK_TLS, .peer = nt_id(peer), .cert = nt_cert(s->h, peer)};
+  if ((b & 0x40) != 0 || s->num_opens == 0) {
+    (void)!torc_node_connection_down(nt_node(s->h), s->connection, b % 8 == 0 ? 0 : TORC_ERR_CLOSED,
+                                     nt_now(s->h));
+    return;
+  }
+  info.cert->refs++;
+  s->connection = s->opens[--s->num_opens];
+  (void)!torc_node_connection_up(nt_node(s->h), s->connection, &info, nt_now(s->h));
+}
+
 static void platform(script *s) {
   torc_connect_params p;
   uint8_t b = next(s);
   nt_params(&p, "passive");
-  if (b % 4 == 0 && s->num_opens > 0) {
+  if (b % 8 == 4) {
+    connection(s, b);
+  } else if (b % 4 == 0 && s->num_opens > 0) {
     nt_open_failed(s->h, s->opens[--s->num_opens], TORC_ERR_IO);
   } else if (b % 4 == 1 && s->num_offers > 0) {
     (void)!torc_node_offer_ready(nt_node(s->h), s->offers[--s->num_offers], &p, nt_now(s->h));
@@ -342,7 +359,7 @@ static void call(script *s) {
   torc_fetch_item get = {.type = NT_TYPE_LINE};
   uint32_t type = NT_TYPE_LINE;
   torc_token token = 0;
-  switch (next(s) % 8) {
+  switch (next(s) % 10) {
     case 0:
       (void)!torc_node_store(n, &resource, &item, 1, now, &token);
       break;
@@ -364,6 +381,12 @@ static void call(script *s) {
     case 6:
       (void)!torc_node_tunnel(n, &id, 1, APP, torc_slice_str("d"), torc_slice_str("p"), now,
                               &token);
+      break;
+    case 7:
+      (void)!torc_node_connect_application(n, &id, 1, APP, now, &token);
+      break;
+    case 8:
+      (void)!torc_node_listen_connections(n, APP, next(s) % 4 != 0);
       break;
     default:
       (void)!torc_node_ping(n, &id, 1, TORC_CALL_ROUTE_LOG, now, &token);

@@ -251,6 +251,38 @@ static void test_untaken(void **state) {
   assert_true(hr_until(&r, is_empty, NULL, LIMIT_MS));
 }
 
+/* The other side answers the CONNECT and then makes no connection. */
+static bool gives_up(hr_ring *ring, void *ctx) {
+  torc_net *net = ring->peers[2]->net;
+  (void)ctx;
+  for (torc_list *node = net->pending.next; node != &net->pending; node = node->next) {
+    torc_pending *p = TORC_CONTAINER_OF(node, torc_pending, all);
+    if (p->application == APP && p->state != TORC_PENDING_ANSWERED) {
+      torc_net_cancel(net, p->token);
+      return true;
+    }
+  }
+  return false;
+}
+
+static void test_never_connects(void **state) {
+  (void)state;
+  listen_there();
+  r.peers[1]->net->limits.connect = TORC_MS(300);
+  torc_id to = id_of(2);
+  torc_token token = 0;
+  torc_peer *a = r.peers[1];
+  assert_int_equal(
+      torc_node_connect_application(torc_peer_node(a), &to, 1, APP, torc_peer_now(a), &token), 0);
+  torc_peer_flush(a);
+  assert_true(hr_until(&r, gives_up, NULL, LIMIT_MS));
+  assert_int_not_equal(rc_of_end(1, token), 0);
+  uint64_t held = 1;
+  torc_peer_gauges(a, &held, on_counter);
+  assert_int_equal(held, 0);
+  assert_int_equal(a->net->num_pending, 0);
+}
+
 /* No room for streams on one side: the other one's attempt fails, and a link is not harmed. */
 static void test_no_room(void **state) {
   (void)state;
@@ -386,6 +418,7 @@ int main(void) {
       T("CON-01 an end in good order, and a cut", test_ends),
       T("CON-01 bytes that are quicker than their reader", test_early_bytes),
       T("GAP-76 a connection that nobody takes", test_untaken),
+      T("GAP-76 an answer, and no connection behind it", test_never_connects),
       T("GAP-76 no room for one more", test_no_room),
       T("GAP-85 TUN-01 TUN-04 tunnel now, direct when ready", test_path),
       T("GAP-85 TUN-06 no connection to be had", test_path_without_connection),

@@ -300,3 +300,18 @@ def test_GAP_130_ENR_11_a_fault_with_letters_of_elsewhere_is_told(shared, pad):
     assert "against the grammar" in peer.status()["configuration"]["error"]
     told = [e["why"] for e in peer.events() if e["event"] == "torcd:configuration_kept"]
     assert all("against the grammar" in why for why in told)
+
+
+def test_GAP_83_a_connection_of_an_application_has_no_user_names(shared):
+    here, there = shared.start(3)[1:]
+    command = [str(TORC), "listen", "--application", "7000", "--exec", 'echo "$TORC_PEER [$TORC_USERS]"', "--socket",
+               str(there.socket)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as listener:
+        try:
+            assert "listening" in listener.stderr.readline()
+            said = here.torc("connect", there.id, "--application", "7000", stdin="")
+            assert said.stdout == f"{here.id} []\n"
+            nobody = here.torc("connect", "alice@ring.example.org", "--application", "7000", check=False, stdin="")
+            assert nobody.returncode == 3 and "nobody is known as" in nobody.stderr
+        finally:
+            listener.kill()
