@@ -1,4 +1,5 @@
 """A lab leaves nothing behind, whoever is killed; labs do not meet; who may not make one is told why."""
+import ctypes
 import os
 import pathlib
 import signal
@@ -62,7 +63,25 @@ class Opener:
         self.process.stdout.close(), self.process.stderr.close()
 
 
+@pytest.fixture(autouse=True)
+def orphans_are_ours():
+    """The processes of a killed lab become this one's children, not those of an init that may reap them late."""
+    libc, set_child_subreaper = ctypes.CDLL(None), 36
+    libc.prctl(set_child_subreaper, 1, 0, 0, 0)
+    yield
+    libc.prctl(set_child_subreaper, 0, 0, 0, 0)
+
+
+def reap(pids):
+    for pid in pids:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass  # not ours, or not yet
+
+
 def gone(opener):
+    reap([*in_namespace(opener.namespace), opener.keeper])
     return not in_namespace(opener.namespace) and not os.path.exists(f"/proc/{opener.keeper}")
 
 

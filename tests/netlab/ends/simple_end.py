@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import sys
+import threading
 import time
 
 import turn
@@ -189,13 +190,19 @@ def gather():
     if has_family(6):
         makers.update(udp6=lambda: Punch(6))
     paths = {}
-    for name, make in makers.items():
+
+    def attempt(name, make):
         try:
             path = make()
         except OSError:
-            continue  # the box lets no such thing out
+            return  # the box lets no such thing out
         if path.mapped is not None:
             paths[name] = path
+    threads = [threading.Thread(target=attempt, args=item) for item in makers.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return paths
 
 
@@ -232,7 +239,8 @@ def best(paths, start):
     relayed = [path for path in paths if path.kind == "relay" and path.works_at]
     if direct:
         return min(direct, key=lambda path: path.works_at)
-    return relayed[0] if relayed and time.monotonic() > start + DIRECT_S else None
+    may_be_direct = any(path.kind == "direct" for path in paths) and time.monotonic() < start + DIRECT_S
+    return relayed[0] if relayed and not may_be_direct else None
 
 
 def main():
