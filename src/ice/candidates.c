@@ -83,9 +83,10 @@ static bool local_is_valid(const torc_ice_local *l) {
          (l->tcptype == TORC_TCPTYPE_PASSIVE && l->socket != 0);
 }
 
-/* RFC 8445 5.1.1.3: type, address of the base, server, transport. */
+/* RFC 8445 5.1.1.3: type, address of the base, server, transport; of TCP the direction too, for one
+ * may go through where another does not. */
 static bool same_foundation(const torc_ice_local *a, const torc_ice_local *b) {
-  return a->type == b->type && a->transport == b->transport &&
+  return a->type == b->type && a->transport == b->transport && a->tcptype == b->tcptype &&
          torc_ice_same_ip(&a->base, &b->base) && a->server.family == b->server.family &&
          (a->server.family == 0 || torc_ice_same_ip(&a->server, &b->server));
 }
@@ -229,9 +230,10 @@ static bool is_usable(const torc_candidate *c) {
 }
 
 size_t torc_ice_other_find(const torc_ice_session *s, torc_cand_transport transport,
-                           const torc_addr *addr) {
+                           torc_cand_tcptype tcptype, const torc_addr *addr) {
   for (size_t i = 0; i < s->num_others; i++) {
-    if (s->others[i].transport == transport && torc_stun_addr_eq(&s->others[i].addr, addr)) {
+    if (s->others[i].transport == transport && s->others[i].tcptype == tcptype &&
+        torc_stun_addr_eq(&s->others[i].addr, addr)) {
       return i;
     }
   }
@@ -265,17 +267,15 @@ static size_t put_other(torc_ice_session *s, const torc_ice_other *o) {
 }
 
 static void add_other(torc_ice_session *s, const torc_candidate *c) {
-  torc_ice_other o = {.addr = c->addr,
-                      .priority = c->priority,
-                      .transport = c->transport,
-                      .type = c->type,
-                      .tcptype = c->tcptype};
+  torc_ice_other o = {
+      .addr = c->addr, .priority = c->priority, .transport = c->transport, .type = c->type};
   size_t have;
+  o.tcptype = c->transport == TORC_CAND_TCP ? c->tcptype : TORC_TCPTYPE_NONE;
   if (!may_try(s->ice, &c->addr)) {
     s->ice->stats.remotes_refused++;
     return;
   }
-  have = torc_ice_other_find(s, c->transport, &c->addr);
+  have = torc_ice_other_find(s, c->transport, o.tcptype, &c->addr);
   if (have != TORC_ICE_NONE) { /* RFC 8445 5.1.3: the better of the two */
     s->ice->stats.remotes_double++;
     if (c->priority > s->others[have].priority && s->num_pairs == 0) {

@@ -87,24 +87,35 @@ static bool awaits_tcp(const torc_ice_session *s, const torc_ice_pair *best) {
   return false;
 }
 
-/* Until when a better pair is waited for: while its answer would be there if its path were about as
- * long as that of `best`. One that is not under way yet, and any when `best` is relayed, has all
- * the patience there is: one round trip and `patience`. */
+/* Until when `p`, which is better, is waited for. `cap`: all the patience there is, one round trip
+ * and `patience` from when a pair was valid. A relayed pair has it with any better one, UDP with
+ * TCP [ICE-19]; else only what was under way counts, while its answer would be there if its path
+ * were about as long as that of `best`. */
+static torc_time waited_for(const torc_ice_session *s, const torc_ice_pair *best,
+                            const torc_ice_pair *p, torc_time cap) {
+  bool is_upgrade = s->owns[best->own].l.transport == TORC_CAND_UDP &&
+                    s->owns[p->own].l.transport == TORC_CAND_TCP;
+  bool is_under_way = p->state == TORC_ICE_PAIR_IN_PROGRESS && p->at <= s->valid_at;
+  torc_time t;
+  if (p->state == TORC_ICE_PAIR_FAILED) {
+    return 0;
+  }
+  if (is_relayed(s, best)) {
+    return cap;
+  }
+  if (!is_under_way) {
+    return is_upgrade || p->state == TORC_ICE_PAIR_SUCCEEDED ? cap : 0;
+  }
+  t = p->check == NULL ? 2 * best->guess : best->guess; /* without a check: it is connecting */
+  t = torc_time_add(p->at, torc_time_add(t, s->ice->cfg.patience / 2));
+  return t < cap ? t : cap;
+}
+
 static torc_time settled_at(const torc_ice_session *s, const torc_ice_pair *best) {
-  torc_time patience = s->ice->cfg.patience;
-  torc_time cap = torc_time_add(s->valid_at, torc_time_add(best->guess, patience));
+  torc_time cap = torc_time_add(s->valid_at, torc_time_add(best->guess, s->ice->cfg.patience));
   torc_time until = awaits_tcp(s, best) ? cap : 0;
   for (torc_list *l = s->pairs.next; l != &best->link; l = l->next) {
-    const torc_ice_pair *p = torc_ice_pair_at(l);
-    torc_time t = cap;
-    if (p->state == TORC_ICE_PAIR_FAILED) {
-      continue;
-    }
-    if (p->state == TORC_ICE_PAIR_IN_PROGRESS && !is_relayed(s, best)) {
-      torc_time trips = p->check == NULL ? 2 * best->guess : best->guess;
-      t = torc_time_add(p->at, torc_time_add(trips, patience / 2));
-      t = t < cap ? t : cap;
-    }
+    torc_time t = waited_for(s, best, torc_ice_pair_at(l), cap);
     until = t > until ? t : until;
   }
   return until;

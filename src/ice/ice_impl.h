@@ -286,8 +286,9 @@ void torc_ice_others_add(torc_ice_session *s, const torc_candidate *list, size_t
 #define TORC_ICE_NONE SIZE_MAX
 size_t torc_ice_other_prflx(torc_ice_session *s, const torc_ice_from *from, size_t own,
                             torc_cand_tcptype tcptype, uint32_t priority);
+/* A passive and a simultaneous-open candidate may have one address: they are two. */
 size_t torc_ice_other_find(const torc_ice_session *s, torc_cand_transport transport,
-                           const torc_addr *addr);
+                           torc_cand_tcptype tcptype, const torc_addr *addr);
 /* Which local candidate a datagram came to. */
 size_t torc_ice_own_find(const torc_ice_session *s, const torc_ice_from *from, bool is_accepted);
 void torc_ice_name_free(torc_ice_name *name);

@@ -66,6 +66,7 @@ static torc_cand_tcptype tcptype_of_other(const torc_ice_session *s, size_t own,
 static torc_ice_pair *pair_of(torc_ice_session *s, const asked *a, torc_ice_conn *conn) {
   const torc_ice_from *from = a->from;
   torc_ice_pair *p = conn != NULL ? conn->pair : NULL;
+  torc_cand_tcptype tcptype;
   size_t own;
   size_t other;
   if (p != NULL) {
@@ -76,9 +77,11 @@ static torc_ice_pair *pair_of(torc_ice_session *s, const asked *a, torc_ice_conn
     s->ice->stats.requests_misplaced++;
     return NULL;
   }
-  other = torc_ice_other_find(s, from->is_tcp ? TORC_CAND_TCP : TORC_CAND_UDP, &from->remote);
+  tcptype = tcptype_of_other(s, own, from->is_tcp);
+  other =
+      torc_ice_other_find(s, from->is_tcp ? TORC_CAND_TCP : TORC_CAND_UDP, tcptype, &from->remote);
   if (other == TORC_ICE_NONE) {
-    other = torc_ice_other_prflx(s, from, own, tcptype_of_other(s, own, from->is_tcp), a->priority);
+    other = torc_ice_other_prflx(s, from, own, tcptype, a->priority);
     if (other == TORC_ICE_NONE) {
       return NULL;
     }

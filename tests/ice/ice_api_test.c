@@ -27,8 +27,8 @@ static const char *const told[] = {
     "candidate:02 1 UDP 1525309695 198.51.100.1 20000 typ srflx raddr 192.0.2.1 rport 5000",
     "candidate:03 1 UDP 853503 203.0.113.10 6000 typ relay raddr 0.0.0.0 rport 9",
     "candidate:04 1 TCP 2128609279 192.0.2.1 9 typ host tcptype active",
-    "candidate:04 1 TCP 2122319359 192.0.2.1 7000 typ host tcptype passive",
-    "candidate:04 1 TCP 2118123775 192.0.2.1 7001 typ host tcptype so",
+    "candidate:05 1 TCP 2122319359 192.0.2.1 7000 typ host tcptype passive",
+    "candidate:06 1 TCP 2118123775 192.0.2.1 7001 typ host tcptype so",
 };
 static const uint16_t preferences[] = {60000, 60000, 3333, 8191, 5, 0};
 

@@ -175,8 +175,11 @@ static void test_so(void **state) {
   b->drops_udp = true;
   lab_udp(&l, 0, "10.0.0.2", 5000, a);
   lab_udp(&l, 1, "192.168.1.2", 5000, b);
-  lab_tcp(&l, 0, "10.0.0.2", 7000, TORC_TCPTYPE_SO, a);
-  lab_tcp(&l, 1, "192.168.1.2", 7000, TORC_TCPTYPE_SO, b);
+  for (int i = 0; i < 2; i++) { /* one port for listening and for this */
+    const char *ip = i == 0 ? "10.0.0.2" : "192.168.1.2";
+    lab_tcp(&l, i, ip, 7000, TORC_TCPTYPE_PASSIVE, i == 0 ? a : b);
+    lab_tcp(&l, i, ip, 7000, TORC_TCPTYPE_SO, i == 0 ? a : b);
+  }
   connect_both(&l);
   assert_agreed(&l);
   assert_int_equal(l.agents[0].pair.transport, TORC_CAND_TCP);
