@@ -51,7 +51,8 @@ def test_libnice_connects_as_theory_has_it(left, right, place):
     assert matrix.judge(pair)[1], pair
 
 
-@pytest.mark.parametrize("left,right,way", [("port", "address", "udp"), ("udp-drop", "public", "tcp"), ("symmetric", "port", "relay"),
+@pytest.mark.parametrize("left,right,way", [("port", "address", "udp"), ("udp-drop", "public", "tcp"), ("udp-drop", "port", "tcp"),
+                                            ("symmetric", "port", "relay"),
                                             ("hairpin", "hairpin", "udp"), ("tls443", "ipv6-only", "relay")])
 def test_our_agent_connects_as_theory_has_it(left, right, way, place):
     pair = matrix.meet(left, right, [[program("netlab_ice_end")]] * 2, "20ms", place)

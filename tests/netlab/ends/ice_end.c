@@ -10,6 +10,7 @@
 #include "ice/gather.h"
 #include "ice/ice.h"
 #include "ice_end_net.h"
+#include "ice_end_tcp.h"
 #include "io/addr.h"
 #include "io/stun_crypto.h"
 #include "wire/pdu.h"
@@ -34,6 +35,8 @@ typedef struct end {
   torc_time heard; /* when the other side's candidates were there; 0: not yet */
   torc_time over;  /* when to end; TORC_NEVER: not known */
   bool is_told;
+  torc_ice_local mapped[2]; /* by TCP: passive, simultaneous open */
+  size_t num_mapped;
 } end;
 
 static void die(const char *what) {
@@ -283,6 +286,30 @@ static const net_events events = {.datagram = on_datagram,
 
 /* ---- beginning ---- */
 
+/* The gatherer asks STUN servers by UDP only: how they see the listener's port of TCP. */
+static void map_listener(end *e, const net_socket *tcp, uint16_t preference) {
+  torc_addr server = server_addr("NETLAB_SERVER", "NETLAB_PORT");
+  torc_addr seen = {0};
+  if (tcp->local.family == 1 && e->num_mapped == 0) {
+    seen = ice_end_tcp_mapped(&e->net, &tcp->local, &server, torc_stun_openssl_table(e->ssl));
+  }
+  if (seen.family == 0 || torc_stun_addr_eq(&seen, &tcp->local)) {
+    return;
+  }
+  for (; e->num_mapped < 2; e->num_mapped++) {
+    bool is_so = e->num_mapped == 1;
+    e->mapped[e->num_mapped] =
+        (torc_ice_local){.type = TORC_CAND_SRFLX,
+                         .transport = TORC_CAND_TCP,
+                         .tcptype = is_so ? TORC_TCPTYPE_SO : TORC_TCPTYPE_PASSIVE,
+                         .addr = seen,
+                         .base = tcp->local,
+                         .server = server,
+                         .socket = is_so ? 0 : net_id(&e->net, tcp),
+                         .preference = preference};
+  }
+}
+
 /* One UDP socket and one listener per address; false: this machine has none of the family. */
 static bool open_family(end *e, int family) {
   torc_sock own[OWN_MAX];
@@ -306,6 +333,7 @@ static bool open_family(end *e, int family) {
          .preference = preference}};
     must(torc_gather_add_socket(e->gather, &sockets[0], net_now()), "socket");
     must(torc_gather_add_socket(e->gather, &sockets[1], net_now()), "listener");
+    map_listener(e, tcp, preference);
     any = true;
   }
   return any;
@@ -355,10 +383,17 @@ static void open_end(end *e) {
 /* ---- telling and hearing ---- */
 
 static void tell(end *e) {
-  const torc_ice_local *locals = NULL;
+  const torc_ice_local *gathered = NULL;
+  torc_ice_local locals[TORC_ICE_LOCAL_MAX];
   torc_candidate list[TORC_ICE_LOCAL_MAX];
-  size_t num = torc_gather_locals(e->gather, &locals);
+  size_t num = torc_gather_locals(e->gather, &gathered);
   bool is_controlling = strcmp(setting("NETLAB_ROLE"), "controlling") == 0;
+  for (size_t i = 0; i < num; i++) {
+    locals[i] = gathered[i];
+  }
+  for (size_t i = 0; i < e->num_mapped && num < TORC_ICE_LOCAL_MAX; i++) {
+    locals[num++] = e->mapped[i];
+  }
   must(torc_ice_open(e->ice, is_controlling, locals, num, net_now(), &e->id), "session");
   (void)printf("ufrag %s\npassword %s\n", torc_ice_ufrag(e->ice, e->id),
                torc_ice_password(e->ice, e->id));
