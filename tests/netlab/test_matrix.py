@@ -51,13 +51,14 @@ def test_libnice_connects_as_theory_has_it(left, right, place):
     assert matrix.judge(pair)[1], pair
 
 
-@pytest.mark.parametrize("left,right,way", [("port", "address", "udp"), ("udp-drop", "public", "tcp"), ("udp-drop", "port", "tcp"),
-                                            ("symmetric", "port", "relay"),
-                                            ("hairpin", "hairpin", "udp"), ("tls443", "ipv6-only", "relay")])
-def test_our_agent_connects_as_theory_has_it(left, right, way, place):
+# TCP is preferred where both go, if it is there in time.
+@pytest.mark.parametrize("left,right,ways", [("port", "address", ("tcp", "udp")), ("udp-drop", "public", ("tcp",)),
+                                             ("udp-drop", "port", ("tcp",)), ("symmetric", "port", ("relay",)),
+                                             ("hairpin", "hairpin", ("tcp", "udp")), ("tls443", "ipv6-only", ("relay",))])
+def test_ICE_02_ICE_16_our_agent_connects_as_theory_has_it(left, right, ways, place):
     pair = matrix.meet(left, right, [[program("netlab_ice_end")]] * 2, "20ms", place)
     text, expected = matrix.judge(pair)
-    assert expected and text.split()[0] == way, pair
+    assert expected and text.split()[0] in ways, pair
 
 
 def test_ends_are_told_who_they_are_and_hear_each_other(place):
