@@ -59,6 +59,7 @@ def meet(lab, controlling, controlled, transport):
     return results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", UDP, ids="-".join)
 def test_ICE_02_ICE_28_udp_through_boxes(kinds):
     with Lab.from_text(WORLD.format(rtt=20, kinds=kinds)) as lab:
@@ -66,6 +67,7 @@ def test_ICE_02_ICE_28_udp_through_boxes(kinds):
     assert [result["selected"] for result in results] == [direct_way(*kinds) == "udp"] * 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", [("public", "port"), ("port", "public")], ids="-".join)
 @pytest.mark.parametrize("ends", [("torc", "nice"), ("nice", "torc")], ids="-".join)
 def test_ICE_02_libnice_at_the_other_end(ends, kinds):
