@@ -669,7 +669,9 @@ static void on_read(uv_stream_t *s, ssize_t nread, const uv_buf_t *buf) {
     return;
   }
   if (nread < 0) {
-    if (c->state == TORC_CONN_STREAM) {
+    if (c->state == TORC_CONN_STREAM && torc_stream_waits(c, (int)nread)) {
+      torc_conn_set_reading(c, false);
+    } else if (c->state == TORC_CONN_STREAM) {
       torc_conn_end(c, torc_stream_lost(c, (int)nread));
     } else if (c->state == TORC_CONN_HANDSHAKE) {
       memcpy(c->tls.why, "closed by the other side", sizeof "closed by the other side");

@@ -430,9 +430,11 @@ void torc_ice_tcp_forget(torc_conn *c);
 
 /* stream.c: a connection whose handshake is done and whose CONNECT was an application's. */
 int torc_stream_begin(torc_conn *c) TORC_MUST_CHECK;
-void torc_stream_read(torc_conn *c);              /* c->tls.in holds new bytes */
-void torc_stream_resume(torc_conn *c);            /* reads on, if there is room */
-void torc_stream_flushed(torc_conn *c);           /* some or all of what was queued is out */
+void torc_stream_read(torc_conn *c);    /* c->tls.in holds new bytes */
+void torc_stream_resume(torc_conn *c);  /* reads on, if there is room */
+void torc_stream_flushed(torc_conn *c); /* some or all of what was queued is out */
+/* An end of file that is not looked at yet. */
+bool torc_stream_waits(const torc_conn *c, int uv);
 int torc_stream_lost(const torc_conn *c, int uv); /* the reason of an end of file or an error */
 void torc_stream_conn_ended(torc_conn *c, int rc);
 void torc_streams_init(torc_net *net, uint64_t seed);

@@ -158,6 +158,12 @@ static bool is_end_of_file(const torc_conn *c, int uv) {
          getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0;
 }
 
+/* Its reader comes later; reading on then brings the end of file once more. */
+bool torc_stream_waits(const torc_conn *c, int uv) {
+  const torc_stream *s = c->stream;
+  return !s->has_local && !s->is_ending && s->in_ended && is_end_of_file(c, uv);
+}
+
 /* Without a close_notify before it an end of file is somebody's death, or a forgery. */
 int torc_stream_lost(const torc_conn *c, int uv) {
   const torc_stream *s = c->stream;
@@ -242,8 +248,13 @@ static int deliver(torc_stream *s, torc_slice data) {
   return rc;
 }
 
+/* Before anybody carries it, only so far that a cut is noticed: an end in good order, and what came
+ * before it, wait. */
 static bool may_read(const torc_stream *s) {
-  return s->is_ending || s->in_ended || (s->has_local && s->in.len == 0);
+  if (!s->has_local && !s->is_ending) {
+    return s->in.len == 0 && !s->in_ended;
+  }
+  return s->is_ending || s->in_ended || s->in.len == 0;
 }
 
 void torc_stream_resume(torc_conn *c) {

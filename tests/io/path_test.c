@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -309,6 +311,68 @@ static void test_no_room(void **state) {
   assert_int_equal(hr_wait(&r, 1, ping, LIMIT_MS, &done), 0);
 }
 
+/* ---- the blocking calls: the other peers run in a thread of their own meanwhile ---- */
+
+static atomic_bool is_stopping;
+
+static void *run_others(void *arg) {
+  torc_event e;
+  (void)arg;
+  while (!atomic_load(&is_stopping)) {
+    for (size_t i = 0; i < r.num; i += 2) {
+      (void)!torc_peer_run(r.peers[i], 5);
+      while (torc_peer_next_event(r.peers[i], &e)) {
+        int fd = -1;
+        if (e.kind == TORC_EVENT_CONNECTION && e.is_up && e.cert != NULL &&
+            torc_peer_connection_fd(r.peers[i], e.token, &fd) == 0) {
+          (void)!write(fd, e.cert->users[0], strlen(e.cert->users[0]));
+          close(fd);
+        }
+      }
+    }
+  }
+  return NULL;
+}
+
+static void test_blocking(void **state) {
+  (void)state;
+  pthread_t others;
+  torc_id peers[TORC_PEER_DEVICES_MAX];
+  torc_id to = id_of(2);
+  size_t num = 0;
+  torc_token token = 0;
+  torc_done done;
+  char text[64] = "";
+  int fd = -1;
+  listen_there();
+  atomic_store(&is_stopping, false);
+  assert_int_equal(pthread_create(&others, NULL, run_others, NULL), 0);
+  torc_peer *a = r.peers[1];
+  uint64_t until = uv_hrtime() + (uint64_t)LIMIT_MS * 1000000u;
+  int rc = TORC_ERR_NOTFOUND;
+  while (rc == TORC_ERR_NOTFOUND && uv_hrtime() < until) { /* it stores its certificate by itself */
+    rc = torc_peer_find_user(a, "u2@example.org", LIMIT_MS, peers, &num);
+  }
+  assert_int_equal(rc, 0);
+  assert_int_equal(num, 1);
+  assert_true(torc_id_eq(&peers[0], &to));
+  assert_int_not_equal(torc_peer_find_user(a, "nobody@example.org", LIMIT_MS, peers, &num), 0);
+  assert_int_equal(torc_peer_connect_application(a, &to, APP, LIMIT_MS, &token, &fd, &done), 0);
+  while (strlen(text) < strlen("u1@example.org")) { /* whom the other side takes this one for */
+    assert_int_equal(torc_peer_run(a, 5), 0);
+    ssize_t n = recv(fd, text + strlen(text), sizeof text - 1 - strlen(text), MSG_DONTWAIT);
+    assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+    assert_true(uv_hrtime() < until);
+  }
+  assert_string_equal(text, "u1@example.org");
+  close(fd);
+  assert_int_equal(torc_peer_connect_application(a, &to, APP + 1, LIMIT_MS, &token, &fd, &done),
+                   TORC_ERR_REFUSED);
+  assert_int_equal(done.code, 404);
+  atomic_store(&is_stopping, true);
+  assert_int_equal(pthread_join(others, NULL), 0);
+}
+
 /* ---- the best path ---- */
 
 /* The first messages are there before a connection can be, the later ones come over it, and all of
@@ -420,6 +484,7 @@ int main(void) {
       T("GAP-76 a connection that nobody takes", test_untaken),
       T("GAP-76 an answer, and no connection behind it", test_never_connects),
       T("GAP-76 no room for one more", test_no_room),
+      T("CON-01 R-52 a user's peers, and a connection, in two calls", test_blocking),
       T("GAP-85 TUN-01 TUN-04 tunnel now, direct when ready", test_path),
       T("GAP-85 TUN-06 no connection to be had", test_path_without_connection),
       T("GAP-85 limits of a path", test_path_limits),

@@ -349,6 +349,28 @@ def test_GAP_76_one_peer_has_at_most_64(net):
     wait_none(a, b)
 
 
+def descriptors(peer):
+    return len(os.listdir(f"/proc/{peer.process.pid}/fd"))
+
+
+def test_GAP_76_many_short_connections_leave_nothing_behind(net):
+    a, b = net.peers[1], net.peers[2]
+    before = [descriptors(peer) for peer in (a, b)]
+    with listen(b, "--exec", "cat"):
+        caller = torcnet.Control(a.socket)
+        for i in range(300):
+            made = caller.ask("connect", application=APP, route=[b.id])
+            assert made["ok"], made
+            caller.send("end", connection=made["connection"], cut=i % 2 == 0)
+            lines = [caller.receive(), caller.receive()]  # the answer, and that it is closed
+            assert {line.get("event") for line in lines} == {None, "closed"}
+        caller.close()
+    wait_none(a, b)
+    for peer, num in zip((a, b), before):
+        torcnet.wait_for(lambda p=peer, n=num: descriptors(p) <= n, LIMIT, f"{num} descriptors of {peer.name}")
+        assert peer.counters()["io_app_connections"] == 0 and peer.counters()["io_app_bytes"] == 0
+
+
 # ---- messages ----
 
 def test_TUN_01_a_message_over_the_overlay(net):
