@@ -1,4 +1,5 @@
-/* The best path between two applications: TUNNEL, and a connection once it stands [GAP-85].
+/* The best path between two applications: TUNNEL, and a connection once it stands [GAP-85]. How a
+ * protocol that tunnels moves to a connection need not be its own affair [TUN-08] [TUN-09].
  * On the connection a message is
  *   u16 length, dialog_id, u32 length, message.
  * SPDX-License-Identifier: Apache-2.0 */

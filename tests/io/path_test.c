@@ -443,6 +443,39 @@ static void test_path_without_connection(void **state) {
   torc_path_close(path);
 }
 
+/* What the application answers is a TUNNEL of its own, in the same dialog; TUNNEL's own answer says
+ * nothing of it. */
+static void test_reply(void **state) {
+  (void)state;
+  torc_id to = id_of(2);
+  torc_peer *a = r.peers[1];
+  torc_peer *b = r.peers[2];
+  torc_token token = 0;
+  torc_token reply = 0;
+  assert_int_equal(torc_node_listen(torc_peer_node(a), APP, true), 0);
+  assert_int_equal(torc_node_listen(torc_peer_node(b), APP, true), 0);
+  assert_int_equal(torc_node_tunnel(torc_peer_node(a), &to, 1, APP, torc_slice_str("d1/1"),
+                                    torc_slice_str("are you there"), torc_peer_now(a), &token),
+                   0);
+  torc_peer_flush(a);
+  wanted asked = {.peer = 2, .kind = TORC_EVENT_TUNNEL};
+  await(&asked);
+  assert_string_equal(asked.dialog, "d1/1");
+  torc_id from = asked.got.peer;
+  wanted done = {.peer = 1, .kind = TORC_EVENT_DONE, .token = token};
+  await(&done); /* before anything was answered */
+  assert_int_equal(done.got.done.code, 200);
+  assert_int_equal(torc_node_tunnel(torc_peer_node(b), &from, 1, APP, torc_slice_str("d1/2"),
+                                    torc_slice_str("yes"), torc_peer_now(b), &reply),
+                   0);
+  torc_peer_flush(b);
+  wanted answered = {.peer = 1, .kind = TORC_EVENT_TUNNEL};
+  await(&answered);
+  assert_string_equal(answered.dialog, "d1/2");
+  assert_string_equal(answered.text, "yes");
+  assert_true(torc_id_eq(&answered.got.peer, &to));
+}
+
 static void test_path_limits(void **state) {
   static uint8_t bytes[TORC_PATH_MESSAGE_MAX + 1];
   (void)state;
@@ -485,7 +518,8 @@ int main(void) {
       T("GAP-76 an answer, and no connection behind it", test_never_connects),
       T("GAP-76 no room for one more", test_no_room),
       T("CON-01 R-52 a user's peers, and a connection, in two calls", test_blocking),
-      T("GAP-85 TUN-01 TUN-04 tunnel now, direct when ready", test_path),
+      T("TUN-04 TUN-06 TUN-07 a reply is a message of its own", test_reply),
+      T("GAP-85 TUN-01 TUN-04 TUN-08 TUN-09 tunnel now, direct when ready", test_path),
       T("GAP-85 TUN-06 no connection to be had", test_path_without_connection),
       T("GAP-85 limits of a path", test_path_limits),
   };

@@ -108,7 +108,8 @@ void torc_handle_ping(torc_node *n, torc_inbound *in) {
   torc_respond(n, in, TORC_CODE_OK, torc_wr_slice(&wr));
 }
 
-/* [TUN-06]: the answer only says that the message has arrived. */
+/* [TUN-06] [R-27] [R-32]: the answer only says that the message has arrived; what the application
+ * has to say to it comes as a TUNNEL of its own [TUN-07]. */
 void torc_handle_tunnel(torc_node *n, torc_inbound *in) {
   torc_tunnel_data t;
   torc_out *o = NULL;
