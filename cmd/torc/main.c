@@ -73,7 +73,7 @@ static void print_usage(FILE *to) {
       "ID is 32 hex digits. NAME is a user name or any text, id:HEX a resource itself, peer:HEX\n"
       "the resource of a peer-id. The socket is --socket, else $TORC_SOCKET, else\n"
       "/run/torc/torcd.sock. Exit code 0: done; 1: it failed; 2: wrong usage;\n"
-      "connect --application and tunnel: 3: nobody of that name, 4: nobody took it.\n",
+      "connect and tunnel: 3: nobody of that name, 4: no device of theirs took it.\n",
       to);
 }
 

@@ -8,7 +8,7 @@
 #include "io/peer_config.h"
 #include "torc/peer.h"
 
-#define TORC_CONTROL_CLIENTS_MAX 256
+#define TORC_CONTROL_CLIENTS_MAX 64
 #define TORC_CONTROL_CALLS_MAX 64          /* unanswered requests of one client */
 #define TORC_CONTROL_LINE_MAX (256u << 10) /* bytes of one request */
 #define TORC_CONTROL_UNSENT_MAX                                                           \

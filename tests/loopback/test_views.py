@@ -100,7 +100,7 @@ def test_CON_01_connect_by_id_and_by_user(make_net):
         assert peer.id in {x["peer"] for x in client.torc_json("peers")["links"]}
     assert client.torc_json("connect", net.peers[0].user)["peer"] == net.peers[0].id
     done = client.torc("connect", "nobody@ring.example.org", check=False)
-    assert done.returncode == 1 and "give the peer-id instead" in done.stderr
+    assert done.returncode == 3 and "give the peer-id instead" in done.stderr
     done = client.torc("connect", "1" * 32, check=False)
     assert done.returncode == 1 and "could not connect" in done.stderr
 
