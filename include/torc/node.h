@@ -203,6 +203,8 @@ typedef struct torc_link_info {
   uint8_t local_addr[18]; /* ip_address_and_port for the route log: IPv4-mapped or IPv6 address,
                              port; [LOG-07] */
   bool is_dialled;        /* this side dialled: the other one learns of the link a moment later */
+  bool by_connect;        /* made by a CONNECT, */
+  bool is_requester;      /* which this side sent */
   /* The longest message that it carries in one piece; a node uses what of it is a multiple of 4, up
    * to 262,140. 0: any, for it is a stream. */
   uint32_t mtu;

@@ -557,6 +557,8 @@ static void end_search(torc_conn *c, torc_link_info *info) {
     torc_dial_won(dial, c);
   } else if (pending != NULL) {
     info->token = pending->token;
+    info->by_connect = true;
+    info->is_requester = pending->is_requester;
     c->link.dialable = pending->dialable;
     c->link.is_by_connect = true;
     c->pending = NULL;

@@ -170,7 +170,8 @@ int torc_net_offer(torc_net *net, torc_token token, uint16_t application, torc_n
   torc_pending *p = pending_new(net, token, application, TORC_PENDING_OFFERED);
   int rc = p == NULL ? TORC_ERR_LIMIT : 0;
   if (rc == 0) {
-    p->is_client = false;                 /* [CON-09] [GAP-73] the requester is passive */
+    p->is_client = false; /* [CON-09] [GAP-73] the requester is passive */
+    p->is_requester = true;
     rc = open_session(net, p, true, out); /* [ICE-26] */
   }
   if (rc != 0 && p != NULL) {

@@ -107,6 +107,8 @@ static int go_up(torc_dlink *d) {
   torc_link_info info = {.cert = torc_cert_retain(torc_dtls_cert(d->dtls)),
                          .token = p->token,
                          .is_dialled = !p->is_client,
+                         .by_connect = true,
+                         .is_requester = p->is_requester,
                          .mtu = torc_dtls_mtu(d->dtls)};
   local_address(d, info.local_addr);
   d->link.peer = p->peer;
@@ -207,6 +209,13 @@ static void on_timer(torc_timer *t, torc_time now) {
 
 /* ---- life ---- */
 
+/* Two CONNECTs, one of each side, that met on one path: two handshakes there would disturb each
+ * other, so both sides go on with that of the larger peer-id, as GAP-74 has it. */
+static bool yields(const torc_net *net, const torc_pending *fresh, const torc_pending *old) {
+  return fresh->is_requester != old->is_requester &&
+         (torc_id_cmp(&net->self, &fresh->peer) > 0) == old->is_requester;
+}
+
 int torc_dlink_open(torc_net *net, torc_pending *p, const torc_ice_pair_info *pair) {
   torc_dlink *d = calloc(1, sizeof *d);
   if (d == NULL) {
@@ -229,7 +238,18 @@ int torc_dlink_open(torc_net *net, torc_pending *p, const torc_ice_pair_info *pa
                                      .admits = on_admits,
                                      .mtu = on_mtu,
                                      .evicted = on_evicted}};
-  d->older = torc_map_get(&net->paths, &d->path);
+  torc_dlink *older = torc_map_get(&net->paths, &d->path);
+  if (older != NULL && older->pending != NULL && yields(net, p, older->pending)) {
+    net->stats.paths_crossed++;
+    free(d);
+    return TORC_ERR_EXISTS;
+  }
+  if (older != NULL && older->pending != NULL) {
+    net->stats.paths_crossed++;
+    torc_dlink_end(older, TORC_ERR_EXISTS);
+    older = torc_map_get(&net->paths, &d->path);
+  }
+  d->older = older;
   int rc = torc_map_put(&net->paths, d);
   if (rc != 0) {
     free(d);
@@ -247,6 +267,7 @@ int torc_dlink_open(torc_net *net, torc_pending *p, const torc_ice_pair_info *pa
     torc_dlink_end(d, rc);
     return 0; /* told already */
   }
+  torc_net_relay_bind(net, pair->socket, &pair->remote);
   torc_early_replay(net, d);
   settle(d);
   return 0;

@@ -181,19 +181,39 @@ static void relay_down(torc_net *net, torc_ice_socket socket) {
   torc_ice_socket_closed(net->ice, socket, torc_net_now());
 }
 
-/* What it causes may be sent through the same allocation, for which the gatherer is called: so the
- * bytes must not be its own. */
-static void relayed(torc_net *net, const torc_gather_output *o) {
-  uint8_t bytes[TORC_TURN_DATA_MAX];
-  torc_ice_from from = {.socket = o->socket, .local = o->local, .remote = o->remote};
-  size_t len = o->bytes.len;
-  if (len == 0 || len > sizeof bytes) {
+typedef struct relayed {
+  torc_list node;
+  torc_ice_from from;
+  size_t len;
+  uint8_t bytes[];
+} relayed;
+
+/* What it causes may be sent through the same allocation, for which the gatherer is called: so it
+ * waits until the gatherer has said everything. */
+static void keep_relayed(torc_net *net, const torc_gather_output *o) {
+  relayed *r = net->num_relayed == TORC_NET_RELAYED_MAX ? NULL : malloc(sizeof *r + o->bytes.len);
+  if (r == NULL || o->bytes.len == 0) {
+    net->stats.relayed_dropped++;
+    free(r);
     return;
   }
-  memcpy(bytes, o->bytes.p, len);
-  net->is_gather_running = false;
-  torc_net_datagram_input(net, &from, torc_slice_of(bytes, len));
-  net->is_gather_running = true;
+  r->from = (torc_ice_from){.socket = o->socket, .local = o->local, .remote = o->remote};
+  r->len = o->bytes.len;
+  memcpy(r->bytes, o->bytes.p, r->len);
+  torc_list_push_back(&net->relayed, &r->node);
+  net->num_relayed++;
+}
+
+static bool use_relayed(torc_net *net) {
+  torc_list *node = torc_list_pop_front(&net->relayed);
+  if (node == NULL) {
+    return false;
+  }
+  relayed *r = TORC_CONTAINER_OF(node, relayed, node);
+  net->num_relayed--;
+  torc_net_datagram_input(net, &r->from, torc_slice_of(r->bytes, r->len));
+  free(r);
+  return true;
 }
 
 static void carry_out(torc_net *net, const torc_gather_output *o) {
@@ -217,7 +237,7 @@ static void carry_out(torc_net *net, const torc_gather_output *o) {
       }
       break;
     case TORC_GATHER_OUT_DATA:
-      relayed(net, o);
+      keep_relayed(net, o);
       break;
     case TORC_GATHER_OUT_UNREACHABLE:
       torc_ice_unreachable(net->ice, o->socket, &o->remote, torc_net_now());
@@ -231,14 +251,24 @@ static void carry_out(torc_net *net, const torc_gather_output *o) {
   }
 }
 
-void torc_net_gather_pump(torc_net *net) {
+static void poll_all(torc_net *net) {
   torc_gather_output o;
-  if (net->is_gather_running || net->is_shutting) {
-    return;
-  }
-  net->is_gather_running = true;
   while (torc_gather_poll(net->gather, &o)) {
     carry_out(net, &o);
+  }
+}
+
+void torc_net_gather_pump(torc_net *net) {
+  if (net->is_shutting) {
+    return;
+  }
+  poll_all(net);
+  if (net->is_gather_running) {
+    return; /* whoever runs it goes on with what was relayed */
+  }
+  net->is_gather_running = true;
+  while (use_relayed(net)) {
+    poll_all(net);
   }
   net->is_gather_running = false;
   torc_net_arm(net, &net->gather_timer, torc_gather_deadline(net->gather));
@@ -255,6 +285,7 @@ static void on_timer(torc_timer *t, torc_time now) {
 int torc_net_gather_init(torc_net *net) {
   torc_gather_config cfg = {.crypto = torc_stun_openssl_table(net->stun), .log = net->log};
   torc_timer_init(&net->gather_timer, on_timer);
+  torc_list_init(&net->relayed);
   return torc_gather_new(&net->gather, &cfg, torc_net_now());
 }
 
@@ -267,6 +298,10 @@ void torc_net_gather_shutdown(torc_net *net) {
 }
 
 void torc_net_gather_clear(torc_net *net) {
+  torc_list *node = NULL;
+  while (net->gather != NULL && (node = torc_list_pop_front(&net->relayed)) != NULL) {
+    free(TORC_CONTAINER_OF(node, relayed, node));
+  }
   torc_gather_free(net->gather);
   SSL_CTX_free(net->turn_tls);
 }
@@ -313,6 +348,14 @@ int torc_net_relay_send(torc_net *net, torc_ice_socket socket, const torc_addr *
   int rc = torc_gather_relay_send(net->gather, socket, remote, bytes, torc_net_now());
   torc_net_gather_pump(net);
   return rc;
+}
+
+void torc_net_relay_bind(torc_net *net, torc_ice_socket socket, const torc_addr *remote) {
+  int rc = torc_gather_relay_bind(net->gather, socket, remote, torc_net_now());
+  if (rc != 0 && rc != TORC_ERR_NOTFOUND) { /* data goes by indications, which are longer */
+    net->stats.datagrams_refused++;
+  }
+  torc_net_gather_pump(net);
 }
 
 /* ---- servers of the configuration ---- */

@@ -31,7 +31,8 @@
 #define TORC_NET_UDP_MAX 16      /* UDP sockets: addresses of this machine */
 #define TORC_NET_HOST_MAX TORC_SERVER_HOST_MAX
 #define TORC_NET_SERVERS_MAX 8
-#define TORC_NET_EARLY_MAX 32u /* datagrams kept until their path is known */
+#define TORC_NET_RELAYED_MAX 512u /* datagrams that one read of a stream brought */
+#define TORC_NET_EARLY_MAX 32u    /* datagrams kept until their path is known */
 #define TORC_NET_EARLY_BYTES 1500u
 #define TORC_NET_EARLY_AGE TORC_SEC(2)
 #define TORC_NET_STUN_MAX 2048u /* bytes of one STUN message on a TCP connection of ICE */
@@ -46,7 +47,7 @@
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
   X(pending_refused) X(pairs_tcp) X(pairs_udp) X(stun_answers) X(udp_strangers) X(early_kept) X(datagrams_refused) \
-  X(consents_lost) X(candidates_changed) X(stun_servers_refused) \
+  X(consents_lost) X(candidates_changed) X(paths_crossed) X(relayed_dropped) X(stun_servers_refused) \
   X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address) \
   X(connections_up) X(connections_down) X(connections_cut) X(connections_refused) \
   X(connections_untaken) X(connection_bytes_in) X(connection_bytes_out)
@@ -162,7 +163,8 @@ struct torc_pending {
   uint16_t application;
   torc_pending_state state;
   torc_ice_id ice;
-  bool is_client; /* of (D)TLS [CON-09] */
+  bool is_client;    /* of (D)TLS [CON-09] */
+  bool is_requester; /* the CONNECT was this side's */
   torc_id peer;
   torc_fingerprint fingerprint;
   torc_remote *remote;
@@ -257,6 +259,8 @@ struct torc_net {
   torc_gather *gather;
   torc_timer gather_timer;
   bool is_gather_running;
+  torc_list relayed; /* datagrams that came through allocations, to be worked on */
+  size_t num_relayed;
   struct turn_stream *turn_streams[TORC_GATHER_TURNS_MAX];
   torc_net_turn_name turns[TORC_GATHER_TURNS_MAX];
   size_t num_turns, num_stun;
@@ -390,6 +394,8 @@ void torc_net_gather_peer(torc_net *net, const torc_net_link *l, bool is_up);
 int torc_net_gather_stun(torc_net *net, const torc_sock *server) TORC_MUST_CHECK;
 int torc_net_gather_turn(torc_net *net, const torc_server_uri *uri,
                          const torc_sock *server) TORC_MUST_CHECK;
+/* If it is an allocation: a channel, which makes datagrams shorter. */
+void torc_net_relay_bind(torc_net *net, torc_ice_socket socket, const torc_addr *remote);
 int torc_net_relay_send(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
                         torc_slice bytes) TORC_MUST_CHECK;
 

@@ -207,6 +207,34 @@ static void test_crossing_connects(void **state) {
   }
 }
 
+/* Two CONNECTs that checks made into links of two kinds, ten seconds apart: each side sees them
+ * come in another order, and they must not give up the one that the other keeps. */
+static void test_crossing_kinds(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    bool own_first = i % 2 == 0;
+    uint8_t peer = i < 2 ? 0xd1 : 0x21; /* beyond and before 0x80, this node */
+    nt *h = nt_ring(NULL);
+    torc_link_id client = nt_up(h, 0x33);
+    for (int k = 0; k < 2; k++) {
+      bool is_own = own_first == (k == 0);
+      torc_link_info info = {.kind = is_own ? TORC_LINK_TLS : TORC_LINK_DTLS,
+                             .peer = nt_id(peer),
+                             .cert = nt_cert(h, peer),
+                             .mtu = is_own ? 0 : 1100,
+                             .by_connect = true,
+                             .is_requester = is_own,
+                             .is_dialled = k == 0};
+      info.cert->refs++;
+      assert_int_equal(torc_node_link_up(nt_node(h), is_own ? 98 : 99, &info, nt_now(h)), 0);
+      nt_drain(h);
+      nt_advance(h, TORC_SEC(10));
+    }
+    assert_int_equal(link_to(h, client, 0x33, peer), peer == 0xd1 ? 99 : 98);
+    nt_free(h);
+  }
+}
+
 /* Later it is no crossing: the newest takes over, also one that was opened. */
 static void test_replace_opened(void **state) {
   torc_token token = 0;
@@ -812,6 +840,7 @@ int main(void) {
       TORC_TEST("R-14 GAP-74 a link by CONNECT drains for 30 s", test_replace_by_connect),
       TORC_TEST("R-14 GAP-74 both ends dialled: they agree on the one that stays", test_crossing),
       TORC_TEST("R-14 GAP-74 CONNECTs from both ends at once", test_crossing_connects),
+      TORC_TEST("R-14 GAP-74 links of two kinds by CONNECTs from both ends", test_crossing_kinds),
       TORC_TEST("R-14 a link that was opened is no link by CONNECT", test_replace_opened),
       TORC_TEST("R-14 the older link takes over again", test_older_takes_over),
       TORC_TEST("R-14 GAP-141 it takes over with the peer's standing", test_takes_over_as_member),

@@ -253,6 +253,20 @@ static int defer_linked(torc_node *n, torc_connect_fn done, void *ctx, torc_toke
   return 0;
 }
 
+/* [GAP-74] The other side's CONNECT was answered: that link will do, a second one would cross it.
+ */
+static conn *coming(torc_node *n, const torc_id *peer) {
+  size_t it = 0;
+  conn *c = NULL;
+  while ((c = torc_map_next(&n->conns, &it)) != NULL) {
+    if (c->knows_peer && c->is_incoming && c->is_answered && !c->is_spent && !c->is_needless &&
+        is_for_link(c) && torc_id_eq(&c->peer, peer)) {
+      return c;
+    }
+  }
+  return NULL;
+}
+
 /* Asks the platform for an offer; the CONNECT follows. */
 static int begin(torc_node *n, const torc_id *route, size_t num_route, bool is_exact,
                  torc_connect_fn done, void *ctx, torc_token cookie) {
@@ -264,6 +278,7 @@ static int begin(torc_node *n, const torc_id *route, size_t num_route, bool is_e
     return TORC_ERR_INVALID;
   }
   c = is_exact ? find_peer(n, target, false) : NULL;
+  c = is_exact && c == NULL ? coming(n, target) : c;
   if (c != NULL) {
     return add_waiter(n, c, done, ctx, cookie);
   }

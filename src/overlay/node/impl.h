@@ -79,8 +79,9 @@
 #define TORC_NODE_BOOTSTRAP_IDLE TORC_SEC(20) /* a way in that is not needed any more */
 #define TORC_TOKEN_OPEN ((torc_token)1 << 62) /* set in the tokens of OPEN */
 #define TORC_NODE_CROSSING TORC_SEC(5)        /* two links dialled from both ends at once */
-#define TORC_NODE_SURPLUS_CLOSE TORC_SEC(5)   /* */
-#define TORC_NODE_FOUND_TRIES 3u              /* */
+#define TORC_NODE_CROSSING_CONNECTS TORC_SEC(20) /* with checks between request and link */
+#define TORC_NODE_SURPLUS_CLOSE TORC_SEC(5)      /* */
+#define TORC_NODE_FOUND_TRIES 3u                 /* */
 #define TORC_NODE_LEARNED_MAX 32u
 /* [GAP-45] A fragment leaves so many bytes of its link's mtu free, and has so long a body at least;
  * where its header is too long for that, so many bytes are worth sending. */
@@ -134,7 +135,7 @@ typedef struct torc_link {
   bool is_asked : 1;     /* it answers an OPEN or CONNECT */
   bool is_own : 1;       /* this node asked for it: the other end is no client of it */
   bool is_bootstrap : 1; /* and dialled it to find or probe the ring */
-  bool is_dialled : 1;   /* by this side, for whatever reason */
+  bool is_dialled : 1;   /* by this side, for whatever reason; its CONNECT */
   bool is_draining : 1;  /* replaced by a newer link of the same peer */
   bool is_closing : 1;   /* CLOSE was said */
   bool is_surplus : 1;   /* 65th client */

@@ -257,8 +257,10 @@ void torc_link_drain(torc_node *n, torc_link *l) {
  * other's: the one that the larger peer-id dialled is taken for it, as GAP-74 settles it for
  * CONNECTs to peer-ids; CONNECTs to places meet without anybody noticing. */
 static bool is_crossing(const torc_node *n, const torc_link *old, const torc_link *fresh) {
-  return old->kind == fresh->kind && old->is_dialled != fresh->is_dialled &&
-         n->now - old->up_at < TORC_NODE_CROSSING &&
+  bool is_connects = old->by_connect && fresh->by_connect;
+  torc_time within = is_connects ? TORC_NODE_CROSSING_CONNECTS : TORC_NODE_CROSSING;
+  return (is_connects || old->kind == fresh->kind) && old->is_dialled != fresh->is_dialled &&
+         n->now - old->up_at < within &&
          (torc_id_cmp(&n->self, &fresh->peer) > 0) == old->is_dialled;
 }
 
@@ -321,7 +323,8 @@ static int link_new(torc_node *n, torc_link_id id, const torc_link_info *info, t
   l->is_asked = info->token != 0;
   l->is_bootstrap = (info->token & TORC_TOKEN_OPEN) != 0;
   l->is_own = l->is_bootstrap;
-  l->is_dialled = l->is_bootstrap || info->is_dialled;
+  l->by_connect = info->by_connect;
+  l->is_dialled = info->by_connect ? info->is_requester : l->is_bootstrap || info->is_dialled;
   l->up_at = n->now;
   l->last_in = n->now;
   l->last_use = n->now;
