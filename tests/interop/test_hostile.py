@@ -737,9 +737,10 @@ def connect_message(client, **change):
     ({"role": "bystander"}, 400, "Bad Request"),
     ({"role": ""}, 400, "Bad Request"),
     ({"candidates": ["nonsense"]}, 400, "Bad Request"),
+    ({"candidates": ["candidate:1 1 UDP 5 224.0.0.1 9 typ host"]}, 400, "Bad Request"),
     ({"fingerprint": "sha-256 00:11"}, 400, "Bad Request"),
     ({"fingerprint": ""}, 400, "Bad Request"),
-], ids=["GAP-76 application", "GAP-73 role", "no role", "GAP-71 nonsense", "UDP", "GAP-72 short fingerprint",
+], ids=["GAP-76 application", "GAP-73 role", "no role", "GAP-71 nonsense", "multicast", "GAP-72 short fingerprint",
         "no fingerprint"])
 def test_CON_04_GAP_76_GAP_73_GAP_72_GAP_71_connect_that_cannot_be_met(attach, change, code, reason):
     client = attach()

@@ -11,7 +11,7 @@ from netlab import Lab
 from netlab.matrix import PASSWORD, SERVER, SERVER6, USER, make_certificate, start_server
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "loopback"))
-from torcnet import AUTHORITY, OVERLAY, TORCD, TYPES, Net, run, value_of  # noqa: E402
+from torcnet import AUTHORITY, OVERLAY, TORCD, TYPES, Net, run, value_of, wait_for  # noqa: E402
 
 BOOTSTRAP, BOOTSTRAP6 = "203.0.113.11", "2001:db8::11"
 HOMES = {"public": 1, "full-cone": 2, "address": 2, "port": 2, "symmetric": 2, "hairpin": 2, "udp-reject": 1, "udp-drop": 1,
@@ -49,7 +49,7 @@ class LabNet(Net):
         peer = self.add(name)
         peer.sections["overlay"]["file"] = self.authority / "overlay.xml"
         peer.sections["node"]["listen"] = f"{BOOTSTRAP}:443" if host == "server" else "[::]:6084" if "ipv6" in host else "0.0.0.0:6084"
-        peer.sections["timers"] = {"update-period": "5s", "keepalive": "5s"}
+        peer.sections["timers"] = {"update-period": "5s", "ping-period": "10s", "keepalive": "5s"}
         peer.sections["nat"] = {**nat, "turn-user": USER}
         peer.sections["log"]["level"] = "debug"
         self.hosts[name] = host
@@ -126,3 +126,26 @@ def kinds_of_links(net):
 def test_ICE_01_ICE_02_ICE_05_ICE_17_CON_02_sixteen_peers_behind_boxes_of_every_kind(ring):
     settle(ring, "first", 180)
     assert kinds_of_links(ring) == {"tls", "dtls"}
+
+
+@pytest.mark.long
+def test_GAP_77_every_box_forgets_its_mappings(ring):
+    ring.lab.forget("all")
+    settle(ring, "forgotten", 240)
+
+
+@pytest.mark.long
+def test_GAP_77_a_peer_gets_another_address(ring):
+    ring.lab.move("port0")
+    settle(ring, "moved", 240)
+
+
+@pytest.mark.long
+def test_GAP_77_a_host_gets_another_address_in_its_network(ring):
+    host = "address-0"
+    before = ring.lab.address(host)
+    ring.lab.move(host)
+    assert ring.lab.address(host) != before
+    peer = next(p for p in ring.peers if ring.hosts[p.name] == host)
+    wait_for(lambda: peer.has_event("io:address_gone"), 30, "the peer has not seen that its address is gone")
+    settle(ring, "elsewhere", 240)
