@@ -7,9 +7,9 @@
 # overlay   <- base wire
 # ice       <- base wire
 # bootstrap <- base wire
-# io        <- base wire overlay ice bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl
+# io        <- base wire overlay ice bootstrap + libuv OpenSSL LMDB libxml2 jansson inih libwebsockets libcurl avahi-core
 # authority <- base wire io + OpenSSL libxml2 SQLite libpq libmicrohttpd
-# identity  <- base wire io authority + OpenSSL libunbound avahi-core
+# identity  <- base wire io authority + OpenSSL libunbound
 # sim       <- base wire overlay bootstrap
 set(TORC_ROOM_LIST base wire overlay ice bootstrap io authority identity sim)
 set(TORC_ROOM_base "")

@@ -4,13 +4,7 @@
 #define TORC_IDENTITY_SRV_H
 
 #include "base/cursor.h"
-
-#define TORC_DNS_NAME_MAX 256 /* characters of a name as text, with its NUL */
-
-typedef struct torc_srv {
-  uint16_t priority, weight, port;
-  char target[TORC_DNS_NAME_MAX]; /* without final dot; empty: the service is not offered */
-} torc_srv;
+#include "io/dns_record.h"
 
 /* Reads a name as it stands in a record, uncompressed, into text without final dot. The labels may
  * hold letters, digits, '-' and '_'. TORC_ERR_SHORT, TORC_ERR_FORMAT. */

@@ -84,6 +84,7 @@ int torc_net_new(torc_net **out, const torc_net_config *cfg, char *err, size_t e
                 seed);
   torc_map_init(&net->paths, torc_mem_libc(), offsetof(torc_dlink, path), sizeof(torc_path_key),
                 seed);
+  torc_list_init(&net->names);
   torc_list_init(&net->dlinks);
   torc_list_init(&net->dlinks_over);
   torc_list_init(&net->conns);
@@ -158,6 +159,7 @@ void torc_net_shutdown(torc_net *net) {
     torc_list_init(node);
     torc_pending_free(TORC_CONTAINER_OF(node, torc_pending, all));
   }
+  torc_local_names_clear(net);
   torc_net_servers_shutdown(net);
   torc_net_gather_shutdown(net);
   torc_net_udp_shutdown(net);

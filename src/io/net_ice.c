@@ -98,7 +98,7 @@ static void carry_out(torc_net *net, const torc_ice_output *o) {
       torc_ice_tcp_close(net, o);
       break;
     case TORC_ICE_OUT_RESOLVE:
-      torc_ice_resolved(net->ice, o->token, NULL, 0, torc_net_now());
+      torc_local_name_ask(net, o->token, o->host);
       break;
     case TORC_ICE_OUT_SELECTED:
       on_selected(net, o);

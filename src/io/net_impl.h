@@ -32,6 +32,7 @@
 #define TORC_NET_HOST_MAX TORC_SERVER_HOST_MAX
 #define TORC_NET_SERVERS_MAX 8
 #define TORC_NET_RELAYED_MAX 512u /* datagrams that one read of a stream brought */
+#define TORC_NET_NAMES_MAX 16u    /* `.local` names waiting to be asked for */
 #define TORC_NET_EARLY_MAX 32u    /* datagrams kept until their path is known */
 #define TORC_NET_EARLY_BYTES 1500u
 #define TORC_NET_EARLY_AGE TORC_SEC(2)
@@ -47,7 +48,7 @@
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
   X(pending_refused) X(pairs_tcp) X(pairs_udp) X(stun_answers) X(udp_strangers) X(early_kept) X(datagrams_refused) \
-  X(consents_lost) X(candidates_changed) X(paths_crossed) X(relayed_dropped) X(stun_servers_refused) \
+  X(consents_lost) X(candidates_changed) X(paths_crossed) X(names_asked) X(names_found) X(names_refused) X(relayed_dropped) X(stun_servers_refused) \
   X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address) \
   X(connections_up) X(connections_down) X(connections_cut) X(connections_refused) \
   X(connections_untaken) X(connection_bytes_in) X(connection_bytes_out)
@@ -248,6 +249,9 @@ struct torc_net {
   torc_ice *ice;
   torc_stun_openssl *stun;
   torc_timer ice_timer;
+  torc_list names; /* `.local` names to be asked for */
+  size_t num_names;
+  bool is_asking;
   torc_map ice_conns; /* by torc_ice_socket */
   torc_ice_socket last_socket;
   bool is_ice_running; /* its outputs are being carried out */
@@ -421,6 +425,10 @@ void torc_dlinks_clear(torc_net *net);
 void torc_early_keep(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
                      torc_slice bytes);
 void torc_early_replay(torc_net *net, torc_dlink *d);
+
+/* local_names.c */
+void torc_local_name_ask(torc_net *net, torc_token token, torc_slice host);
+void torc_local_names_clear(torc_net *net);
 
 /* ice_tcp.c: connections of ICE before TLS [ICE-16] [GAP-48]. */
 void torc_ice_tcp_connect(torc_net *net, const torc_ice_output *o);

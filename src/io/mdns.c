@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "io/mdns.h"
+
 #include <avahi-common/error.h>
 #include <avahi-common/simple-watch.h>
 #include <avahi-core/core.h>
@@ -9,7 +11,6 @@
 #include <time.h>
 
 #include "base/slice.h"
-#include "identity/lookup.h"
 #include "io/err.h"
 #include "io/late_lib.h"
 
