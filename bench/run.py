@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`make bench`: every benchmark, one JSON line a case; the rival runs beside it where it is installed.
 
-run.py [crypto|enrolment|forward|stun|ice|dtls|ring|links|wan]...: only these.
+run.py [crypto|enrolment|forward|stun|ice|dtls|ring|links|wan|connect]...: only these.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -298,10 +298,16 @@ def bench_wan():
         say(line)
 
 
+def bench_connect():
+    import connect  # as above
+    for line in connect.cases():
+        say(line)
+
+
 CASES = {"crypto": lambda: say(run(binary("bench_crypto"))), "enrolment": bench_enrolments,
          "forward": lambda: say(run(binary("bench_forward"))), "stun": lambda: say(run(binary("bench_stun"))),
          "ice": lambda: say(run(binary("bench_ice"))), "dtls": bench_dtls,
-         "ring": bench_rings, "links": bench_links, "wan": bench_wan}
+         "ring": bench_rings, "links": bench_links, "wan": bench_wan, "connect": bench_connect}
 
 
 def main():
