@@ -7,10 +7,14 @@
 #include "base/slice.h"
 #include "io/net_impl.h"
 #include "wire/header.h"
+#include "wire/stun.h"
 
 #define IP_HEADER 20u
 #define IPV6_HEADER 40u
 #define UDP_HEADER 8u
+#define PROBES 4u /* Binding requests while ICMP says that nobody is there, */
+#define PROBE_EVERY TORC_MS(100)
+#define PROBES_REFUSED 3u          /* of which so many must have been refused */
 #define HANDSHAKE_RECORDS_BELOW 23 /* content types 20..22; 23 is application data */
 
 static const torc_net_link_ops ops;
@@ -77,6 +81,7 @@ void torc_dlink_end(torc_dlink *d, int rc) {
   torc_net_link_forget(&d->link, rc);
   leave_path(d);
   torc_timer_stop(&net->timers, &d->timer);
+  torc_timer_stop(&net->timers, &d->probe);
   if (d->ice != 0) {
     torc_ice_close(net->ice, d->ice);
     d->ice = 0;
@@ -207,6 +212,61 @@ static void on_timer(torc_timer *t, torc_time now) {
   torc_net_link_touch(&d->link); /* less may be waiting now */
 }
 
+/* ---- a peer that has vanished ---- */
+
+/* [ICE-08] Every peer answers: with the process the socket is gone, and ICMP says so at once. But
+ * ICMP can be forged, so it only makes us ask. */
+static void send_probe(torc_dlink *d) {
+  torc_net *net = d->link.net;
+  uint8_t buf[64];
+  uint8_t txid[TORC_STUN_TXID_LEN];
+  torc_stun_wr w;
+  torc_wr wr;
+  const torc_crypto *crypto = torc_pki_crypto(net->pki);
+  if (crypto->random(crypto->ctx, txid, sizeof txid) != 0) {
+    return;
+  }
+  torc_wr_init(&wr, buf, sizeof buf);
+  torc_stun_begin(&w, &wr, TORC_STUN_REQUEST, TORC_STUN_BINDING, txid);
+  torc_stun_put_fingerprint(&w);
+  if (wr.err == 0 &&
+      torc_net_datagram_send(net, d->path.socket, &d->remote, torc_wr_slice(&wr)) != 0) {
+    net->stats.datagrams_refused++;
+  }
+  d->num_probes++;
+  torc_net_arm(net, &d->probe, torc_time_add(torc_net_now(), PROBE_EVERY));
+}
+
+static void on_probe(torc_timer *t, torc_time now) {
+  torc_dlink *d = TORC_CONTAINER_OF(t, torc_dlink, probe);
+  torc_net *net = d->link.net;
+  (void)now;
+  if (d->num_probes < PROBES) {
+    send_probe(d);
+  } else if (d->num_refused >= PROBES_REFUSED) {
+    net->stats.peers_vanished++;
+    torc_dlink_end(d, TORC_ERR_CLOSED);
+  } else {
+    d->num_probes = 0;
+    d->num_refused = 0;
+  }
+}
+
+void torc_dlink_unreachable(torc_dlink *d) {
+  d->num_refused++;
+  if (d->num_probes == 0) {
+    send_probe(d);
+  }
+}
+
+void torc_dlink_heard(torc_dlink *d) {
+  if (d->num_probes > 0) {
+    d->num_probes = 0;
+    d->num_refused = 0;
+    torc_timer_stop(&d->link.net->timers, &d->probe);
+  }
+}
+
 /* ---- life ---- */
 
 /* Two CONNECTs, one of each side, that met on one path: two handshakes there would disturb each
@@ -224,6 +284,7 @@ int torc_dlink_open(torc_net *net, torc_pending *p, const torc_ice_pair_info *pa
   }
   torc_net_link_init(&d->link, net, &ops);
   torc_timer_init(&d->timer, on_timer);
+  torc_timer_init(&d->probe, on_probe);
   torc_path_key_set(&d->path, pair->socket, &pair->remote);
   d->remote = pair->remote;
   d->local = pair->local;

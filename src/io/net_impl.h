@@ -48,7 +48,7 @@
   X(queue_overflows) X(queue_total_overflows) X(partial_refused) X(tls_failures) X(congestions) X(expired_links) \
   X(open_failures) X(await_timeouts) X(candidates_skipped) X(connects_refused) \
   X(pending_refused) X(pairs_tcp) X(pairs_udp) X(stun_answers) X(udp_strangers) X(early_kept) X(datagrams_refused) \
-  X(consents_lost) X(candidates_changed) X(paths_crossed) X(names_asked) X(names_found) X(names_refused) X(relayed_dropped) X(stun_servers_refused) \
+  X(consents_lost) X(candidates_changed) X(paths_crossed) X(peers_vanished) X(names_asked) X(names_found) X(names_refused) X(relayed_dropped) X(stun_servers_refused) \
   X(ice_failures) X(ice_strangers) X(no_memory) X(pauses) X(no_own_address) \
   X(connections_up) X(connections_down) X(connections_cut) X(connections_refused) \
   X(connections_untaken) X(connection_bytes_in) X(connection_bytes_out)
@@ -194,6 +194,9 @@ struct torc_dlink {
   torc_ice_id ice;       /* keeps consent */
   torc_dtls *dtls;
   torc_timer timer;
+  torc_timer probe;     /* while ICMP says that nobody is there */
+  uint32_t num_probes;  /* sent since; 0: it says nothing */
+  uint32_t num_refused; /* ICMP errors since anything was heard */
   bool is_over;
 };
 
@@ -415,6 +418,10 @@ torc_dlink *torc_dlink_of_path(const torc_net *net, torc_ice_socket socket,
 void torc_dlink_input(torc_dlink *d, torc_slice bytes);
 /* ICMP: what it sent was longer than the `mtu` of some link on the way, headers included. */
 void torc_dlink_too_long(torc_dlink *d, uint32_t mtu);
+/* ICMP: nobody is there. A peer that answers no probe either is gone. */
+void torc_dlink_unreachable(torc_dlink *d);
+/* Whatever has come from the other end. */
+void torc_dlink_heard(torc_dlink *d);
 void torc_dlink_end(torc_dlink *d, int rc);
 void torc_dlinks_end_ice(torc_net *net, torc_ice_id ice, int rc);
 void torc_dlinks_end_socket(torc_net *net, torc_ice_socket socket, int rc);

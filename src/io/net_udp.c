@@ -43,8 +43,7 @@ static void on_stun(torc_net *net, const torc_ice_from *from, torc_slice bytes) 
   torc_net_ice_pump(net);
 }
 
-static void on_dtls(torc_net *net, const torc_ice_from *from, torc_slice bytes) {
-  torc_dlink *d = torc_dlink_of_path(net, from->socket, &from->remote);
+static void on_dtls(torc_net *net, torc_dlink *d, const torc_ice_from *from, torc_slice bytes) {
   if (d != NULL) {
     torc_dlink_input(d, bytes);
   } else {
@@ -54,12 +53,16 @@ static void on_dtls(torc_net *net, const torc_ice_from *from, torc_slice bytes) 
 
 /* [GAP-82] by address and first byte */
 void torc_net_datagram_input(torc_net *net, const torc_ice_from *from, torc_slice bytes) {
+  torc_dlink *d = torc_dlink_of_path(net, from->socket, &from->remote);
+  if (d != NULL) {
+    torc_dlink_heard(d);
+  }
   switch (torc_first_byte_of(bytes)) {
     case TORC_FIRST_STUN:
       on_stun(net, from, bytes);
       break;
     case TORC_FIRST_DTLS:
-      on_dtls(net, from, bytes);
+      on_dtls(net, d, from, bytes);
       break;
     case TORC_FIRST_CHANNEL:
       if (!torc_net_gather_input(net, from->socket, &from->remote, bytes)) {
@@ -86,12 +89,15 @@ static void on_unreachable(void *ctx, torc_udp *udp, const torc_sock *remote, ui
   torc_addr to;
   (void)udp;
   torc_sock_to_addr(remote, &to);
+  torc_dlink *d = torc_dlink_of_path(u->net, u->socket, &to);
   if (mtu > 0) {
-    torc_dlink *d = torc_dlink_of_path(u->net, u->socket, &to);
     if (d != NULL) {
       torc_dlink_too_long(d, mtu);
     }
     return;
+  }
+  if (d != NULL) {
+    torc_dlink_unreachable(d);
   }
   torc_ice_unreachable(u->net->ice, u->socket, &to, torc_net_now());
   torc_net_ice_pump(u->net);

@@ -444,6 +444,36 @@ static void test_udp_again(void **state) {
   assert_int_equal(r->net->num_dlinks, 1);
 }
 
+/* A peer whose process is gone leaves its port closed: that is known long before consent ends. A
+ * single word of ICMP, which anybody can forge, ends nothing. */
+static void test_udp_vanished(void **state) {
+  (void)state;
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  connect_udp(r, a, 11, 22);
+  hn_wait(&w, &r->num_ups, 1);
+  hn_wait(&w, &a->num_ups, 1);
+  torc_dlink *d = TORC_CONTAINER_OF(r->net->dlinks.next, torc_dlink, all);
+  for (int i = 0; i < 5; i++) {
+    torc_dlink_unreachable(d);
+  }
+  uint64_t end_at = uv_hrtime() + 10000000000u;
+  while (d->num_probes > 0 && uv_hrtime() < end_at) {
+    hn_run(&w, 1);
+  }
+  assert_int_equal(d->num_probes + d->num_refused, 0); /* it has answered */
+  assert_int_equal(r->num_downs, 0);
+  uint64_t from = uv_hrtime();
+  torc_net_shutdown(a->net); /* says nothing to the other side */
+  uint8_t msg[60];
+  hn_message(msg, sizeof msg, 1);
+  hn_run(&w, 5);
+  torc_net_send(r->net, r->ups[0].link, torc_slice_of(msg, 30), torc_slice_of(msg + 30, 30));
+  hn_wait(&w, &r->num_downs, 1);
+  assert_true(uv_hrtime() - from < 9000000000u);
+  assert_int_equal(r->net->stats.peers_vanished, 1);
+}
+
 /* The certificate is not the one that the CONNECT named. */
 static void test_udp_mismatch(void **state) {
   (void)state;
@@ -794,6 +824,7 @@ int main(void) {
       T("CON-14 ICE-17 TLS-02 TLS-06 TLS-08 TLS-09 GAP-82 over UDP alone", test_udp),
       T("CON-14 ICE-17 TLS-02 GAP-82 over UDP alone, IPv6", test_udp_ipv6),
       T("GAP-74 GAP-82 CONNECT again over the same sockets", test_udp_again),
+      T("GAP-77 ICE-08 a peer whose port is closed", test_udp_vanished),
       T("GAP-72 ICE-06 the certificate of a DTLS link is not the CONNECT's", test_udp_mismatch),
       T("ICE-08 every peer is a STUN server", test_stun_server),
       T("CON-10 an offer of our own loopback is not dialled", test_foreign_loopback),
