@@ -474,6 +474,56 @@ static void test_udp_vanished(void **state) {
   assert_int_equal(r->net->stats.peers_vanished, 1);
 }
 
+/* [ICE-04] The first answer decides; a second one is for nobody, and changes nothing. */
+static void test_second_answer(void **state) {
+  (void)state;
+  torc_id rid = hp_id(1);
+  torc_id aid = hp_id(2);
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_net_params offer;
+  torc_net_params answer;
+  assert_int_equal(torc_net_offer(r->net, 11, 6084, &offer), 0);
+  assert_int_equal(torc_net_answer(a->net, 22, &offer.p, &answer), 0);
+  torc_net_accept(a->net, 22, &rid);
+  torc_net_connect(r->net, 11, &aid, &answer.p);
+  torc_net_connect(r->net, 11, &aid, &answer.p);
+  hn_wait(&w, &r->num_failed, 1);
+  assert_int_equal(r->failed_rcs[0], TORC_ERR_NOTFOUND);
+  hn_wait(&w, &r->num_ups, 1);
+  hn_wait(&w, &a->num_ups, 1);
+  assert_int_equal(r->ups[0].token, 11);
+}
+
+/* [ICE-36] What comes before this side knows the pair is kept for it; noise there does no harm. */
+static void test_early(void **state) {
+  (void)state;
+  static const uint8_t noise[40] = {22, 0xfe, 0xfd};
+  hn_end *r = hn_add(&w, 1, "127.0.0.1:0");
+  hn_end *a = hn_add(&w, 2, "127.0.0.1:0");
+  torc_ice_from from = {.socket = 0};
+  connect_udp(r, a, 11, 22);
+  from.socket = r->net->udps[0]->socket;
+  torc_sock_to_addr(&r->net->udps[0]->local, &from.local);
+  torc_sock_to_addr(&a->net->udps[0]->local, &from.remote);
+  for (size_t i = 0; i < 2 * TORC_NET_EARLY_MAX; i++) {
+    torc_net_datagram_input(r->net, &from, torc_slice_of(noise, sizeof noise));
+  }
+  assert_int_equal(r->net->stats.early_kept, 2 * TORC_NET_EARLY_MAX);
+  hn_wait(&w, &r->num_ups, 1);
+  hn_wait(&w, &a->num_ups, 1);
+  for (size_t i = 0; i < TORC_NET_EARLY_MAX; i++) {
+    assert_int_equal(r->net->early[i].len, 0); /* they were the pair's */
+  }
+  hn_wait(&w, &a->num_ups, 1);
+  torc_net_close(r->net, r->ups[0].link);
+  hn_wait(&w, &a->num_downs, 1);
+  uint64_t before = r->net->stats.udp_strangers;
+  torc_net_datagram_input(r->net, &from,
+                          torc_slice_of(noise, sizeof noise)); /* nothing is awaited */
+  assert_int_equal(r->net->stats.udp_strangers, before + 1);
+}
+
 /* The certificate is not the one that the CONNECT named. */
 static void test_udp_mismatch(void **state) {
   (void)state;
@@ -809,12 +859,14 @@ static void test_dialable(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      T("CON-01 CON-08 CON-09 CON-14 GAP-73 GAP-75 TLS-09 both listen", test_both_listen),
+      T("CON-01 CON-08 CON-09 CON-14 GAP-73 GAP-75 ICE-03 ICE-34 TLS-03 TLS-09 both listen",
+        test_both_listen),
       T("CON-10 CON-13 the same over IPv6", test_ipv6),
       T("CON-09 CON-14 GAP-73 ICE-24 a requester that cannot listen dials",
         test_only_answerer_listens),
       T("CON-10 listening everywhere offers the addresses of the interfaces", test_wildcard),
-      T("CON-06 CON-08 CON-10 CON-11 GAP-71 GAP-72 the offer's fields", test_offer),
+      T("CON-06 CON-08 CON-10 CON-11 GAP-71 GAP-72 ICE-20 ICE-22 ICE-23 the offer's fields",
+        test_offer),
       T("CON-10 ICE-24 who cannot listen offers an active candidate with port 9",
         test_offer_active),
       T("CON-10 advertised addresses stand in for the listening ones", test_advertised),
@@ -824,6 +876,8 @@ int main(void) {
       T("CON-14 ICE-17 TLS-02 TLS-06 TLS-08 TLS-09 GAP-82 over UDP alone", test_udp),
       T("CON-14 ICE-17 TLS-02 GAP-82 over UDP alone, IPv6", test_udp_ipv6),
       T("GAP-74 GAP-82 CONNECT again over the same sockets", test_udp_again),
+      T("ICE-04 CON-14 one answer only", test_second_answer),
+      T("ICE-36 GAP-82 datagrams that come early", test_early),
       T("GAP-77 ICE-08 a peer whose port is closed", test_udp_vanished),
       T("GAP-72 ICE-06 the certificate of a DTLS link is not the CONNECT's", test_udp_mismatch),
       T("ICE-08 every peer is a STUN server", test_stun_server),
