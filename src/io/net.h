@@ -130,6 +130,8 @@ typedef struct torc_net_params {
   torc_connect_params p;
   char text[TORC_CANDIDATES_MAX][160];
 } torc_net_params;
+/* Whether all candidates that are being gathered are there, or have taken too long [GAP-75]. */
+bool torc_net_is_settled(const torc_net *net);
 /* Own parameters for the offer `token`, which is remembered; `application`: what the CONNECT is
  * for. TORC_ERR_LIMIT: too many are under way. TORC_ERR_CRYPTO: no randomness. TORC_ERR_CONFIG: no
  * address of this machine can be offered, which is logged with what to do (io:no_own_address). */

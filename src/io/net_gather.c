@@ -343,6 +343,10 @@ void torc_net_gather_peer(torc_net *net, const torc_net_link *l, bool is_up) {
   }
 }
 
+bool torc_net_is_settled(const torc_net *net) {
+  return torc_gather_is_settled(net->gather);
+}
+
 int torc_net_relay_send(torc_net *net, torc_ice_socket socket, const torc_addr *remote,
                         torc_slice bytes) {
   int rc = torc_gather_relay_send(net->gather, socket, remote, bytes, torc_net_now());

@@ -48,6 +48,12 @@ typedef struct torc_peer_open {
   torc_endpoint at;
 } torc_peer_open;
 
+#define TORC_PEER_OFFERS_MAX 32 /* beyond it they go out with what is there */
+typedef struct torc_peer_offer {
+  torc_token token;
+  uint16_t application;
+} torc_peer_offer;
+
 struct torc_peer {
   uv_loop_t loop;
   uv_timer_t deadline; /* the node's */
@@ -59,6 +65,8 @@ struct torc_peer {
   bool has_loop, has_handles;
   torc_time deadline_at; /* what `deadline` is set to */
   bool is_limit_over, is_woken, is_pumping, is_closing, is_left;
+  torc_peer_offer offers[TORC_PEER_OFFERS_MAX]; /* wait until the first gathering is over */
+  size_t num_offers;
 
   torc_overlay overlay;   /* what it runs with */
   torc_overlay *document; /* a newer one, of which something waits for a restart; NULL: none */

@@ -54,7 +54,7 @@ static void do_job(torc_peer *p, const torc_job *job) {
   torc_peer_job_done(p, job->id, &result);
 }
 
-static void offer(torc_peer *p, const torc_output *o) {
+static void offer(torc_peer *p, const torc_peer_offer *o) {
   torc_net_params params;
   int rc = torc_net_offer(p->net, o->token, o->application, &params);
   if (rc == 0) {
@@ -63,6 +63,41 @@ static void offer(torc_peer *p, const torc_output *o) {
     rc = torc_node_open_failed(p->node, o->token, rc, torc_peer_now(p));
   }
   check(p, "offer", rc);
+}
+
+/* [GAP-75] A relay that is being asked for is worth the moment that it takes, 2 s at most: without
+ * it the first CONNECT of a peer behind a firewall would fail only after all checks have. */
+static void offer_soon(torc_peer *p, const torc_output *o) {
+  torc_peer_offer next = {.token = o->token, .application = o->application};
+  if (torc_net_is_settled(p->net) || p->num_offers == TORC_PEER_OFFERS_MAX) {
+    offer(p, &next);
+  } else {
+    p->offers[p->num_offers] = next;
+    p->num_offers++;
+  }
+}
+
+static void offer_waiting(torc_peer *p) {
+  if (p->num_offers == 0 || !torc_net_is_settled(p->net)) {
+    return;
+  }
+  size_t num = p->num_offers;
+  p->num_offers = 0;
+  for (size_t i = 0; i < num; i++) {
+    offer(p, &p->offers[i]); /* does not come back here: what it causes is drained later */
+  }
+}
+
+static void cancel(torc_peer *p, torc_token token) {
+  size_t num = 0;
+  for (size_t i = 0; i < p->num_offers; i++) {
+    if (p->offers[i].token != token) {
+      p->offers[num] = p->offers[i];
+      num++;
+    }
+  }
+  p->num_offers = num;
+  torc_net_cancel(p->net, token);
 }
 
 static void answer(torc_peer *p, const torc_output *o) {
@@ -111,7 +146,7 @@ static void carry_out(torc_peer *p, const torc_output *o) {
       do_job(p, &o->job);
       break;
     case TORC_OUT_OFFER_NEEDED:
-      offer(p, o);
+      offer_soon(p, o);
       break;
     case TORC_OUT_ANSWER_NEEDED:
       answer(p, o);
@@ -123,7 +158,7 @@ static void carry_out(torc_peer *p, const torc_output *o) {
       torc_net_accept(p->net, o->token, &o->peer);
       break;
     case TORC_OUT_CANCEL:
-      torc_net_cancel(p->net, o->token);
+      cancel(p, o->token);
       break;
     case TORC_OUT_EVENT:
       on_event(p, &o->event);
@@ -158,6 +193,7 @@ void torc_peer_pump(void *ctx) {
   }
   p->is_pumping = true;
   do {
+    offer_waiting(p);
     drain(p);
   } while (torc_net_flush(p->net) > 0);
   check_load(p);
