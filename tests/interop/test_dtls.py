@@ -12,6 +12,7 @@ import pytest
 from interop_daemons import BUILD, free_ports, program, wait_until
 
 END = str(BUILD / "tests/dtls_end")
+IS_SANITIZED = b"__asan_init" in pathlib.Path(END).read_bytes()  # what is freed stays with the process
 OVERLAY = "dtls.example.org"
 LONG_HELLO = ",".join(letter * 240 for letter in "abcdef")  # as long as with a post-quantum key
 
@@ -259,7 +260,7 @@ def test_TLS_02_flood_of_hellos_costs_no_connection(identities, start):
             answer = flood.recv(2048)
             answers += len(answer) < len(hello) and answer[13] == 3
     assert answers == 20000 and ours.line("up") is None
-    assert resident(status) - before < 512, "KiB"
+    assert IS_SANITIZED or resident(status) - before < 512, "KiB"
     end(start, identities, "dial", port, 1).wait_line("up")
     ours.wait_line("up")
 
