@@ -192,8 +192,28 @@ static torc_turn_advice advice_of(int rc, uint16_t code) {
   }
 }
 
+static const char *fix_for(torc_turn_advice advice) {
+  switch (advice) {
+    case TORC_TURN_ADVICE_NEW_PORT:
+      return "another port is tried";
+    case TORC_TURN_ADVICE_LOGIN:
+      return "it does not take this user name and password";
+    case TORC_TURN_ADVICE_LATER:
+      return "it has no room now, and is asked again later";
+    case TORC_TURN_ADVICE_NEVER:
+      return "it does not serve this peer: use another server";
+    case TORC_TURN_ADVICE_NONE:
+      break;
+  }
+  return "it is asked again later";
+}
+
 void torc_turn_fail(torc_turn *t, int rc, uint16_t code, torc_slice reason) {
-  TORC_LOG(t->log, TORC_LOG_INFO, "turn:failed", TORC_F_ERR("why", rc), TORC_F_U64("code", code));
+  char server[TORC_ADDR_TEXT_MAX];
+  TORC_LOG(t->log, TORC_LOG_WARN, "turn:failed",
+           TORC_F_STR("server", torc_addr_format(&t->server, server)),
+           TORC_F_U64("port", t->server.port), TORC_F_ERR("why", rc), TORC_F_U64("code", code),
+           TORC_F_STR("fix", fix_for(advice_of(rc, code))));
   set_text(t, reason);
   end(t);
   t->fail_rc = rc;

@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "io/control_impl.h"
+#include "wire/contents.h"
 
 static torc_time now(const control_request *r) {
   return torc_peer_now(r->control->peer);
@@ -293,7 +294,12 @@ static const char *reason_of_end(int rc) {
   }
 }
 
-static const char *reason_of_failure(const torc_done *d) {
+static const char *reason_of_failure(const torc_event *ev) {
+  const torc_done *d = &ev->done;
+  bool is_other = !torc_id_eq(&d->responder, &ev->peer) && torc_id_is_peer(&d->responder);
+  if (d->code == TORC_CODE_NOT_FOUND && is_other) { /* who has the place of the one that is gone */
+    return "there is no such peer in the overlay now";
+  }
   switch (d->rc) {
     case TORC_ERR_TIMEOUT:
       return "no connection stood in time: the peer does not answer, or cannot be reached directly";
@@ -319,7 +325,7 @@ static void answer_connect(torc_control *c, control_call *call, const torc_event
   bool is_given = ev->is_up && give(c, ev->token, client == NULL ? 0 : client->serial);
   if (client != NULL) {
     json_t *reply = control_new_reply(call->id, is_given);
-    const char *why = ev->is_up ? NULL : reason_of_failure(&ev->done);
+    const char *why = ev->is_up ? NULL : reason_of_failure(ev);
     client->num_calls--;
     if (is_given) {
       control_put(reply, "connection", token_json(ev->token));

@@ -17,6 +17,7 @@ typedef struct turn_stream {
   torc_token token; /* 0: the gatherer has given it up */
   torc_server_stream *stream;
   torc_timer limit;
+  char host[TORC_NET_HOST_MAX]; /* whom it is to */
 } turn_stream;
 
 static void pump(torc_net *net) {
@@ -60,7 +61,8 @@ static void on_opened(void *ctx, torc_server_stream *s, int rc, const char *why)
   (void)s;
   torc_timer_stop(&net->timers, &t->limit);
   if (rc != 0) {
-    TORC_LOG(net->log, TORC_LOG_WARN, "io:turn_unreachable", TORC_F_STR("why", why));
+    TORC_LOG(net->log, TORC_LOG_WARN, "io:turn_unreachable", TORC_F_STR("server", t->host),
+             TORC_F_STR("why", why));
     close_stream(t);
   }
   torc_gather_stream_opened(net->gather, token, rc, torc_net_now());
@@ -116,28 +118,18 @@ static void name_of(const torc_net *net, const torc_gather_output *o, char out[T
 }
 
 static int begin_stream(torc_net *net, turn_stream **place, const torc_gather_output *o) {
-  static const torc_server_stream_events events = {
-      .opened = on_opened, .data = on_data, .ended = on_ended, .freed = on_freed};
   turn_stream *t = calloc(1, sizeof *t);
   torc_sock remote;
-  char host[TORC_NET_HOST_MAX];
-  char err[TORC_SERVER_STREAM_WHY_MAX];
-  int rc = t == NULL ? TORC_ERR_NOMEM : 0;
-  if (rc == 0 && o->is_tls && net->turn_tls == NULL) {
-    rc = torc_server_stream_tls_new(&net->turn_tls, net->turn_ca[0] == '\0' ? NULL : net->turn_ca,
-                                    err, sizeof err);
-    if (rc != 0) {
-      TORC_LOG(net->log, TORC_LOG_ERROR, "io:turn_unreachable", TORC_F_STR("why", err));
-    }
+  if (t == NULL || (o->is_tls && net->turn_tls == NULL)) {
+    free(t);
+    return TORC_ERR_NOMEM;
   }
+  torc_server_stream_events events = {
+      .ctx = t, .opened = on_opened, .data = on_data, .ended = on_ended, .freed = on_freed};
   torc_addr_to_sock(&o->remote, &remote);
-  name_of(net, o, host);
-  if (rc == 0) {
-    torc_server_stream_events own = events;
-    own.ctx = t;
-    rc = torc_server_stream_open(&t->stream, net->loop, &remote, o->is_tls ? net->turn_tls : NULL,
-                                 host, &own);
-  }
+  name_of(net, o, t->host);
+  int rc = torc_server_stream_open(&t->stream, net->loop, &remote, o->is_tls ? net->turn_tls : NULL,
+                                   t->host, &events);
   if (rc != 0) {
     free(t);
     return rc;

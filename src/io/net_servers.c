@@ -110,6 +110,13 @@ int torc_net_add_server(torc_net *net, const char *uri, char *err, size_t err_ca
     return torc_fail(TORC_ERR_LIMIT, err, err_cap, "more than %d STUN and TURN servers",
                      TORC_NET_SERVERS_MAX);
   }
+  if (parsed.kind == TORC_SERVER_TURN_TLS && net->turn_tls == NULL) {
+    int rc = torc_server_stream_tls_new(
+        &net->turn_tls, net->turn_ca[0] == '\0' ? NULL : net->turn_ca, err, err_cap);
+    if (rc != 0) {
+      return rc;
+    }
+  }
   torc_net_server *s = calloc(1, sizeof *s);
   if (s == NULL) {
     return torc_fail(TORC_ERR_NOMEM, err, err_cap, "out of memory");

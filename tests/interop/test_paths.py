@@ -103,6 +103,28 @@ def test_ICE_18_a_password_that_others_may_read(net, relay, tmp_path):
     assert "chmod 600" in peer.refuses_to_start(code=2)
 
 
+def test_ICE_18_certificates_that_are_none(net, relay, tmp_path):
+    """A file cut short is told at the start, not when the relay is needed."""
+    cut = tmp_path / "cut.pem"
+    cut.write_bytes(relay.certificate.read_bytes()[:200])
+    peer = net.add("p1")
+    peer.sections["nat"] = {"turn": f"turns:127.0.0.1:{relay.tls_port}", "turn-ca": cut}
+    assert f"{cut} holds no certificates" in peer.refuses_to_start(code=2)
+
+
+def test_GAP_79_a_wrong_password_is_told_with_the_server(net, relay, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("wrong\n", encoding="utf-8")
+    secret.chmod(0o600)
+    peer = net.add("p1")
+    peer.sections["nat"] = {"turn": f"turn:127.0.0.1:{relay.port}", "turn-user": "alice", "turn-password-file": secret}
+    peer.start().wait_joined()
+    wait_for(lambda: peer.has_event("turn:failed"), 20, "not told")
+    said = next(event for event in peer.events() if event["event"] == "turn:failed")
+    assert (said["level"], said["server"], said["port"], said["code"]) == ("warn", "127.0.0.1", relay.port, 401)
+    assert "user name and password" in said["fix"]
+
+
 def test_ICE_18_a_server_that_is_not_there_is_told_and_does_no_harm(net):
     peer = net.add("p1")
     peer.sections["nat"] = {"turn": "turns:127.0.0.1:1", "stun": "stun:no-such-host.invalid"}
