@@ -190,7 +190,7 @@ static void perm_refused(turn_perm *p, int rc, uint16_t code) {
   arm_perm(p);
 }
 
-/* In use and to be renewed soon: goes along with what is asked for now. */
+/* In use and to be renewed soon: goes along with the request that is being made. */
 static bool is_near(const turn_perm *p) {
   const turn_grant *g = &p->g;
   return !g->is_asked && lives(g) &&
