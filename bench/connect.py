@@ -5,49 +5,33 @@ SPDX-License-Identifier: Apache-2.0
 """
 import pathlib
 import statistics
-import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-for room in ("netlab", "loopback"):
-    sys.path.insert(0, str(ROOT / "tests" / room))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "netlab"))
 
+from labnet import LabNet  # noqa: E402
 from netlab import Lab  # noqa: E402
-from torcnet import AUTHORITY, OVERLAY, TORCD, Net, run  # noqa: E402
 
 BOOTSTRAP = "203.0.113.11"
 WORLD = "wan rtt={}ms\nhost server ipv4=" + BOOTSTRAP + "\nhost alice\nhost bob\n"
 SAMPLES = 7
 
 
-class LabNet(Net):
-    def __init__(self, lab):
-        super().__init__()
-        self.lab = lab
-        self.authority = self.dir / "lab-authority"
-        run(AUTHORITY, "init", self.authority, "--overlay", OVERLAY, "--bootstrap", f"{BOOTSTRAP}:6084")
-
-    def launch(self, peer, host, listen, candidates):
-        peer.sections["overlay"]["file"] = self.authority / "overlay.xml"
-        peer.sections["node"]["listen"] = f"{listen}:6084"
-        peer.sections["nat"] = {"candidates": candidates}
-        peer.sections["log"]["level"] = "info"
-        peer.write_conf()
-        with open(peer.dir / f"{peer.name}.err", "ab") as err:
-            peer.process = self.lab.start(host, [TORCD, "--config", peer.conf], stdin=subprocess.DEVNULL, stdout=err, stderr=err)
-        return peer.connect().wait_joined()
+def launch(net, name, host, role, candidates):
+    listen = f"{net.lab.address(host)}:6084"
+    return net.launch(net.place(name, host, listen, role=role, candidates=candidates)).wait_joined()
 
 
 def sample(rtt_ms, candidates):
     """Milliseconds of each CONNECT; the asking client is a new one each time."""
     with Lab.from_text(WORLD.format(rtt_ms)) as lab:
-        net = LabNet(lab)
+        net = LabNet(lab, f"{BOOTSTRAP}:6084")
         try:
-            server = net.launch(net.add("p1"), "server", BOOTSTRAP, candidates)
-            bob = net.launch(net.add("bob", role="client"), "bob", lab.address("bob"), candidates)
+            server = launch(net, "p1", "server", "peer", candidates)
+            bob = launch(net, "bob", "bob", "client", candidates)
             times = []
             for i in range(SAMPLES):
-                alice = net.launch(net.add(f"alice{i}", role="client"), "alice", lab.address("alice"), candidates)
+                alice = launch(net, f"alice{i}", "alice", "client", candidates)
                 times.append(alice.control.call("connect", route=[server.id, bob.id])["elapsed_us"] / 1000)
                 alice.stop()
             return times

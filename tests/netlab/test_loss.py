@@ -1,16 +1,12 @@
 """Long messages over one link of datagrams across a bad network: each arrives or fails with an error, and nothing hangs."""
-import pathlib
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
+from labnet import LabNet
 from netlab import Lab
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "loopback"))
-from torcnet import AUTHORITY, OVERLAY, TORCD, Control, Net, run  # noqa: E402
+from torcnet import Control  # found by labnet
 
 WORLD = "wan rtt=100ms\nhost server ipv4=203.0.113.11\nhost alice\n"
 BOOTSTRAP = "203.0.113.11"
@@ -18,32 +14,14 @@ SIZE, RATE_S, SECONDS = 60000, 17.5, 12  # 1 MiB/s
 APPLICATION = 7777
 
 
-class LabNet(Net):
-    def __init__(self, lab):
-        super().__init__()
-        self.lab = lab
-        self.authority = self.dir / "lab-authority"
-        run(AUTHORITY, "init", self.authority, "--overlay", OVERLAY, "--bootstrap", f"{BOOTSTRAP}:6084")
-
-    def launch(self, name, host):
-        peer = self.add(name)
-        peer.sections["overlay"]["file"] = self.authority / "overlay.xml"
-        peer.sections["node"]["listen"] = f"{self.lab.address(host)}:6084"
-        peer.sections["nat"] = {"candidates": "udp"}
-        peer.sections["log"]["level"] = "info"
-        peer.write_conf()
-        with open(peer.dir / f"{peer.name}.err", "ab") as err:
-            peer.process = self.lab.start(host, [TORCD, "--config", peer.conf], stdin=subprocess.DEVNULL, stdout=err, stderr=err)
-        return peer.connect().wait_joined()
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("loss", ["0%", "0.5%"])  # of each pass, of which there are two one way
 def test_GAP_47_TLS_05_FRG_05_a_mebibyte_a_second_in_messages_of_60_kB(loss):
     with Lab.from_text(WORLD) as lab:
-        net = LabNet(lab)
+        net = LabNet(lab, f"{BOOTSTRAP}:6084")
         try:
-            server, alice = net.launch("p1", "server"), net.launch("p2", "alice")
+            server, alice = [net.launch(net.place(name, host, f"{lab.address(host)}:6084", candidates="udp")).wait_joined()
+                             for name, host in (("p1", "server"), ("p2", "alice"))]
             net.wait_whole()
             alice.control.call("connect", route=[server.id])
             lab.link("all", loss=loss)

@@ -1,17 +1,13 @@
 """A ring of sixteen real peers behind boxes of every kind; nobody's address is known but the bootstrap peer's."""
 import os
-import pathlib
-import subprocess
-import sys
 import time
 
 import pytest
 
+from labnet import LabNet
 from netlab import Lab
 from netlab.matrix import PASSWORD, SERVER, SERVER6, USER, make_certificate, start_server
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "loopback"))
-from torcnet import AUTHORITY, OVERLAY, TORCD, TYPES, Net, run, value_of, wait_for  # noqa: E402
+from torcnet import value_of, wait_for  # found by labnet
 
 BOOTSTRAP, BOOTSTRAP6 = "203.0.113.11", "2001:db8::11"
 HOMES = {"public": 1, "full-cone": 2, "address": 2, "port": 2, "symmetric": 2, "hairpin": 2, "udp-reject": 1, "udp-drop": 1,
@@ -30,37 +26,12 @@ def world():
     return "\n".join(lines) + "\n"
 
 
-class LabNet(Net):
-    """An overlay whose bootstrap peer is on the lab's server, at port 443 of its second addresses."""
-
-    def __init__(self, lab):
-        super().__init__()
-        self.lab = lab
-        self.authority = self.dir / "lab-authority"
-        arguments = ["init", self.authority, "--overlay", OVERLAY, "--algorithm", "chord-128-2-8"]
-        for at in (f"{BOOTSTRAP}:443", f"[{BOOTSTRAP6}]:443"):
-            arguments += ["--bootstrap", at]
-        for text in TYPES:
-            arguments += ["--type", text]
-        run(AUTHORITY, *arguments)
-        self.hosts = {}
-
-    def place(self, name, host, **nat):
-        peer = self.add(name)
-        peer.sections["overlay"]["file"] = self.authority / "overlay.xml"
-        peer.sections["node"]["listen"] = f"{BOOTSTRAP}:443" if host == "server" else "[::]:6084" if "ipv6" in host else "0.0.0.0:6084"
-        peer.sections["timers"] = {"update-period": "5s", "ping-period": "10s", "keepalive": "5s"}
-        peer.sections["nat"] = {**nat, "turn-user": USER}
-        peer.sections["log"]["level"] = "debug"
-        self.hosts[name] = host
-        return peer
-
-    def launch(self, peer):
-        peer.write_conf()
-        with open(peer.dir / f"{peer.name}.err", "ab") as err:
-            peer.process = self.lab.start(self.hosts[peer.name], [TORCD, "--config", peer.conf], stdin=subprocess.DEVNULL,
-                                          stdout=err, stderr=err)
-        return peer.connect()
+def put(net, name, host, **nat):
+    listen = f"{BOOTSTRAP}:443" if host == "server" else "[::]:6084" if "ipv6" in host else "0.0.0.0:6084"
+    peer = net.place(name, host, listen, **nat, **{"turn-user": USER})
+    peer.sections["timers"] = {"update-period": "5s", "ping-period": "10s", "keepalive": "5s"}
+    peer.sections["log"]["level"] = "debug"
+    return peer
 
 
 @pytest.fixture(name="ring", scope="module")
@@ -71,10 +42,10 @@ def one_ring(tmp_path_factory):
     os.chmod(place / "password", 0o600)
     with Lab.from_text(world()) as lab:
         start_server(lab, place)
-        net = LabNet(lab)
+        net = LabNet(lab, f"{BOOTSTRAP}:443", f"[{BOOTSTRAP6}]:443")
         try:
             common = {"turn-password-file": place / "password", "turn-ca": place / "ca.pem"}
-            first = net.place("p1", "server", **common)
+            first = put(net, "p1", "server", **common)
             conf = first.write_conf
             first.write_conf = lambda: add_line(conf(), f"listen = {BOOTSTRAP}:443", f"listen = [{BOOTSTRAP6}]:443")
             net.launch(first).wait_joined(30)
@@ -84,7 +55,7 @@ def one_ring(tmp_path_factory):
                     number += 1
                     turn = f"turn:[{SERVER6}]:3478" if kind == "ipv6-only" else \
                         f"turns:{SERVER}:443" if kind in ("udp-reject", "udp-drop", "tls443") else f"turn:{SERVER}:3478"
-                    net.launch(net.place(f"p{number}", f"{kind}-{i}", turn=turn, **common))
+                    net.launch(put(net, f"p{number}", f"{kind}-{i}", turn=turn, **common))
             yield net
         finally:
             net.close()
